@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef SOTTO_DATA_H
+#define SOTTO_DATA_H
+
+/**
+ * data: from a table on disk to the vectors a network reads, and back.
+ *
+ *     schema (public) ─► encoder (public) ─► widths, blocks
+ *     CSV + schema ─► table (compact codes) ─► encoded ─► gathered batches
+ *     slots and values from a network ─► CSV writer ─► synthetic rows
+ *
+ * All that is decided before a row is read comes from the schema alone, so the encoder, the decoder and the
+ * shapes of a network are public (contract rule P11). No error quotes a cell (P15): line, column, the
+ * declared type or domain.
+ */
+
+#include "base/base.h"
+
+/** "There is none", where an index is returned. */
+#define SOTTO_NONE SIZE_MAX
+
+/* ------------------------------------------------------------------ schema */
+
+typedef enum sotto_column_type {
+    SOTTO_COLUMN_INTEGER,
+    SOTTO_COLUMN_NUMBER,
+    SOTTO_COLUMN_CATEGORY,
+    SOTTO_COLUMN_DATE,
+    SOTTO_COLUMN_IDENTIFIER, /**< never stored, never modelled; a synthetic row carries a running number */
+} sotto_column_type;
+
+/**
+ * One declared column. Bounds and spikes are in the column's unit; dates are days since 1970-01-01.
+ *
+ * Every value of an integer, number or date column lies on a grid: the multiples of 10^-decimals (decimals is
+ * 0 for integers and dates). Bounds and spikes lie on it exactly; `min × 10^decimals` and `max × 10^decimals`
+ * are integers of at most 2^53. What the decoder writes lies on it too.
+ */
+typedef struct sotto_column {
+    const char *name;
+    sotto_column_type type;
+    bool missing_allowed;
+    bool log_scale;            /**< encoded as log(1 + x − min); min is then always a spike */
+    unsigned decimals;         /**< digits after the point of a decoded number, 0 to 9 */
+    size_t bins;               /**< wanted number of bins, 1 to 1000 */
+    double min, max;           /**< public bounds, min ≤ max */
+    size_t spike_count;        /**< values inside the bounds that carry an atom of their own */
+    const double *spikes;      /**< ascending, distinct */
+    size_t value_count;        /**< categories */
+    const char *const *values; /**< in declared order, distinct, none empty, none the missing marker */
+    size_t other;              /**< index of the category that undeclared ones become; SOTTO_NONE */
+} sotto_column;
+
+/** What is public about a table. Read-only once made; owns everything it points to. */
+typedef struct sotto_schema {
+    size_t rows;         /**< the public row count, ≥ 1 */
+    const char *missing; /**< marker of a missing cell; an empty cell is missing too */
+    size_t column_count; /**< ≥ 1, and at least one is not an identifier */
+    const sotto_column *columns;
+    sotto_arena *arena; /**< private */
+} sotto_schema;
+
+/** Read a schema file. Every impossibility is SOTTO_ERROR_INPUT with file, line and column. Caller destroys.
+ */
+sotto_status sotto_schema_load(sotto_schema **schema, const char *path, sotto_error *err);
+
+/** The same from `length` bytes of YAML; `name` stands for the file in errors. */
+sotto_status sotto_schema_parse(sotto_schema **schema, const char *name, const char *text, size_t length,
+                                sotto_error *err);
+void sotto_schema_destroy(sotto_schema *schema);
+
+/** The schema as YAML; caller frees. Parsing it gives an equal schema, and formatting that the same bytes. */
+sotto_status sotto_schema_format(const sotto_schema *schema, char **text, sotto_error *err);
+
+/** Index of the column called `name`, or SOTTO_NONE. */
+size_t sotto_schema_find(const sotto_schema *schema, const char *name);
+
+/** Index of the category called `value` in a category column, or SOTTO_NONE. */
+size_t sotto_column_find(const sotto_column *column, const char *value);
+
+/** A short stable name: "integer", "number", "category", "date", "identifier". */
+const char *sotto_column_type_name(sotto_column_type type);
+
+/**
+ * A first schema for the table at `path` (.csv or .csv.gz), as YAML with comments; caller frees. `missing` is
+ * the marker of missing cells ("" for none). It looks at the data, so it is NOT public: its first lines say
+ * so, and each line that a person must replace by public knowledge carries a `# check:` comment.
+ */
+sotto_status sotto_schema_draft(const char *path, const char *missing, char **yaml, sotto_error *err);
+
+/* ------------------------------------------------------------------- table */
+
+/** A table in memory as compact column codes: 1 or 2 bytes a category, 4 or 8 a number. Identifiers are not
+ * kept. */
+typedef struct sotto_table sotto_table;
+
+typedef struct sotto_table_options {
+    bool any_row_count; /**< do not ask for the schema's row count (a test or a synthetic table) */
+    bool strict; /**< a value that would have been clamped or mapped is an error, counted over the whole table
+                  */
+} sotto_table_options;
+
+/** What was mapped into the declared domain while reading one column. Computed from real data: for private/
+ * only. */
+typedef struct sotto_column_counts {
+    size_t missing;      /**< cells that are missing after all mapping */
+    size_t clamped_low;  /**< below min, set to min */
+    size_t clamped_high; /**< above max, set to max */
+    size_t not_a_number; /**< NaN: missing where allowed, else min */
+    size_t undeclared;   /**< unknown category: `other`, else missing */
+    size_t
+        first_line; /**< line of the first value counted above other than `missing`; 0 where there is none */
+} sotto_column_counts;
+
+/**
+ * Read `path` (.csv, or gzip by its first bytes) under `schema`, which must outlive the table. `options` may
+ * be NULL for none. RFC 4180 with CRLF or LF; a UTF-8 byte-order mark, blank lines and blanks around unquoted
+ * cells are dropped. The header names exactly the schema's columns in any order. `err->line` is the line on
+ * which the row begins and `err->column` the number of the cell in it. Caller destroys.
+ */
+sotto_status sotto_table_load(sotto_table **table, const sotto_schema *schema, const char *path,
+                              const sotto_table_options *options, sotto_error *err);
+void sotto_table_destroy(sotto_table *table);
+
+const sotto_schema *sotto_table_schema(const sotto_table *table);
+
+/** Rows in the table, 1 to 2^32 − 2. */
+size_t sotto_table_rows(const sotto_table *table);
+
+/** SHA-256 of the file's bytes as they lie on disk, 64 hex digits. */
+const char *sotto_table_sha256(const sotto_table *table);
+
+/** True where the cell is missing; identifiers are always missing. */
+bool sotto_table_missing(const sotto_table *table, size_t row, size_t column);
+
+/** The category's index into the column's `values`; SOTTO_NONE where missing. Category columns only. */
+size_t sotto_table_category(const sotto_table *table, size_t row, size_t column);
+
+/** An integer, number or date (in days) inside the declared bounds; NaN where missing. */
+double sotto_table_number(const sotto_table *table, size_t row, size_t column);
+
+/** Never NULL; all zero for identifiers. */
+const sotto_column_counts *sotto_table_counts(const sotto_table *table, size_t column);
+
+/* ----------------------------------------------------------------- encoder */
+
+/** How integers, numbers and dates become vector elements. */
+typedef enum sotto_numbers {
+    SOTTO_NUMBERS_BINNED,  /**< one slot for each of N bins of equal width on the column's scale */
+    SOTTO_NUMBERS_BOUNDED, /**< one scalar in [−1, 1], linear on the column's scale */
+} sotto_numbers;
+
+/**
+ * The elements of a row vector that belong to one modelled column: a one-hot of `slot_count` slots and
+ * perhaps one bounded value. Slots in order: [missing], [each spike], then bins, or categories, or the one
+ * "value" slot that says that the bounded value speaks. A bounded column with neither missing nor spikes has
+ * no slots, only the value.
+ */
+typedef struct sotto_block {
+    size_t column;       /**< index into the schema's columns */
+    size_t slot_offset;  /**< first slot's element in the row vector */
+    size_t slot_count;   /**< 0 or more; a softmax over one slot is allowed */
+    size_t missing_slot; /**< slot number, from 0, of "missing"; SOTTO_NONE */
+    size_t spike_slot;   /**< slot number of the first spike */
+    size_t spike_count;  /**< how many spike slots */
+    size_t rest_slot;    /**< slot number of the first bin or category, or of the "value" slot */
+    bool has_value;
+    size_t value_offset; /**< the bounded value's element in the row vector, where has_value */
+} sotto_block;
+
+/** The map between rows and vectors, built from the schema alone. Read-only; may be shared between threads.
+ */
+typedef struct sotto_encoder sotto_encoder;
+
+/** `schema` must outlive the encoder. Caller destroys. */
+sotto_status sotto_encoder_create(sotto_encoder **encoder, const sotto_schema *schema, sotto_numbers numbers,
+                                  sotto_error *err);
+void sotto_encoder_destroy(sotto_encoder *encoder);
+
+const sotto_schema *sotto_encoder_schema(const sotto_encoder *encoder);
+sotto_numbers sotto_encoder_numbers(const sotto_encoder *encoder);
+
+/** Elements of a row vector: all slots and all bounded values. Blocks lie in schema order, each block's value
+ * after its slots, without gaps. */
+size_t sotto_encoder_width(const sotto_encoder *encoder);
+size_t sotto_encoder_block_count(const sotto_encoder *encoder);
+const sotto_block *sotto_encoder_block(const sotto_encoder *encoder, size_t block);
+
+/** The block of a schema column, or SOTTO_NONE for identifiers. */
+size_t sotto_encoder_find(const sotto_encoder *encoder, size_t column);
+
+/* ----------------------------------------------------------------- encoded */
+
+/** A table as one slot (and perhaps one bounded value) for each row and block: 2 (6) bytes each. */
+typedef struct sotto_encoded sotto_encoded;
+
+/** The table may be destroyed afterwards; the encoder must outlive the result. Caller destroys. */
+sotto_status sotto_encode(sotto_encoded **encoded, const sotto_encoder *encoder, const sotto_table *table,
+                          sotto_error *err);
+void sotto_encoded_destroy(sotto_encoded *encoded);
+
+const sotto_encoder *sotto_encoded_encoder(const sotto_encoded *encoded);
+size_t sotto_encoded_rows(const sotto_encoded *encoded);
+
+/** The slot number within the block; 0 for a block without slots. */
+size_t sotto_encoded_slot(const sotto_encoded *encoded, size_t row, size_t block);
+
+/** The bounded value in [−1, 1]; 0 where the block has none or another slot than "value" speaks. */
+float sotto_encoded_value(const sotto_encoded *encoded, size_t row, size_t block);
+
+/**
+ * Write the vectors of `rows[0 … count−1]` to `out`: row i begins at out + i × stride, stride ≥ width;
+ * elements beyond the width are left alone. Indices may repeat. Reads only; may run in several threads at
+ * once.
+ */
+void sotto_encoded_gather(const sotto_encoded *encoded, const uint32_t *rows, size_t count, float *out,
+                          size_t stride);
+
+/* ----------------------------------------------------------------- decoder */
+
+/** Writes synthetic rows as CSV: RFC 4180, LF, header in schema order. Not thread-safe. */
+typedef struct sotto_csv_writer sotto_csv_writer;
+
+/**
+ * Write the header to `file`. The encoder, the stream (draws within bins) and the file stay the caller's and
+ * must outlive the writer. Caller destroys.
+ */
+sotto_status sotto_csv_writer_create(sotto_csv_writer **writer, const sotto_encoder *encoder,
+                                     sotto_stream *stream, FILE *file, sotto_error *err);
+
+/**
+ * Write one row: `slots[b]` is a slot number of block b (ignored where it has no slots), `values[b]` its
+ * bounded value (ignored where it has none or another slot speaks; NULL where no block has one). Whatever the
+ * numbers, the row lies in the declared domain: values are clamped to [−1, 1], NaN becomes 0. A slot out of
+ * range is SOTTO_ERROR_INPUT. A bin's draw is uniform over the grid values in it; spikes belong to no bin.
+ */
+sotto_status sotto_csv_writer_row(sotto_csv_writer *writer, const uint16_t *slots, const float *values,
+                                  sotto_error *err);
+
+/** Flush to the file and report what could not be written. Rows may follow. */
+sotto_status sotto_csv_writer_flush(sotto_csv_writer *writer, sotto_error *err);
+
+/** Free; does not flush. NULL is allowed. */
+void sotto_csv_writer_destroy(sotto_csv_writer *writer);
+
+/* ------------------------------------------------------------------- split */
+
+/** A partition of a table's rows into two ascending lists. */
+typedef struct sotto_split {
+    size_t train_count, holdout_count;
+    const uint32_t *train, *holdout;
+    sotto_arena *arena; /**< private */
+} sotto_split;
+
+/**
+ * Each of `rows` rows goes to the holdout by an independent coin of probability `holdout_fraction`, in [0,
+ * 1). The coins do not depend on one another or on how many rows there are, so tables that differ in one row
+ * give train sets that differ in at most that row; the list sizes are random, and private. Caller destroys.
+ */
+sotto_status sotto_split_create(sotto_split **split, size_t rows, double holdout_fraction,
+                                sotto_stream *stream, sotto_error *err);
+void sotto_split_destroy(sotto_split *split);
+
+#endif
