@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+/* ---- reading ---- */
+
+static sotto_status open_error(const char *path, sotto_error *err)
+{
+    bool absent = errno == ENOENT || errno == ENOTDIR || errno == EISDIR || errno == EACCES;
+    return sotto_error_set_at(err, absent ? SOTTO_ERROR_INPUT : SOTTO_ERROR_IO, path, 0, 0,
+                              "cannot open the file: %s; check the path", strerror(errno));
+}
+
+static sotto_status slurp(FILE *file, const char *path, size_t limit, char **bytes, size_t *length,
+                          sotto_error *err)
+{
+    size_t capacity = 1 << 16;
+    size_t used = 0;
+    char *buffer = malloc(capacity + 1);
+    while (buffer) {
+        used += fread(buffer + used, 1, capacity - used, file);
+        if (used < capacity || used > limit)
+            break;
+        capacity *= 2;
+        char *larger = realloc(buffer, capacity + 1);
+        if (!larger)
+            free(buffer);
+        buffer = larger;
+    }
+    if (!buffer)
+        return sotto_error_set_at(err, SOTTO_ERROR_MEMORY, path, 0, 0, "out of memory reading the file");
+    if (ferror(file)) {
+        free(buffer);
+        return errno == EISDIR ? sotto_error_set_at(err, SOTTO_ERROR_INPUT, path, 0, 0,
+                                                    "is a directory, not a file; check the path")
+                               : sotto_error_set_at(err, SOTTO_ERROR_IO, path, 0, 0,
+                                                    "cannot read the file: %s", strerror(errno));
+    }
+    if (used > limit) {
+        free(buffer);
+        return sotto_error_set_at(err, SOTTO_ERROR_INPUT, path, 0, 0,
+                                  "the file is larger than %zu bytes, the most that is read here", limit);
+    }
+    buffer[used] = '\0';
+    *bytes = buffer;
+    *length = used;
+    return SOTTO_OK;
+}
+
+sotto_status sotto_file_read(const char *path, size_t limit, char **bytes, size_t *length, sotto_error *err)
+{
+    *bytes = NULL;
+    *length = 0;
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return open_error(path, err);
+    sotto_status status = slurp(file, path, limit, bytes, length, err);
+    (void)fclose(file);
+    return status;
+}
+
+/* ---- writing ---- */
+
+struct sotto_atomic_file {
+    FILE *stream;
+    char *path;
+    char *temporary;
+    unsigned mode;
+};
+
+static void release(sotto_atomic_file *file)
+{
+    if (!file)
+        return;
+    if (file->stream)
+        (void)fclose(file->stream);
+    free(file->path);
+    free(file->temporary);
+    free(file);
+}
+
+sotto_status sotto_atomic_file_open(sotto_atomic_file **file, const char *path, unsigned mode,
+                                    sotto_error *err)
+{
+    *file = NULL;
+    sotto_atomic_file *made = calloc(1, sizeof *made);
+    size_t length = strlen(path);
+    if (made) {
+        made->mode = mode;
+        made->path = strdup(path);
+        made->temporary = malloc(length + sizeof ".XXXXXX");
+    }
+    if (!made || !made->path || !made->temporary) {
+        release(made);
+        return sotto_error_set_at(err, SOTTO_ERROR_MEMORY, path, 0, 0, "out of memory opening the file");
+    }
+    memcpy(made->temporary, path, length);
+    memcpy(made->temporary + length, ".XXXXXX", sizeof ".XXXXXX");
+    int descriptor = mkostemp(made->temporary, O_CLOEXEC); /* made 0600: private until it is whole */
+    if (descriptor >= 0)
+        made->stream = fdopen(descriptor, "wb");
+    if (!made->stream) {
+        int cause = errno;
+        if (descriptor >= 0) {
+            (void)close(descriptor);
+            (void)unlink(made->temporary);
+        }
+        release(made);
+        return sotto_error_set_at(err, SOTTO_ERROR_IO, path, 0, 0,
+                                  "cannot write here: %s; choose a folder that exists and can be written",
+                                  strerror(cause));
+    }
+    *file = made;
+    return SOTTO_OK;
+}
+
+FILE *sotto_atomic_file_stream(sotto_atomic_file *file)
+{
+    return file->stream;
+}
+
+/* The rename is durable only once the folder that holds the name is. */
+static bool sync_folder(const char *path)
+{
+    char *copy = strdup(path);
+    if (!copy)
+        return false;
+    int descriptor = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool done = descriptor >= 0 && (fsync(descriptor) == 0 || errno == EINVAL);
+    if (descriptor >= 0)
+        (void)close(descriptor);
+    free(copy);
+    return done;
+}
+
+sotto_status sotto_atomic_file_commit(sotto_atomic_file *file, sotto_error *err)
+{
+    bool sound = !ferror(file->stream) && fflush(file->stream) == 0;
+    sound = sound && fchmod(fileno(file->stream), (mode_t)file->mode) == 0;
+    sound = sound && fsync(fileno(file->stream)) == 0;
+    int cause = errno;
+    bool closed = fclose(file->stream) == 0;
+    file->stream = NULL;
+    if (sound && !closed)
+        cause = errno;
+    sound = sound && closed;
+    if (sound && (rename(file->temporary, file->path) != 0 || !sync_folder(file->path))) {
+        cause = errno;
+        sound = false;
+    }
+    sotto_status status = SOTTO_OK;
+    if (!sound) {
+        (void)unlink(file->temporary);
+        status = sotto_error_set_at(err, SOTTO_ERROR_IO, file->path, 0, 0, "cannot write the file: %s",
+                                    strerror(cause));
+    }
+    release(file);
+    return status;
+}
+
+void sotto_atomic_file_abandon(sotto_atomic_file *file)
+{
+    if (file)
+        (void)unlink(file->temporary);
+    release(file);
+}
+
+sotto_status sotto_file_write(const char *path, unsigned mode, const void *bytes, size_t length,
+                              sotto_error *err)
+{
+    sotto_atomic_file *file;
+    sotto_status status = sotto_atomic_file_open(&file, path, mode, err);
+    if (status != SOTTO_OK)
+        return status;
+    (void)fwrite(bytes, 1, length, file->stream); /* an error is sticky: commit reports it */
+    return sotto_atomic_file_commit(file, err);
+}
+
+/* ---- hashes ---- */
+
+static void to_hex(const unsigned char digest[SHA256_DIGEST_LENGTH], char hex[65])
+{
+    for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+void sotto_sha256_hex(const void *bytes, size_t length, char hex[65])
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256(bytes, length, digest);
+    to_hex(digest, hex);
+}
+
+sotto_status sotto_sha256_file(const char *path, char hex[65], sotto_error *err)
+{
+    unsigned char piece[1 << 14];
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return open_error(path, err);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool sound = context && EVP_DigestInit_ex2(context, EVP_sha256(), NULL) == 1;
+    size_t count;
+    while (sound && (count = fread(piece, 1, sizeof piece, file)) > 0)
+        sound = EVP_DigestUpdate(context, piece, count) == 1;
+    sound = sound && !ferror(file) && EVP_DigestFinal_ex(context, digest, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    (void)fclose(file);
+    if (!sound)
+        return sotto_error_set_at(err, SOTTO_ERROR_IO, path, 0, 0, "cannot read the file to hash it");
+    to_hex(digest, hex);
+    return SOTTO_OK;
+}

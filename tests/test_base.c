@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+static sotto_stream *test_stream(uint64_t seed, sotto_purpose purpose)
+{
+    sotto_random *random;
+    sotto_stream *stream;
+    ck_assert_int_eq(sotto_random_create_insecure_for_tests(&random, seed, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_stream_create(&stream, random, purpose, NULL), SOTTO_OK);
+    sotto_random_destroy(random);
+    return stream;
+}
+
+START_TEST(error_carries_place_and_message)
+{
+    sotto_error err = {0};
+    ck_assert_int_eq(sotto_error_set_at(&err, SOTTO_ERROR_INPUT, "a.yaml", 3, 7, "found %d", 5),
+                     SOTTO_ERROR_INPUT);
+    ck_assert_str_eq(err.file, "a.yaml");
+    ck_assert_uint_eq(err.line, 3);
+    ck_assert_uint_eq(err.column, 7);
+    ck_assert_str_eq(err.message, "found 5");
+    ck_assert_int_eq(sotto_error_set(NULL, SOTTO_ERROR_IO, "no receiver"), SOTTO_ERROR_IO);
+}
+END_TEST
+
+START_TEST(arena_aligns_zeroes_and_refuses_overflow)
+{
+    sotto_arena *arena;
+    sotto_error err = {0};
+    ck_assert_int_eq(sotto_arena_create(&arena, NULL), SOTTO_OK);
+    for (size_t count = 0; count < 3000; count += 37) {
+        unsigned char *bytes = sotto_arena_take(arena, count, 3, NULL);
+        ck_assert_ptr_nonnull(bytes);
+        ck_assert_uint_eq((uintptr_t)bytes % 64, 0);
+        for (size_t i = 0; i < 3 * count; i++)
+            ck_assert_uint_eq(bytes[i], 0);
+        memset(bytes, 0xAB, 3 * count);
+    }
+    ck_assert_ptr_nonnull(sotto_arena_take(arena, 1, 1 << 20, NULL));
+    ck_assert_ptr_null(sotto_arena_take(arena, SIZE_MAX / 2, 4, &err));
+    ck_assert_int_eq(err.code, SOTTO_ERROR_MEMORY);
+    ck_assert_str_eq(sotto_arena_copy(arena, "voce", 3, NULL), "voc");
+    sotto_arena_destroy(arena);
+}
+END_TEST
+
+START_TEST(streams_do_not_depend_on_how_bytes_are_asked_for)
+{
+    unsigned char whole[20000];
+    unsigned char parts[20000];
+    sotto_stream *a = test_stream(5, SOTTO_PURPOSE_NOISE);
+    sotto_stream *b = test_stream(5, SOTTO_PURPOSE_NOISE);
+    sotto_stream_bytes(a, whole, sizeof whole);
+    size_t sizes[] = {1, 7, 4096, 4095, 1, 64, 5000};
+    size_t at = 0;
+    for (size_t i = 0; at < sizeof parts; i = (i + 1) % 7) {
+        size_t count = sizes[i] < sizeof parts - at ? sizes[i] : sizeof parts - at;
+        sotto_stream_bytes(b, parts + at, count);
+        at += count;
+    }
+    ck_assert_mem_eq(whole, parts, sizeof whole);
+    sotto_stream_destroy(a);
+    sotto_stream_destroy(b);
+}
+END_TEST
+
+/* 2,000 keys by purpose, running number, and root: the first 16 bytes of all streams differ. */
+START_TEST(streams_never_share_a_key)
+{
+    enum { STREAMS = 2000 };
+    static unsigned char heads[STREAMS][16];
+    for (size_t i = 0; i < STREAMS;) {
+        sotto_random *random;
+        ck_assert_int_eq(sotto_random_create(&random, NULL), SOTTO_OK);
+        ck_assert(sotto_random_is_private(random));
+        for (size_t k = 0; k < 100; k++, i++) {
+            sotto_stream *stream;
+            sotto_purpose purpose = k % 2 ? SOTTO_PURPOSE_NOISE : SOTTO_PURPOSE_SAMPLING;
+            ck_assert_int_eq(sotto_stream_create(&stream, random, purpose, NULL), SOTTO_OK);
+            sotto_stream_bytes(stream, heads[i], sizeof heads[i]);
+            sotto_stream_destroy(stream);
+        }
+        sotto_random_destroy(random);
+    }
+    for (size_t i = 0; i < STREAMS; i++)
+        for (size_t k = i + 1; k < STREAMS; k++)
+            ck_assert(memcmp(heads[i], heads[k], sizeof heads[i]) != 0);
+}
+END_TEST
+
+START_TEST(refresh_changes_a_private_stream)
+{
+    sotto_random *random;
+    sotto_stream *stream;
+    unsigned char before[32];
+    unsigned char after[32];
+    ck_assert_int_eq(sotto_random_create(&random, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_stream_create(&stream, random, SOTTO_PURPOSE_NOISE, NULL), SOTTO_OK);
+    sotto_stream_bytes(stream, before, sizeof before);
+    ck_assert_int_eq(sotto_stream_refresh(stream, NULL), SOTTO_OK);
+    sotto_stream_bytes(stream, after, sizeof after);
+    ck_assert(memcmp(before, after, sizeof before) != 0);
+    sotto_stream_destroy(stream);
+    sotto_random_destroy(random);
+}
+END_TEST
+
+/* A child that went on with its parent's stream would reuse noise: it must die instead. */
+START_TEST(forked_child_cannot_use_the_stream)
+{
+    sotto_stream *stream = test_stream(1, SOTTO_PURPOSE_NOISE);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        (void)freopen("/dev/null", "w", stderr);
+        (void)sotto_stream_u64(stream);
+        _exit(0);
+    }
+    int result = 0;
+    ck_assert_int_eq(waitpid(child, &result, 0), child);
+    ck_assert(!(WIFEXITED(result) && WEXITSTATUS(result) == 0));
+    sotto_stream_destroy(stream);
+}
+END_TEST
+
+/* Binomial(10^5, p) within 6 standard deviations: false-alarm rate below 1e-8 for each p. */
+START_TEST(coins_are_fair)
+{
+    static const double probabilities[] = {0.0, 1e-3, 0.25, 0.5, 0.9, 1.0};
+    sotto_stream *stream = test_stream(11, SOTTO_PURPOSE_SAMPLING);
+    for (size_t k = 0; k < 6; k++) {
+        double p = probabilities[k];
+        int heads = 0;
+        for (int i = 0; i < 100000; i++)
+            heads += sotto_stream_coin(stream, p);
+        ck_assert_double_le(fabs(heads - 1e5 * p), 6 * sqrt(1e5 * p * (1 - p)));
+    }
+    ck_assert(!sotto_stream_coin(stream, NAN));
+    sotto_stream_destroy(stream);
+}
+END_TEST
+
+/* Each of 7 faces within 6 standard deviations of 10^5/7: false-alarm rate below 2e-8. */
+START_TEST(below_is_uniform)
+{
+    int faces[7] = {0};
+    sotto_stream *stream = test_stream(12, SOTTO_PURPOSE_GENERATION);
+    for (int i = 0; i < 100000; i++)
+        faces[sotto_stream_below(stream, 7)]++;
+    for (size_t i = 0; i < 7; i++)
+        ck_assert_double_le(fabs(faces[i] - 1e5 / 7), 6 * sqrt(1e5 / 7 * 6 / 7));
+    ck_assert_uint_eq(sotto_stream_below(stream, 1), 0);
+    sotto_stream_destroy(stream);
+}
+END_TEST
+
+START_TEST(fast_gaussian_agrees_with_plain)
+{
+    enum { PAIRS = 1000 };
+    uint64_t bits[2 * PAIRS];
+    float plain[2 * PAIRS];
+    float fast[2 * PAIRS];
+    sotto_stream *stream = test_stream(13, SOTTO_PURPOSE_NOISE);
+    for (int round = 0; round < 100; round++) {
+        sotto_stream_bytes(stream, bits, sizeof bits);
+        if (round == 0) { /* the corners: smallest and largest uniforms, quarter turns */
+            for (size_t i = 0; i < 16; i++) {
+                bits[i] = i % 2 ? UINT64_MAX : 0;
+                bits[PAIRS + i] = (uint64_t)(i / 2) << 61;
+            }
+        }
+        sotto_gaussian_plain(bits, PAIRS, 1.5, plain);
+        sotto_gaussian_fast(bits, PAIRS, 1.5, fast);
+        for (size_t i = 0; i < (size_t)2 * PAIRS; i++)
+            ck_assert_double_le(fabs((double)plain[i] - fast[i]), 2.4e-7 * fabs((double)plain[i]) + 2e-12);
+    }
+    sotto_stream_destroy(stream);
+}
+END_TEST
+
+/*
+ * 10^6 draws: mean and second moment within 6 standard errors, fourth within 7, and the Kolmogorov–Smirnov
+ * distance under 2.8/√n (false-alarm rate about 3e-7 in all).
+ */
+static int ascending(const void *a, const void *b)
+{
+    float x = *(const float *)a;
+    float y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+START_TEST(gaussian_draws_are_gaussian)
+{
+    enum { DRAWS = 1000000 };
+    float *draws = malloc(DRAWS * sizeof *draws);
+    sotto_stream *stream = test_stream(14, SOTTO_PURPOSE_NOISE);
+    double moments[5] = {0};
+    ck_assert_ptr_nonnull(draws);
+    for (size_t at = 0, size = 1; at < DRAWS; at += size, size = size * 3 % 1009 + 1) {
+        size = size < DRAWS - at ? size : DRAWS - at;
+        sotto_stream_gaussian(stream, 2.0, draws + at, size);
+    }
+    for (size_t i = 0; i < DRAWS; i++) {
+        double z = draws[i] / 2.0;
+        for (int k = 1; k <= 4; k++)
+            moments[k] += pow(z, k) / DRAWS;
+    }
+    ck_assert_double_le(fabs(moments[1]), 6 / sqrt(DRAWS));
+    ck_assert_double_le(fabs(moments[2] - 1), 6 * sqrt(2.0 / DRAWS));
+    ck_assert_double_le(fabs(moments[3]), 6 * sqrt(15.0 / DRAWS));
+    ck_assert_double_le(fabs(moments[4] - 3), 7 * sqrt(96.0 / DRAWS));
+    qsort(draws, DRAWS, sizeof *draws, ascending);
+    double distance = 0;
+    for (size_t i = 0; i < DRAWS; i++) {
+        double cdf = 0.5 * erfc(-draws[i] / 2.0 / sqrt(2));
+        distance = fmax(distance, fmax(fabs(cdf - (double)i / DRAWS), fabs(cdf - (i + 1.0) / DRAWS)));
+    }
+    ck_assert_double_le(distance, 2.8 / sqrt(DRAWS));
+    sotto_stream_destroy(stream);
+    free(draws);
+}
+END_TEST
+
+START_TEST(files_appear_whole_or_not_at_all)
+{
+    char folder[] = "/tmp/sotto-test-XXXXXX";
+    char path[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/file", folder);
+    sotto_atomic_file *file;
+    ck_assert_int_eq(sotto_atomic_file_open(&file, path, 0600, NULL), SOTTO_OK);
+    (void)fputs("first", sotto_atomic_file_stream(file));
+    ck_assert_int_ne(access(path, F_OK), 0);
+    sotto_atomic_file_abandon(file);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    mode_t old = umask(077);
+    ck_assert_int_eq(sotto_file_write(path, 0644, "second", 6, NULL), SOTTO_OK);
+    umask(old);
+    struct stat facts;
+    ck_assert_int_eq(stat(path, &facts), 0);
+    ck_assert_int_eq(facts.st_mode & 0777, 0644);
+    char *bytes;
+    size_t length;
+    ck_assert_int_eq(sotto_file_read(path, 100, &bytes, &length, NULL), SOTTO_OK);
+    ck_assert_uint_eq(length, 6);
+    ck_assert_str_eq(bytes, "second");
+    free(bytes);
+    sotto_error err = {0};
+    ck_assert_int_eq(sotto_file_read(path, 5, &bytes, &length, &err), SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_file_read(folder, 5, &bytes, &length, &err), SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(sotto_file_read(path, 5, &bytes, &length, &err), SOTTO_ERROR_INPUT);
+    ck_assert_str_eq(err.file, path);
+    ck_assert_int_eq(rmdir(folder), 0); /* no temporary file is left behind */
+    ck_assert_int_eq(sotto_file_write(path, 0600, "x", 1, &err), SOTTO_ERROR_IO);
+}
+END_TEST
+
+/* A full disk is reported at commit, and nothing appears. */
+START_TEST(full_disk_is_an_error)
+{
+    sotto_error err = {0};
+    sotto_atomic_file *file;
+    char folder[] = "/tmp/sotto-test-XXXXXX";
+    char path[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/file", folder);
+    ck_assert_int_eq(sotto_atomic_file_open(&file, path, 0600, NULL), SOTTO_OK);
+    ck_assert_ptr_nonnull(freopen("/dev/full", "wb", sotto_atomic_file_stream(file)));
+    (void)fputs("lost", sotto_atomic_file_stream(file));
+    ck_assert_int_eq(sotto_atomic_file_commit(file, &err), SOTTO_ERROR_IO);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
+START_TEST(hashes_match_published_values)
+{
+    char hex[65];
+    sotto_sha256_hex("abc", 3, hex); /* FIPS 180-4's example */
+    ck_assert_str_eq(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("base");
+    TCase *tests = tcase_create("base");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, error_carries_place_and_message);
+    tcase_add_test(tests, arena_aligns_zeroes_and_refuses_overflow);
+    tcase_add_test(tests, streams_do_not_depend_on_how_bytes_are_asked_for);
+    tcase_add_test(tests, streams_never_share_a_key);
+    tcase_add_test(tests, refresh_changes_a_private_stream);
+    tcase_add_test(tests, forked_child_cannot_use_the_stream);
+    tcase_add_test(tests, coins_are_fair);
+    tcase_add_test(tests, below_is_uniform);
+    tcase_add_test(tests, fast_gaussian_agrees_with_plain);
+    tcase_add_test(tests, gaussian_draws_are_gaussian);
+    tcase_add_test(tests, files_appear_whole_or_not_at_all);
+    tcase_add_test(tests, full_disk_is_an_error);
+    tcase_add_test(tests, hashes_match_published_values);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
