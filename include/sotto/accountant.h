@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef SOTTO_ACCOUNTANT_H
+#define SOTTO_ACCOUNTANT_H
+
+/**
+ * What a release costs: mechanisms, Rényi accounting, budgets, calibration. A library of its own
+ * (`libsotto-accountant`, pkg-config `sotto-accountant`).
+ *
+ * Conventions. All divergences and every ε are in nats. A neighbouring data set has one privacy unit added or
+ * removed. `noise_multiplier` σ is the noise's standard deviation over the L2 sensitivity. Every ε, δ and σ
+ * handed out is rounded up and every number of uses down, so that rounding never promises more than is kept;
+ * INFINITY means "no guarantee", and NaN is never returned.
+ *
+ * What it assumes. Composition here is that of mechanisms whose parameters are fixed in advance or at least
+ * do not depend on what was released (Mironov 2017, Prop. 1). Parameters chosen after seeing earlier releases
+ * need a privacy filter, which this interface is not: the order is optimised at the end, and "some order is
+ * within budget" is unsound against an adaptive choice of parameters.
+ *
+ * Threads. Functions that take a const object may be called from several threads at once; the others may not.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sotto/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- mechanisms
+ * ------------------------------------------------------------------------------------------------ */
+
+/** The kinds of release this library can price. 0 is none of them, so that a forgotten `{0}` is refused. */
+typedef enum sotto_mechanism_kind {
+    SOTTO_MECHANISM_GAUSSIAN = 1, /**< N(0, σ²) added to a query of L2 sensitivity 1 over all units */
+    SOTTO_MECHANISM_SAMPLED_GAUSSIAN =
+        2, /**< the same over a Poisson sample: each unit is in with probability q */
+} sotto_mechanism_kind;
+
+/** Which data sets count as neighbours. */
+typedef enum sotto_adjacency {
+    SOTTO_ADJACENCY_ADD_REMOVE = 1, /**< one unit added or removed */
+} sotto_adjacency;
+
+/**
+ * One release, fully described. A plain value: copy it, store it, compare it with `sotto_mechanism_equal`.
+ * Make it with a constructor below and change no field afterwards; every function that reads one checks it
+ * again.
+ */
+typedef struct sotto_mechanism {
+    sotto_mechanism_kind kind;
+    sotto_adjacency adjacency;
+    double sample_rate;      /**< q in [0, 1]; 1 where nothing is sampled */
+    double noise_multiplier; /**< σ ≥ 0, finite; 0 guarantees nothing unless q is 0 */
+} sotto_mechanism;
+
+/**
+ * A Gaussian release of noise multiplier σ.
+ * \param[out] out written on success only
+ * \return SOTTO_ERROR_INPUT where σ is negative, infinite or NaN
+ */
+SOTTO_API sotto_status sotto_mechanism_gaussian(sotto_mechanism *out, double noise_multiplier,
+                                                sotto_error *err);
+
+/**
+ * A Gaussian release over a Poisson sample of rate q.
+ * \param[out] out written on success only
+ * \return SOTTO_ERROR_INPUT where q is outside [0, 1], or σ negative, infinite or NaN
+ */
+SOTTO_API sotto_status sotto_mechanism_sampled_gaussian(sotto_mechanism *out, double sample_rate,
+                                                        double noise_multiplier, sotto_error *err);
+
+/** Are its kind, adjacency and parameters such as the constructors make? SOTTO_ERROR_INPUT and why, where
+ * not. */
+SOTTO_API sotto_status sotto_mechanism_check(const sotto_mechanism *mechanism, sotto_error *err);
+
+/** The same kind, adjacency and parameters. */
+SOTTO_API bool sotto_mechanism_equal(const sotto_mechanism *a, const sotto_mechanism *b);
+
+/** The kind's stable name, as records and reports write it: "gaussian", "sampled gaussian"; NULL for no kind.
+ */
+SOTTO_API const char *sotto_mechanism_kind_name(sotto_mechanism_kind kind);
+
+/**
+ * Rényi divergence of one use, the larger of both directions of adjacency, in nats.
+ *
+ * Gaussian: α/(2σ²) (Mironov 2017, Prop. 7). Sampled Gaussian: the exact divergence, not a bound (Mironov,
+ * Talwar, Zhang 2019, Thms 4 and 5), by quadrature, to about 1e-13 relative.
+ *
+ * \param order α ≥ 1; at 1 the Kullback–Leibler divergence, which is the limit
+ * \return ≥ 0; INFINITY where there is no guarantee, the mechanism does not pass `sotto_mechanism_check`, or
+ * the order is below 1 or NaN. Nearest, not rounded up: rounding is done once, where an ε or δ is handed out.
+ */
+SOTTO_API double sotto_mechanism_rdp(const sotto_mechanism *mechanism, double order);
+
+/* ---- accountant
+ * ------------------------------------------------------------------------------------------------ */
+
+/** No mechanism can be composed more often than this in all: the integers that a double counts exactly. */
+#define SOTTO_ACCOUNTANT_MAX_COUNT ((uint64_t)1 << 53)
+
+/** A composition of mechanisms and its Rényi curve. Opaque; its answers do not depend on the order of
+ * composing. */
+typedef struct sotto_accountant sotto_accountant;
+
+/** An accountant that has seen nothing. \param[out] out the caller's, for `sotto_accountant_destroy`. */
+SOTTO_API sotto_status sotto_accountant_create(sotto_accountant **out, sotto_error *err);
+
+/** NULL is allowed. */
+SOTTO_API void sotto_accountant_destroy(sotto_accountant *accountant);
+
+/**
+ * Add `count` uses of a mechanism; 0 adds nothing. On failure nothing is added.
+ * \return SOTTO_ERROR_INPUT for an invalid mechanism or more than SOTTO_ACCOUNTANT_MAX_COUNT uses of it,
+ *         SOTTO_ERROR_MEMORY
+ */
+SOTTO_API sotto_status sotto_accountant_compose(sotto_accountant *accountant,
+                                                const sotto_mechanism *mechanism, uint64_t count,
+                                                sotto_error *err);
+
+/** Rényi divergence of all that was composed, at order α ≥ 1 (1: KL), in nats, as `sotto_mechanism_rdp`. */
+SOTTO_API double sotto_accountant_rdp(const sotto_accountant *accountant, double order);
+
+/**
+ * The ε kept at δ: the least over all orders of Canonne, Kamath, Steinke 2020, Prop. 12, and 0 where
+ * δ ≥ √(1 − e^−KL) (Bretagnolle–Huber). Rounded up, by about 1e-9 relative. 0 where nothing was composed.
+ *
+ * \param delta          in (0, 1), both ends excluded
+ * \param[out] epsilon   ≥ 0; INFINITY where no order gives a guarantee
+ * \param[out] order     may be NULL; the order that gave ε: 1 where ε is 0 by KL or by an empty composition,
+ *                       INFINITY where ε is
+ * \return SOTTO_ERROR_INPUT for a δ outside (0, 1), SOTTO_ERROR_MEMORY
+ */
+SOTTO_API sotto_status sotto_accountant_epsilon(const sotto_accountant *accountant, double delta,
+                                                double *epsilon, double *order, sotto_error *err);
+
+/**
+ * The δ kept at ε: the inverse of the above, in [0, 1], rounded up by about 1e-9 relative. 0 where nothing
+ * was composed, 1 where there is no guarantee.
+ *
+ * \param epsilon       ≥ 0 and finite
+ * \param[out] order    may be NULL; the order that gave δ, as above
+ * \return SOTTO_ERROR_INPUT for an ε that is negative, infinite or NaN, SOTTO_ERROR_MEMORY
+ */
+SOTTO_API sotto_status sotto_accountant_delta(const sotto_accountant *accountant, double epsilon,
+                                              double *delta, double *order, sotto_error *err);
+
+/* ---- budget
+ * ---------------------------------------------------------------------------------------------------- */
+
+/** A target (ε, δ) and what has been charged against it. Opaque. */
+typedef struct sotto_budget sotto_budget;
+
+/** One line of a budget's record. */
+typedef struct sotto_charge {
+    const char *label; /**< the caller's words, copied; owned by the budget */
+    sotto_mechanism mechanism;
+    uint64_t count; /**< uses, ≥ 1 */
+} sotto_charge;
+
+/**
+ * An untouched budget.
+ * \param epsilon    > 0, finite
+ * \param delta      in (0, 1), both ends excluded
+ * \param[out] out   the caller's, for `sotto_budget_destroy`
+ */
+SOTTO_API sotto_status sotto_budget_create(double epsilon, double delta, sotto_budget **out,
+                                           sotto_error *err);
+
+/** NULL is allowed. */
+SOTTO_API void sotto_budget_destroy(sotto_budget *budget);
+
+/**
+ * How many further uses of the mechanism the budget bears: that many keep ε(δ) within the target, one more
+ * does not. The first question about a mechanism after something else was charged costs a few ε evaluations;
+ * asking again, charging the same mechanism in between or not, costs nanoseconds. \return 0 for an invalid
+ * mechanism or where the answer could not be computed; where the uses cost nothing, what is left of
+ * SOTTO_ACCOUNTANT_MAX_COUNT
+ */
+SOTTO_API uint64_t sotto_budget_remaining(sotto_budget *budget, const sotto_mechanism *mechanism);
+
+/** May I? True where `count` further uses keep within the target. Costs what `sotto_budget_remaining` costs.
+ */
+SOTTO_API bool sotto_budget_allows(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count);
+
+/**
+ * Charge `count` uses, before they are released (P7). Charges of the same mechanism under the same label are
+ * merged into one line. A count of 0 charges nothing.
+ *
+ * \param label what it pays for, such as "discriminator steps"; copied; never NULL or empty
+ * \return SOTTO_ERROR_BUDGET where that would cross the target, SOTTO_ERROR_INPUT for an invalid mechanism or
+ *         label, SOTTO_ERROR_MEMORY; in each of these cases nothing is charged
+ */
+SOTTO_API sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *mechanism,
+                                           uint64_t count, const char *label, sotto_error *err);
+
+/** The ε at the budget's δ of what has been charged; `order` may be NULL. As `sotto_accountant_epsilon`. */
+SOTTO_API sotto_status sotto_budget_epsilon(const sotto_budget *budget, double *epsilon, double *order,
+                                            sotto_error *err);
+
+/** The target ε, as created. */
+SOTTO_API double sotto_budget_target_epsilon(const sotto_budget *budget);
+
+/** The target δ, as created. */
+SOTTO_API double sotto_budget_delta(const sotto_budget *budget);
+
+/**
+ * The charges made, in the order in which their lines first appeared.
+ * \param[out] count number of lines
+ * \return the budget's own array, valid until its next charge or its end; NULL where there is none
+ */
+SOTTO_API const sotto_charge *sotto_budget_charges(const sotto_budget *budget, size_t *count);
+
+/** The composition of all charges, for curves; the budget's own, valid as long as it. */
+SOTTO_API const sotto_accountant *sotto_budget_accountant(const sotto_budget *budget);
+
+/* ---- calibration
+ * ----------------------------------------------------------------------------------------------- */
+
+/**
+ * The smallest noise multiplier at which `steps` uses of the sampled Gaussian at `sample_rate`, composed with
+ * `rest`, keep `epsilon` at `delta`. To 1e-12 relative, the safe end, checked with the accountant itself: a
+ * budget of (ε, δ) charged with `rest` allows exactly these steps at this σ.
+ *
+ * \param epsilon      > 0, finite
+ * \param delta        in (0, 1)
+ * \param sample_rate  in (0, 1]
+ * \param steps        ≥ 1
+ * \param rest         what else is spent; may be NULL; only read
+ * \param[out] noise_multiplier rounded up
+ * \return SOTTO_ERROR_BUDGET where no noise multiplier up to 1e15 keeps it, as where `rest` alone crosses ε;
+ *         SOTTO_ERROR_INPUT, SOTTO_ERROR_MEMORY
+ */
+SOTTO_API sotto_status sotto_calibrate_noise_multiplier(double epsilon, double delta, double sample_rate,
+                                                        uint64_t steps, const sotto_accountant *rest,
+                                                        double *noise_multiplier, sotto_error *err);
+
+/** The smallest noise multiplier at which one unsampled Gaussian release keeps ε at δ; as above. */
+SOTTO_API sotto_status sotto_calibrate_gaussian(double epsilon, double delta, double *noise_multiplier,
+                                                sotto_error *err);
+
+/**
+ * The largest number of uses of a mechanism that, composed with `rest` (may be NULL), keeps `epsilon` at
+ * `delta`: that many are within by the accountant itself, one more is not. 0 where none is; what is left of
+ * SOTTO_ACCOUNTANT_MAX_COUNT where the uses cost nothing.
+ * \return SOTTO_ERROR_INPUT, SOTTO_ERROR_MEMORY
+ */
+SOTTO_API sotto_status sotto_calibrate_steps(double epsilon, double delta, const sotto_mechanism *mechanism,
+                                             const sotto_accountant *rest, uint64_t *steps, sotto_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
