@@ -14,12 +14,13 @@
 #include "sotto/status.h"
 
 /**
- * Compile a loop-heavy function once for each width of vector unit and let the dynamic linker choose.
- * Sanitizers instrument the chooser before they are ready themselves, so there the plain build stands alone.
+ * Marks a loop-heavy function to be compiled once for each vector width; the dynamic linker chooses. Needs
+ * GCC and the GNU C library's indirect functions; sanitizers that run before relocation is done cannot have
+ * them.
  */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) &&                 \
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) &&                 \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define SOTTO_WIDE __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define SOTTO_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define SOTTO_WIDE
 #endif

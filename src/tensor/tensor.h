@@ -15,20 +15,7 @@
  * must not overlap except where "in place" is allowed. Nothing here allocates or fails.
  */
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-/*
- * Marks a kernel to be compiled once for each vector width, chosen when the program is loaded. Needs GCC and
- * the GNU C library's indirect functions; sanitizers that run before relocation is done cannot have them.
- */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) &&                 \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define SOTTO_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define SOTTO_WIDE
-#endif
+#include "base/base.h"
 
 /** Once, before any product: one OpenBLAS thread, since parallelism is over chunks. May be called again. */
 void sotto_tensor_initialise(void);
