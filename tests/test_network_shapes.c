@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a network accepts and refuses, how it counts its parameters, and where they start. */
+
+#include "test_network.h"
+
+#include <limits.h>
+
+static void refuse(size_t inputs, size_t classes, const sotto_layer *layers, size_t count, sotto_status code,
+                   const char *word)
+{
+    sotto_network *network = (sotto_network *)&network;
+    sotto_error err = {0};
+    ck_assert_int_eq(sotto_network_create(&network, inputs, classes, layers, count, &err), code);
+    ck_assert_ptr_null(network);
+    ck_assert_int_eq(err.code, code);
+    ck_assert_msg(strstr(err.message, word), "\"%s\" does not say \"%s\"", err.message, word);
+    ck_assert_int_eq(sotto_network_create(&network, inputs, classes, layers, count, NULL), code);
+}
+
+START_TEST(networks_that_do_not_fit_are_refused)
+{
+    const sotto_layer dense = sotto_layer_dense(4), nothing = sotto_layer_dense(0);
+    const sotto_layer unknown = {.kind = (sotto_layer_kind)99};
+    const sotto_layer huge = sotto_layer_dense((size_t)INT_MAX);
+    const sotto_layer slope = sotto_layer_leaky_relu(1.5f), no_slope = sotto_layer_leaky_relu(NAN);
+    const sotto_layer forward[] = {dense, sotto_layer_residual(1)};
+    const sotto_layer unequal[] = {dense, sotto_layer_dense(5), sotto_layer_residual(0)};
+    const sotto_layer of_input[] = {dense, sotto_layer_residual(SOTTO_LAYER_INPUT)};
+    const sotto_layer expanded[] = {sotto_layer_dense(1u << 20), sotto_layer_by_class()};
+    refuse(0, 0, &dense, 1, SOTTO_ERROR_INPUT, "input columns");
+    refuse(3, 70000, &dense, 1, SOTTO_ERROR_INPUT, "classes");
+    refuse(3, 0, &dense, 0, SOTTO_ERROR_INPUT, "no layers");
+    refuse(3, 0, &nothing, 1, SOTTO_ERROR_INPUT, "layer 0");
+    refuse(3, 0, &huge, 1, SOTTO_ERROR_INPUT, "layer 0");
+    refuse(3, 0, &unknown, 1, SOTTO_ERROR_INPUT, "99");
+    refuse(3, 0, &slope, 1, SOTTO_ERROR_INPUT, "[0, 1]");
+    refuse(3, 0, &no_slope, 1, SOTTO_ERROR_INPUT, "[0, 1]");
+    refuse(3, 0, forward, 2, SOTTO_ERROR_INPUT, "earlier");
+    refuse(3, 0, unequal, 3, SOTTO_ERROR_INPUT, "agree");
+    refuse(3, 0, of_input, 2, SOTTO_ERROR_INPUT, "agree");
+    refuse(3, 1000, expanded, 2, SOTTO_ERROR_INPUT, "by class");
+}
+END_TEST
+
+START_TEST(more_parameters_than_can_be_addressed_are_refused)
+{
+    sotto_layer layers[200];
+    for (size_t i = 0; i < 200; i++)
+        layers[i] = sotto_layer_dense((size_t)INT_MAX / 16);
+    refuse(3, 0, layers, 200, SOTTO_ERROR_MEMORY, "parameters");
+}
+END_TEST
+
+START_TEST(a_workspace_needs_rows)
+{
+    const sotto_layer dense = sotto_layer_dense(4);
+    sotto_network *network = NULL;
+    sotto_workspace *workspace = NULL;
+    sotto_error err = {0};
+    ck_assert_int_eq(sotto_network_create(&network, 3, 0, &dense, 1, &err), SOTTO_OK);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, 0, &err), SOTTO_ERROR_INPUT);
+    ck_assert_ptr_null(workspace);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, (size_t)INT_MAX + 1, &err),
+                     SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, 5, &err), SOTTO_OK);
+    ck_assert_uint_eq(sotto_workspace_rows(workspace), 5);
+    sotto_workspace_destroy(workspace);
+    sotto_network_destroy(network);
+    sotto_workspace_destroy(NULL);
+    sotto_network_destroy(NULL);
+}
+END_TEST
+
+START_TEST(parameters_are_counted)
+{
+    const sotto_layer layers[] = {sotto_layer_dense(8),     sotto_layer_norm(),   sotto_layer_silu(),
+                                  sotto_layer_by_class(),   sotto_layer_dense(8), sotto_layer_residual(2),
+                                  sotto_layer_dense_zero(2)};
+    sotto_network *network = NULL;
+    ck_assert_int_eq(sotto_network_create(&network, 5, 3, layers, 7, NULL), SOTTO_OK);
+    ck_assert_uint_eq(sotto_network_inputs(network), 5);
+    ck_assert_uint_eq(sotto_network_outputs(network), 2);
+    ck_assert_uint_eq(sotto_network_classes(network), 3);
+    ck_assert_uint_eq(sotto_network_parameters(network), (5 + 1) * 8 + 2 * 8 + (9 * 3 + 1) * 8 + (8 + 1) * 2);
+    sotto_network_destroy(network);
+    ck_assert_int_eq(sotto_network_create(&network, 5, 0, layers, 7, NULL), SOTTO_OK);
+    ck_assert_uint_eq(sotto_network_classes(network), 1);
+    ck_assert_uint_eq(sotto_network_parameters(network), (5 + 1) * 8 + 2 * 8 + (8 + 1) * 8 + (8 + 1) * 2);
+    sotto_network_destroy(network);
+}
+END_TEST
+
+/* A class that does not exist expands to zeros, and its row's gradient stops there. */
+START_TEST(a_class_that_does_not_exist_is_none)
+{
+    const sotto_layer layers[] = {sotto_layer_dense(2), sotto_layer_by_class(), sotto_layer_dense(1)};
+    sotto_network *network = NULL;
+    sotto_workspace *workspace = NULL;
+    float parameters[6 + 10], gradient[16];
+    ck_assert_int_eq(sotto_network_create(&network, 2, 3, layers, 3, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, 1, NULL), SOTTO_OK);
+    ck_assert_uint_eq(sotto_network_parameters(network), 16);
+    fill(16, 1.0f, parameters);
+    fill(2, 1.0f, sotto_workspace_input(workspace));
+    sotto_workspace_classes(workspace)[0] = 3;
+    ck_assert_float_eq(*sotto_network_forward(network, parameters, workspace), parameters[15]);
+    *sotto_workspace_output_gradient(workspace) = 1.0f;
+    sotto_network_backward(network, parameters, workspace, true);
+    sotto_network_weighted_gradient(network, workspace, 1, NULL, gradient, false);
+    for (size_t j = 0; j < 16; j++)
+        ck_assert_float_eq(gradient[j], j == 15 ? 1.0f : 0.0f);
+    ck_assert_float_eq(sotto_workspace_input_gradient(workspace)[0], 0.0f);
+    sotto_workspace_destroy(workspace);
+    sotto_network_destroy(network);
+}
+END_TEST
+
+/* Largest size and variance of weights [first, first + count). */
+static void check_uniform(const float *weights, size_t count, double fan_in)
+{
+    const double bound = sqrt(3.0 / fan_in);
+    double most = 0.0, squares = 0.0;
+    for (size_t j = 0; j < count; j++) {
+        most = fmax(most, fabs((double)weights[j]));
+        squares += (double)weights[j] * (double)weights[j] / (double)count;
+    }
+    ck_assert_double_le(most, bound * (1.0 + 1e-6));
+    ck_assert_double_ge(most, bound * 0.98);
+    ck_assert_double_le(fabs(squares * fan_in - 1.0), 0.1);
+}
+
+/* The seed is fixed, so this cannot fail by chance; with a fresh one it would in fewer than 1 of 10⁶ runs. */
+START_TEST(parameters_start_where_they_should)
+{
+    const sotto_layer layers[] = {sotto_layer_dense(80),  sotto_layer_norm(),    sotto_layer_leaky_relu(0.2f),
+                                  sotto_layer_by_class(), sotto_layer_dense(50), sotto_layer_dense_zero(30)};
+    enum { NORM = 61 * 80, SECOND = NORM + 160, THIRD = SECOND + 325 * 50, ALL = THIRD + 51 * 30 };
+    static float parameters[ALL];
+    sotto_network *network = NULL;
+    sotto_random *random = NULL;
+    sotto_stream *stream = NULL;
+    ck_assert_int_eq(sotto_random_create_insecure_for_tests(&random, 7, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_stream_create(&stream, random, SOTTO_PURPOSE_INITIALISATION, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_network_create(&network, 60, 4, layers, 6, NULL), SOTTO_OK);
+    /* 81 = 80 columns and the class's own: (80 + 1)·4 columns behind the by-class layer, and the bias. */
+    ck_assert_uint_eq(sotto_network_parameters(network), ALL);
+    for (size_t j = 0; j < ALL; j++)
+        parameters[j] = NAN;
+    sotto_network_initialise(network, stream, parameters);
+    check_uniform(parameters, 60 * 80, 60.0);
+    check_uniform(parameters + SECOND, 324 * 50, 81.0);
+    for (size_t j = 0; j < 80; j++) {
+        ck_assert_float_eq(parameters[60 * 80 + j], 0.0f);
+        ck_assert_float_eq(parameters[NORM + j], 1.0f);
+        ck_assert_float_eq(parameters[NORM + 80 + j], 0.0f);
+    }
+    for (size_t j = THIRD - 50; j < ALL; j++)
+        ck_assert_float_eq(parameters[j], 0.0f);
+    sotto_network_destroy(network);
+    sotto_stream_destroy(stream);
+    sotto_random_destroy(random);
+}
+END_TEST
+
+TCase *shape_tests(void)
+{
+    TCase *tests = tcase_create("shapes");
+    tcase_add_test(tests, networks_that_do_not_fit_are_refused);
+    tcase_add_test(tests, more_parameters_than_can_be_addressed_are_refused);
+    tcase_add_test(tests, a_workspace_needs_rows);
+    tcase_add_test(tests, parameters_are_counted);
+    tcase_add_test(tests, a_class_that_does_not_exist_is_none);
+    tcase_add_test(tests, parameters_start_where_they_should);
+    return tests;
+}
