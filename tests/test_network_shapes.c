@@ -4,6 +4,7 @@
 #include "test_network.h"
 
 #include <limits.h>
+#include <sys/resource.h>
 
 static void refuse(size_t inputs, size_t classes, const sotto_layer *layers, size_t count, sotto_status code,
                    const char *word)
@@ -68,6 +69,44 @@ START_TEST(a_workspace_needs_rows)
     sotto_network_destroy(network);
     sotto_workspace_destroy(NULL);
     sotto_network_destroy(NULL);
+}
+END_TEST
+
+/* Address sanitizers reserve terabytes beforehand, and a limit on the address space ends the process. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_SHADOW true
+#elif defined(__has_feature)
+#define HAS_SHADOW (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define HAS_SHADOW false
+#endif
+
+/* About 90 MB in a dozen matrices, under limits that grow by 4 MB until there is room: each of them fails
+ * once. */
+START_TEST(a_workspace_without_room_is_an_error)
+{
+    const sotto_layer layers[] = {sotto_layer_dense(1024), sotto_layer_norm(), sotto_layer_silu(),
+                                  sotto_layer_dense(1024), sotto_layer_tanh()};
+    sotto_network *network = NULL;
+    sotto_workspace *workspace = NULL;
+    struct rlimit before, limit;
+    size_t failures = 0;
+    ck_assert_int_eq(sotto_network_create(&network, 64, 0, layers, 5, NULL), SOTTO_OK);
+    ck_assert_int_eq(getrlimit(RLIMIT_AS, &before), 0);
+    limit = before;
+    for (limit.rlim_cur = 0; !HAS_SHADOW && !workspace; limit.rlim_cur += 4 << 20) {
+        sotto_error err = {0};
+        ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+        const sotto_status status = sotto_workspace_create(&workspace, network, 2048, &err);
+        ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
+        ck_assert(status == SOTTO_OK || status == SOTTO_ERROR_MEMORY);
+        ck_assert((status == SOTTO_OK) == (workspace != NULL));
+        ck_assert_int_eq(err.code, status);
+        failures += status != SOTTO_OK;
+    }
+    ck_assert(HAS_SHADOW || failures > 12);
+    sotto_workspace_destroy(workspace);
+    sotto_network_destroy(network);
 }
 END_TEST
 
@@ -168,6 +207,7 @@ TCase *shape_tests(void)
     tcase_add_test(tests, networks_that_do_not_fit_are_refused);
     tcase_add_test(tests, more_parameters_than_can_be_addressed_are_refused);
     tcase_add_test(tests, a_workspace_needs_rows);
+    tcase_add_test(tests, a_workspace_without_room_is_an_error);
     tcase_add_test(tests, parameters_are_counted);
     tcase_add_test(tests, a_class_that_does_not_exist_is_none);
     tcase_add_test(tests, parameters_start_where_they_should);
