@@ -6,6 +6,8 @@
 #include <limits.h>
 #include <math.h>
 
+#include "tensor/tensor.h"
+
 /* cblas takes ints; and with this bound no width in bytes overflows a size_t of 32 bits. */
 #define WIDEST          ((size_t)INT_MAX / 16)
 #define MOST_PARAMETERS (PTRDIFF_MAX / sizeof(double))
@@ -217,6 +219,7 @@ sotto_status sotto_network_create(sotto_network **network, size_t inputs, size_t
 {
     sotto_arena *arena = NULL;
     *network = NULL;
+    sotto_tensor_initialise(); /* no product runs without a network */
     sotto_status status = check_arguments(inputs, classes, count, err);
     if (status == SOTTO_OK)
         status = sotto_arena_create(&arena, err);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <math.h>
+
+#include "dpsgd/dpsgd.h"
+
+static sotto_status check(const sotto_counts_query *query, const sotto_mechanism *mechanism, size_t *cells,
+                          sotto_error *err)
+{
+    if (mechanism->kind != SOTTO_MECHANISM_GAUSSIAN)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "noisy counts need an unsampled Gaussian mechanism");
+    if (query->tables == 0)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "noisy counts need at least one table");
+    *cells = 0;
+    for (size_t t = 0; t < query->tables; t++)
+        if (query->table_size[t] == 0 || __builtin_add_overflow(*cells, query->table_size[t], cells))
+            return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                                   "a table of noisy counts has no cells, or too many");
+    return SOTTO_OK;
+}
+
+static void count_units(const sotto_counts_query *query, const uint32_t *units, size_t unit_count,
+                        double *counts)
+{
+    size_t offset = 0;
+    for (size_t t = 0; t < query->tables; t++) {
+        for (size_t i = 0; i < unit_count; i++) {
+            size_t cell = query->cell(query->context, units[i], t);
+            if (cell < query->table_size[t])
+                counts[offset + cell] += 1.0;
+        }
+        offset += query->table_size[t];
+    }
+}
+
+sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_mechanism *mechanism,
+                                  sotto_budget *budget, const char *label, const uint32_t *units,
+                                  size_t unit_count, sotto_random *random, double *counts, sotto_error *err)
+{
+    size_t cells = 0;
+    sotto_stream *stream = NULL;
+    sotto_status status = check(query, mechanism, &cells, err);
+    if (status == SOTTO_OK)
+        status = sotto_stream_create(&stream, random, SOTTO_PURPOSE_NOISE, err);
+    if (status == SOTTO_OK)
+        status = sotto_budget_charge(budget, mechanism, 1, label, err);
+    if (status != SOTTO_OK)
+        goto done;
+    for (size_t i = 0; i < cells; i++)
+        counts[i] = 0.0;
+    count_units(query, units, unit_count, counts);
+    const double scale = mechanism->noise_multiplier * sqrt((double)query->tables);
+    for (size_t i = 0; i < cells; i++) {
+        float noise;
+        sotto_stream_gaussian(stream, scale, &noise, 1);
+        counts[i] += (double)noise;
+    }
+done:
+    sotto_stream_destroy(stream);
+    return status;
+}

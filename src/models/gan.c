@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "models/gan.h"
+
+#include <string.h>
+
+/* ---- making ---- */
+
+static void gan_destroy(sotto_model *base)
+{
+    gan *model = (gan *)base;
+    for (size_t i = 0; i < SOTTO_LANES; i++) {
+        sotto_workspace_destroy(model->lane[i].generator);
+        sotto_workspace_destroy(model->lane[i].discriminator);
+    }
+    sotto_public_step_destroy(model->step);
+    sotto_stream_destroy(model->stream);
+    sotto_network_destroy(model->generator);
+    sotto_network_destroy(model->discriminator);
+    sotto_arena_destroy(model->arena);
+}
+
+static sotto_layer activation_layer(gan_activation activation)
+{
+    switch (activation) {
+    case GAN_RELU:
+        return sotto_layer_relu();
+    case GAN_SILU:
+        return sotto_layer_silu();
+    case GAN_TANH:
+        return sotto_layer_tanh();
+    case GAN_LEAKY_RELU:
+        break;
+    }
+    return sotto_layer_leaky_relu(0.2f);
+}
+
+/* Appends the hidden layers of a trunk; returns how many layers there are now. */
+static size_t add_trunk(const gan_trunk *trunk, sotto_layer *layers, size_t count)
+{
+    size_t previous = 0;
+    for (size_t i = 0; i < trunk->count; i++) {
+        const size_t from = count - 1;
+        layers[count++] = sotto_layer_dense(trunk->hidden[i]);
+        if (trunk->layer_norm)
+            layers[count++] = sotto_layer_norm();
+        layers[count++] = activation_layer(trunk->activation);
+        if (trunk->residual && trunk->hidden[i] == previous)
+            layers[count++] = sotto_layer_residual(from);
+        previous = trunk->hidden[i];
+    }
+    return count;
+}
+
+enum { MOST_LAYERS = 4 * GAN_LAYERS + 2 };
+
+static sotto_status make_networks(gan *model, sotto_error *err)
+{
+    sotto_layer layers[MOST_LAYERS];
+    const gan_options *options = &model->options;
+    const size_t conditions = model->classes > 1 ? model->classes : 0;
+    size_t count = add_trunk(&options->generator, layers, 0);
+    layers[count++] = sotto_layer_by_class();
+    layers[count++] = sotto_layer_dense(model->width);
+    sotto_status status = sotto_network_create(&model->generator, options->latent + conditions,
+                                               model->classes, layers, count, err);
+    if (status != SOTTO_OK)
+        return status;
+    layers[0] = sotto_layer_by_class();
+    count = add_trunk(&options->discriminator, layers, 1);
+    layers[count++] = sotto_layer_dense_zero(1);
+    return sotto_network_create(&model->discriminator, model->width, model->classes, layers, count, err);
+}
+
+static sotto_status lay_out(gan *model, sotto_error *err)
+{
+    const sotto_encoder *encoder = model->base.encoder;
+    model->width = sotto_encoder_width(encoder);
+    model->blocks = sotto_encoder_block_count(encoder);
+    model->classes = 1;
+    model->target_block = SOTTO_NONE;
+    if (model->options.target != SOTTO_NONE) {
+        model->target_block = sotto_encoder_find(encoder, model->options.target);
+        model->classes = sotto_encoder_block(encoder, model->target_block)->slot_count;
+    }
+    model->segments = sotto_arena_take(model->arena, model->blocks, sizeof *model->segments, err);
+    if (!model->segments)
+        return SOTTO_ERROR_MEMORY;
+    for (size_t b = 0; b < model->blocks; b++) {
+        const sotto_block *block = sotto_encoder_block(encoder, b);
+        if (block->slot_count > 0)
+            model->segments[model->segment_count++] =
+                (sotto_tensor_segment){.offset = block->slot_offset, .count = block->slot_count};
+    }
+    sotto_status status = gan_tables_plan(model, err);
+    return status == SOTTO_OK ? make_networks(model, err) : status;
+}
+
+static sotto_status take_parameters(gan *model, sotto_error *err)
+{
+    const size_t generator = sotto_network_parameters(model->generator);
+    const size_t discriminator = sotto_network_parameters(model->discriminator);
+    model->generator_parameters = sotto_arena_take(model->arena, generator, sizeof(float), err);
+    model->average = sotto_arena_take(model->arena, generator, sizeof(float), err);
+    model->discriminator_parameters = sotto_arena_take(model->arena, discriminator, sizeof(float), err);
+    model->label_frequency = sotto_arena_take(model->arena, model->classes, sizeof(double), err);
+    model->marginals = sotto_arena_take(model->arena, model->classes, model->width * sizeof(float), err);
+    model->means = sotto_arena_take(model->arena, model->classes, model->width * sizeof(double), err);
+    bool complete = model->generator_parameters && model->average && model->discriminator_parameters &&
+                    model->label_frequency && model->marginals && model->means;
+    for (size_t k = 0; complete && k < model->classes; k++)
+        model->label_frequency[k] = 1.0 / (double)model->classes;
+    return complete ? SOTTO_OK : SOTTO_ERROR_MEMORY;
+}
+
+static sotto_status gan_create(sotto_model **out, const sotto_node *section, const sotto_encoder *encoder,
+                               sotto_error *err)
+{
+    sotto_arena *arena;
+    sotto_status status = sotto_arena_create(&arena, err);
+    if (status != SOTTO_OK)
+        return status;
+    gan *model = sotto_arena_take(arena, 1, sizeof *model, err);
+    if (!model) {
+        sotto_arena_destroy(arena);
+        return SOTTO_ERROR_MEMORY;
+    }
+    model->base = (sotto_model){.kind = &sotto_gan_kind, .encoder = encoder};
+    model->arena = arena;
+    status = gan_options_parse(&model->options, section, sotto_encoder_schema(encoder), err);
+    if (status == SOTTO_OK)
+        status = lay_out(model, err);
+    if (status == SOTTO_OK)
+        status = take_parameters(model, err);
+    if (status != SOTTO_OK) {
+        gan_destroy(&model->base);
+        return status;
+    }
+    *out = &model->base;
+    return SOTTO_OK;
+}
+
+static sotto_status gan_numbers(const sotto_node *section, sotto_numbers *numbers, sotto_error *err)
+{
+    static const char *const names[] = {"binned", "bounded", NULL};
+    const sotto_node *node = sotto_node_get(section, "numbers");
+    size_t choice = 0;
+    sotto_status status = node ? sotto_node_choice(node, "model.numbers", names, &choice, err) : SOTTO_OK;
+    *numbers = choice == 0 ? SOTTO_NUMBERS_BINNED : SOTTO_NUMBERS_BOUNDED;
+    return status;
+}
+
+/* ---- before training ---- */
+
+static sotto_status take_lanes(gan *model, sotto_error *err)
+{
+    const size_t cells = (size_t)SOTTO_CHUNK_ROWS * model->width;
+    for (size_t i = 0; i < SOTTO_LANES; i++) {
+        gan_lane *lane = &model->lane[i];
+        lane->soft = sotto_arena_take(model->arena, cells, sizeof(float), err);
+        lane->relaxed = sotto_arena_take(model->arena, cells, sizeof(float), err);
+        lane->anchor = sotto_arena_take(model->arena, model->width, sizeof(float), err);
+        lane->values = sotto_arena_take(model->arena, SOTTO_CHUNK_ROWS, sizeof(double), err);
+        lane->means = sotto_arena_take(model->arena, model->classes, model->width * sizeof(double), err);
+        if (!lane->soft || !lane->relaxed || !lane->anchor || !lane->values || !lane->means)
+            return SOTTO_ERROR_MEMORY;
+        sotto_status status =
+            sotto_workspace_create(&lane->generator, model->generator, SOTTO_CHUNK_ROWS, err);
+        if (status == SOTTO_OK)
+            status =
+                sotto_workspace_create(&lane->discriminator, model->discriminator, SOTTO_CHUNK_ROWS, err);
+        if (status != SOTTO_OK)
+            return status;
+    }
+    return SOTTO_OK;
+}
+
+static sotto_status gan_prepare_sampling(sotto_model *base, unsigned threads, sotto_error *err)
+{
+    gan *model = (gan *)base;
+    model->training.threads = threads;
+    sotto_status status = take_lanes(model, err);
+    return status == SOTTO_OK ? gan_batch_take(model, &model->batch, SOTTO_MODEL_ROWS, err) : status;
+}
+
+static sotto_status initialise(gan *model, sotto_random *random, sotto_error *err)
+{
+    sotto_stream *stream;
+    sotto_status status = sotto_stream_create(&stream, random, SOTTO_PURPOSE_INITIALISATION, err);
+    if (status != SOTTO_OK)
+        return status;
+    sotto_network_initialise(model->generator, stream, model->generator_parameters);
+    sotto_network_initialise(model->discriminator, stream, model->discriminator_parameters);
+    memcpy(model->average, model->generator_parameters,
+           sotto_network_parameters(model->generator) * sizeof *model->average);
+    sotto_stream_destroy(stream);
+    return sotto_stream_create(&model->stream, random, SOTTO_PURPOSE_GENERATION, err);
+}
+
+static sotto_status gan_prepare(sotto_model *base, const sotto_training *training, sotto_random *random,
+                                sotto_error *err)
+{
+    gan *model = (gan *)base;
+    model->training = *training;
+    sotto_status status = initialise(model, random, err);
+    if (status == SOTTO_OK)
+        status = take_lanes(model, err);
+    if (status == SOTTO_OK)
+        status = gan_batch_take(model, &model->batch,
+                                training->batch > SOTTO_MODEL_ROWS ? training->batch : SOTTO_MODEL_ROWS, err);
+    if (status != SOTTO_OK)
+        return status;
+    sotto_public_options options = {.optimizer = training->generator_optimizer,
+                                    .schedule = {.rate = training->generator_learning_rate,
+                                                 .steps = training->steps / training->discriminator_steps,
+                                                 .decay_fraction = training->decay_fraction},
+                                    .threads = training->threads,
+                                    .network = model->generator,
+                                    .parameters = model->generator_parameters};
+    return sotto_public_step_create(&model->step, &options, err);
+}
+
+static sotto_model_counts gan_counts_wanted(const sotto_model *base)
+{
+    const gan *model = (const gan *)base;
+    return (sotto_model_counts){
+        .label = model->anchored ? "marginals" : "label counts",
+        .what = !model->anchored ? "how many rows have each value of the target column"
+                : model->target_block == SOTTO_NONE
+                    ? "how many rows fall into each slot of each column"
+                    : "how many rows fall into each slot of each column, for each "
+                      "value of the target column",
+        .share = model->options.share,
+        .query = gan_tables_query(model),
+    };
+}
+
+static sotto_status gan_counts_give(sotto_model *base, const double *counts, sotto_error *err)
+{
+    return gan_tables_give((gan *)base, counts, err);
+}
+
+static sotto_model_private gan_private_wanted(const sotto_model *base)
+{
+    const gan *model = (const gan *)base;
+    return (sotto_model_private){
+        .label = "discriminator steps",
+        .what = "the sampled rows' clipped gradients of the discriminator's loss, added up with noise",
+        .network = model->discriminator,
+        .parameters = model->discriminator_parameters,
+    };
+}
+
+static void gan_data(sotto_model *base, const sotto_encoded *data)
+{
+    ((gan *)base)->data = data;
+}
+
+static sotto_model_losses gan_last_losses(const sotto_model *base)
+{
+    return ((const gan *)base)->losses;
+}
+
+/* ---- sampling and files ---- */
+
+static sotto_status gan_sample(sotto_model *base, sotto_stream *stream, size_t target_slot, size_t count,
+                               uint16_t *slots, float *values, sotto_error *err)
+{
+    gan *model = (gan *)base;
+    if (count > SOTTO_MODEL_ROWS)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "at most %d rows are sampled at once",
+                               SOTTO_MODEL_ROWS);
+    if (target_slot != SOTTO_NONE && target_slot >= model->classes)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "there is no label number %zu", target_slot);
+    if (model->target_block == SOTTO_NONE)
+        target_slot = SOTTO_NONE;
+    gan_batch_draw(model, &model->batch, stream, target_slot, count);
+    gan_generate(model, model->average, &model->batch, count, false);
+    memcpy(slots, model->batch.slots, count * model->blocks * sizeof *slots);
+    for (size_t i = 0; i < count; i++)
+        for (size_t b = 0; b < model->blocks; b++) {
+            const sotto_block *block = sotto_encoder_block(base->encoder, b);
+            values[i * model->blocks + b] =
+                block->has_value ? model->batch.x[i * model->width + block->value_offset] : 0.0f;
+        }
+    return SOTTO_OK;
+}
+
+static size_t gan_target(const sotto_model *base)
+{
+    return ((const gan *)base)->target_block;
+}
+
+static void gan_format(const sotto_model *base, FILE *file)
+{
+    gan_options_format(&((const gan *)base)->options, sotto_encoder_schema(base->encoder), file);
+}
+
+static float *gan_released(sotto_model *base, size_t *count)
+{
+    gan *model = (gan *)base;
+    *count = sotto_network_parameters(model->generator);
+    return model->average;
+}
+
+static double *gan_frequencies(sotto_model *base, size_t *count)
+{
+    gan *model = (gan *)base;
+    *count = model->classes;
+    return model->label_frequency;
+}
+
+const sotto_model_kind sotto_gan_kind = {
+    .type = "gan",
+    .create = gan_create,
+    .destroy = gan_destroy,
+    .numbers = gan_numbers,
+    .prepare = gan_prepare,
+    .counts_wanted = gan_counts_wanted,
+    .counts_give = gan_counts_give,
+    .private_wanted = gan_private_wanted,
+    .data = gan_data,
+    .step = gan_step,
+    .last_losses = gan_last_losses,
+    .sample = gan_sample,
+    .target = gan_target,
+    .format = gan_format,
+    .released = gan_released,
+    .frequencies = gan_frequencies,
+    .prepare_sampling = gan_prepare_sampling,
+};

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef SOTTO_GAN_H
+#define SOTTO_GAN_H
+
+/*
+ * Inside this room: the generative adversarial network.
+ *
+ * The generator turns latent noise z and a label k into a row; the discriminator, which alone sees real rows,
+ * is trained by the private step; the generator learns from the discriminator and from noisy counts, which
+ * are both already private. With a target column both networks see h⊗y, the label's own copy of their
+ * features.
+ */
+
+#include "models/kind.h"
+#include "tensor/tensor.h"
+
+enum { GAN_LAYERS = 8 };
+
+typedef enum gan_activation { GAN_LEAKY_RELU, GAN_RELU, GAN_SILU, GAN_TANH } gan_activation;
+typedef enum gan_heads { GAN_STRAIGHT_THROUGH, GAN_GUMBEL } gan_heads;
+typedef enum gan_tables { GAN_TABLES_PER_LABEL, GAN_TABLES_LABEL, GAN_TABLES_NONE } gan_tables;
+
+/** The hidden part of one network, as configured. */
+typedef struct gan_trunk {
+    size_t hidden[GAN_LAYERS];
+    size_t count;
+    gan_activation activation;
+    bool layer_norm;
+    bool residual;
+} gan_trunk;
+
+/** The `model` section of a config. */
+typedef struct gan_options {
+    sotto_numbers numbers;
+    size_t target; /**< schema column, or SOTTO_NONE */
+    size_t latent;
+    gan_trunk generator;
+    gan_trunk discriminator;
+    sotto_adversarial_loss loss;
+    gan_heads heads;
+    double temperature; /**< of Gumbel heads */
+    gan_tables tables;
+    double share;  /**< of ε for the noisy counts */
+    double weight; /**< of the cross-entropy between noisy marginals and the generator's */
+} gan_options;
+
+/** Read the section; `schema` resolves the target. */
+sotto_status gan_options_parse(gan_options *options, const sotto_node *section, const sotto_schema *schema,
+                               sotto_error *err);
+
+/** Write the section as YAML at an indent of two, so that parsing it gives the same options. */
+void gan_options_format(const gan_options *options, const sotto_schema *schema, FILE *file);
+
+/** Scratch memory of one thread: both networks and what the heads keep. Shapes [SOTTO_CHUNK_ROWS, width]. */
+typedef struct gan_lane {
+    sotto_workspace *generator;
+    sotto_workspace *discriminator;
+    float *soft;      /**< softmax of the logits */
+    float *relaxed;   /**< Gumbel heads: softmax of the perturbed logits over the temperature */
+    double *means;    /**< [classes, width]: sums of `soft` by label over this lane's chunks */
+    float *anchor;    /**< [width]: scratch */
+    double losses[3]; /**< sums over this lane: real, fake, generator */
+    double *values;   /**< [SOTTO_CHUNK_ROWS] */
+} gan_lane;
+
+/** A batch of fakes, all of it derived from noise and the generator. Capacity `rows`. */
+typedef struct gan_batch {
+    size_t rows;
+    float *latent;    /**< [rows, latent] */
+    uint16_t *labels; /**< [rows] */
+    float *uniforms;  /**< [rows, draws] in (0, 1): one for each block, or for each slot with Gumbel heads */
+    size_t draws;
+    float *x;        /**< [rows, width]: one-hot slots and bounded values, as the encoder lays them out */
+    uint16_t *slots; /**< [rows, blocks] */
+} gan_batch;
+
+typedef struct gan {
+    sotto_model base;
+    sotto_arena *arena;
+    gan_options options;
+    size_t width, blocks, classes;
+    size_t target_block;            /**< or SOTTO_NONE */
+    sotto_tensor_segment *segments; /**< each block with slots; [segment_count] */
+    size_t segment_count;
+    sotto_network *generator;
+    sotto_network *discriminator;
+    float *generator_parameters;
+    float *average; /**< of the generator's parameters: what is sampled from and released */
+    float *discriminator_parameters;
+    double *label_frequency; /**< [classes], sums to 1 */
+    size_t *table_size;      /**< [blocks], of the counts wanted */
+    size_t *table_block;     /**< [blocks]: which block a table counts; SOTTO_NONE for the label alone */
+    size_t table_count;
+    float *marginals; /**< [classes, width]: noisy frequencies of slots given the label */
+    bool anchored;
+    sotto_training training;
+    sotto_public_step *step;
+    sotto_stream *stream;
+    const sotto_encoded *data;
+    gan_batch batch; /**< [training.batch] */
+    double *means;   /**< [classes, width]: mean softmax of the last batch made, by label */
+    sotto_model_losses losses;
+    gan_lane lane[SOTTO_LANES];
+} gan;
+
+/* gan_fakes.c: from noise to rows. */
+
+/** Room for `rows` fakes. */
+sotto_status gan_batch_take(gan *model, gan_batch *batch, size_t rows, sotto_error *err);
+
+/** New latents, labels (all `label` unless that is SOTTO_NONE) and head draws for the first `count` rows. */
+void gan_batch_draw(const gan *model, gan_batch *batch, sotto_stream *stream, size_t label, size_t count);
+
+/** Run the generator with `parameters` on the first `count` rows of the batch: fills x and slots. */
+void gan_generate(gan *model, const float *parameters, gan_batch *batch, size_t count, bool want_means);
+
+/** Generator pass of one chunk up to the heads: the workspace's input, forward, heads into `x` [rows, width].
+ */
+void gan_fakes_forward(gan *model, const float *parameters, const gan_batch *batch, size_t first,
+                       size_t count, gan_lane *lane, sotto_workspace *workspace, float *x, uint16_t *slots);
+
+/**
+ * Back through the heads: from the gradient with respect to x, and the anchor, to the gradient with respect
+ * to the generator's outputs, in `out` [rows, width].
+ */
+void gan_heads_backward(const gan *model, const gan_lane *lane, const float *x, const float *x_gradient,
+                        const uint16_t *labels, size_t count, float *out);
+
+/* gan_marginals.c: noisy counts and what is made of them. */
+
+/** Lay out the tables. */
+sotto_status gan_tables_plan(gan *model, sotto_error *err);
+sotto_counts_query gan_tables_query(const gan *model);
+
+/** Turn noisy counts into label frequencies and marginals, and set the generator's output biases by them. */
+sotto_status gan_tables_give(gan *model, const double *counts, sotto_error *err);
+
+/** The least-squares projection of `values` on {v ≥ 0, Σ v = total}; Duchi et al. 2008, Fig. 1. `order` is
+ * scratch. */
+void gan_project_simplex(double *values, size_t count, double total, double *order);
+
+/* gan_train.c */
+sotto_status gan_step(sotto_model *model, sotto_dpsgd *step, sotto_error *err);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* From noise to rows, and back through the heads: everything here is post-processing. */
+#include <math.h>
+#include <string.h>
+
+#include "models/gan.h"
+
+sotto_status gan_batch_take(gan *model, gan_batch *batch, size_t rows, sotto_error *err)
+{
+    sotto_arena *arena = model->arena;
+    batch->rows = rows;
+    batch->draws = model->options.heads == GAN_GUMBEL ? model->width : model->blocks;
+    batch->latent = sotto_arena_take(arena, rows, model->options.latent * sizeof(float), err);
+    batch->labels = sotto_arena_take(arena, rows, sizeof *batch->labels, err);
+    batch->uniforms = sotto_arena_take(arena, rows, batch->draws * sizeof(float), err);
+    batch->x = sotto_arena_take(arena, rows, model->width * sizeof(float), err);
+    batch->slots = sotto_arena_take(arena, rows, model->blocks * sizeof *batch->slots, err);
+    bool complete = batch->latent && batch->labels && batch->uniforms && batch->x && batch->slots;
+    return complete ? SOTTO_OK : SOTTO_ERROR_MEMORY;
+}
+
+static size_t draw_index(const double *frequency, size_t count, double u)
+{
+    for (size_t k = 0; k + 1 < count; k++) {
+        u -= frequency[k];
+        if (u < 0.0)
+            return k;
+    }
+    return count - 1;
+}
+
+void gan_batch_draw(const gan *model, gan_batch *batch, sotto_stream *stream, size_t label, size_t count)
+{
+    sotto_stream_gaussian(stream, 1.0, batch->latent, count * model->options.latent);
+    for (size_t i = 0; i < count; i++)
+        batch->labels[i] = (uint16_t)(label != SOTTO_NONE ? label
+                                                          : draw_index(model->label_frequency, model->classes,
+                                                                       sotto_stream_uniform(stream)));
+    uint32_t bits[512];
+    const size_t total = count * batch->draws;
+    for (size_t first = 0; first < total; first += 512) {
+        size_t piece = total - first < 512 ? total - first : 512;
+        sotto_stream_bytes(stream, bits, piece * sizeof *bits);
+        for (size_t i = 0; i < piece; i++)
+            batch->uniforms[first + i] = ((float)(bits[i] >> 9) + 0.5f) * 0x1p-23f;
+    }
+}
+
+static size_t pick(const float *soft, size_t count, float u)
+{
+    for (size_t s = 0; s + 1 < count; s++) {
+        u -= soft[s];
+        if (u < 0.0f)
+            return s;
+    }
+    return count - 1;
+}
+
+/* Gumbel-max: argmax of logits − log(−log u) is a draw from the softmax; its relaxation carries the gradient.
+ */
+static size_t pick_gumbel(const float *logits, const float *uniforms, size_t count, float temperature,
+                          float *relaxed)
+{
+    size_t best = 0;
+    for (size_t s = 0; s < count; s++) {
+        relaxed[s] = (logits[s] - logf(-logf(uniforms[s]))) / temperature;
+        if (relaxed[s] > relaxed[best])
+            best = s;
+    }
+    const float top = relaxed[best];
+    float sum = 0.0f;
+    for (size_t s = 0; s < count; s++)
+        sum += relaxed[s] = expf(relaxed[s] - top);
+    for (size_t s = 0; s < count; s++)
+        relaxed[s] /= sum;
+    return best;
+}
+
+/* One row: a slot for each block, one-hot in x, and the bounded value where the "value" slot speaks. */
+static void row_heads(const gan *model, const float *logits, const float *soft, const float *uniforms,
+                      size_t label, float *relaxed, float *x, uint16_t *slots)
+{
+    memset(x, 0, model->width * sizeof *x);
+    for (size_t b = 0; b < model->blocks; b++) {
+        const sotto_block *block = sotto_encoder_block(model->base.encoder, b);
+        const size_t offset = block->slot_offset;
+        size_t slot = block->rest_slot;
+        if (b == model->target_block)
+            slot = label;
+        else if (block->slot_count > 0 && model->options.heads == GAN_GUMBEL)
+            slot = pick_gumbel(logits + offset, uniforms + offset, block->slot_count,
+                               (float)model->options.temperature, relaxed + offset);
+        else if (block->slot_count > 0)
+            slot = pick(soft + offset, block->slot_count, uniforms[b]);
+        if (block->slot_count > 0)
+            x[offset + slot] = 1.0f;
+        if (block->has_value && (block->slot_count == 0 || slot == block->rest_slot))
+            x[block->value_offset] = tanhf(logits[block->value_offset]);
+        slots[b] = (uint16_t)slot;
+    }
+}
+
+void gan_fakes_forward(gan *model, const float *parameters, const gan_batch *batch, size_t first,
+                       size_t count, gan_lane *lane, sotto_workspace *workspace, float *x, uint16_t *slots)
+{
+    const size_t latent = model->options.latent;
+    const size_t inputs = sotto_network_inputs(model->generator);
+    float *input = sotto_workspace_input(workspace);
+    uint16_t *classes = sotto_workspace_classes(workspace);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(input + i * inputs, batch->latent + (first + i) * latent, latent * sizeof *input);
+        for (size_t k = latent; k < inputs; k++)
+            input[i * inputs + k] = k - latent == batch->labels[first + i] ? 1.0f : 0.0f;
+        classes[i] = batch->labels[first + i];
+    }
+    const float *logits = sotto_network_forward(model->generator, parameters, workspace);
+    memcpy(lane->soft, logits, count * model->width * sizeof *lane->soft);
+    sotto_tensor_softmax(count, model->width, model->segments, model->segment_count, lane->soft);
+    for (size_t i = 0; i < count; i++)
+        row_heads(model, logits + i * model->width, lane->soft + i * model->width,
+                  batch->uniforms + (first + i) * batch->draws, classes[i], lane->relaxed + i * model->width,
+                  x + i * model->width, slots + i * model->blocks);
+}
+
+static void add_means(const gan *model, gan_lane *lane, const uint16_t *labels, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < model->width; j++)
+            lane->means[labels[i] * model->width + j] += (double)lane->soft[i * model->width + j];
+}
+
+static void generate_lane(gan *model, const float *parameters, gan_batch *batch, size_t count, size_t number,
+                          bool want_means)
+{
+    gan_lane *lane = &model->lane[number];
+    const size_t stride = (size_t)SOTTO_LANES * SOTTO_CHUNK_ROWS;
+    if (want_means)
+        memset(lane->means, 0, model->classes * model->width * sizeof *lane->means);
+    for (size_t first = number * SOTTO_CHUNK_ROWS; first < count; first += stride) {
+        size_t rows = count - first < SOTTO_CHUNK_ROWS ? count - first : SOTTO_CHUNK_ROWS;
+        gan_fakes_forward(model, parameters, batch, first, rows, lane, lane->generator,
+                          batch->x + first * model->width, batch->slots + first * model->blocks);
+        if (want_means)
+            add_means(model, lane, batch->labels + first, rows);
+    }
+}
+
+static void gather_means(gan *model, const gan_batch *batch, size_t count)
+{
+    for (size_t k = 0; k < model->classes; k++) {
+        size_t rows = 0;
+        for (size_t i = 0; i < count; i++)
+            rows += batch->labels[i] == k;
+        for (size_t j = 0; j < model->width; j++) {
+            double sum = 0.0;
+            for (size_t lane = 0; lane < SOTTO_LANES; lane++)
+                sum += model->lane[lane].means[k * model->width + j];
+            model->means[k * model->width + j] = rows ? sum / (double)rows : 0.0;
+        }
+    }
+}
+
+void gan_generate(gan *model, const float *parameters, gan_batch *batch, size_t count, bool want_means)
+{
+    const unsigned threads = model->training.threads;
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1 && count > SOTTO_CHUNK_ROWS)
+    for (size_t number = 0; number < SOTTO_LANES; number++)
+        generate_lane(model, parameters, batch, count, number, want_means);
+    if (want_means)
+        gather_means(model, batch, count);
+}
+
+/*
+ * The anchor: cross-entropy −Σ m log p̄ between the noisy marginals m and the generator's mean softmax p̄ under
+ * each label. Its gradient with respect to one row's softmax is −m/p̄ (times the weight; the mean over the
+ * batch is taken by the step). Ratios are capped so that a slot that no fake has yet reached does not swamp a
+ * step.
+ */
+static void anchor_gradient(const gan *model, const sotto_block *block, size_t label, float *gradient)
+{
+    const float *wanted = model->marginals + label * model->width + block->slot_offset;
+    const double *mean = model->means + label * model->width + block->slot_offset;
+    for (size_t s = 0; s < block->slot_count; s++)
+        gradient[s] = -(float)(model->options.weight * fmin((double)wanted[s] / fmax(mean[s], 1e-6), 20.0));
+}
+
+/* dl = y·(g − Σ g·y)·scale: back through a softmax y. */
+static void add_softmax_backward(const float *y, const float *g, size_t count, float scale, float *dl)
+{
+    float inner = 0.0f;
+    for (size_t s = 0; s < count; s++)
+        inner += g[s] * y[s];
+    for (size_t s = 0; s < count; s++)
+        dl[s] += y[s] * (g[s] - inner) * scale;
+}
+
+void gan_heads_backward(const gan *model, const gan_lane *lane, const float *x, const float *x_gradient,
+                        const uint16_t *labels, size_t count, float *out)
+{
+    const bool gumbel = model->options.heads == GAN_GUMBEL;
+    const float scale = gumbel ? 1.0f / (float)model->options.temperature : 1.0f;
+    const float *taught = gumbel ? lane->relaxed : lane->soft;
+    memset(out, 0, count * model->width * sizeof *out);
+    for (size_t i = 0; i < count; i++) {
+        const size_t row = i * model->width;
+        for (size_t b = 0; b < model->blocks; b++) {
+            const sotto_block *block = sotto_encoder_block(model->base.encoder, b);
+            const size_t at = row + block->slot_offset;
+            if (b == model->target_block)
+                continue;
+            add_softmax_backward(taught + at, x_gradient + at, block->slot_count, scale, out + at);
+            if (model->anchored && model->options.weight > 0 && block->slot_count > 1) {
+                float *gradient = lane->anchor;
+                anchor_gradient(model, block, labels[i], gradient);
+                add_softmax_backward(lane->soft + at, gradient, block->slot_count, 1.0f, out + at);
+            }
+            if (block->has_value) {
+                const float value = x[row + block->value_offset];
+                const bool speaks = block->slot_count == 0 || x[at + block->rest_slot] == 1.0f;
+                out[row + block->value_offset] =
+                    speaks ? x_gradient[row + block->value_offset] * (1.0f - value * value) : 0.0f;
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * Noisy counts for the generator: how often each slot occurs under each label. They give the labels'
+ * frequencies, set the generator's output biases, and anchor its mean output while the discriminator teaches
+ * it the rest. Everything after the counts are noisy is post-processing.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/gan.h"
+
+sotto_status gan_tables_plan(gan *model, sotto_error *err)
+{
+    model->table_size = sotto_arena_take(model->arena, model->blocks, sizeof *model->table_size, err);
+    model->table_block = sotto_arena_take(model->arena, model->blocks, sizeof *model->table_block, err);
+    if (!model->table_size || !model->table_block)
+        return SOTTO_ERROR_MEMORY;
+    model->table_count = 0;
+    model->anchored = model->options.tables == GAN_TABLES_PER_LABEL;
+    for (size_t b = 0; b < model->blocks && model->anchored; b++) {
+        const sotto_block *block = sotto_encoder_block(model->base.encoder, b);
+        if (b == model->target_block || block->slot_count < 2)
+            continue;
+        model->table_size[model->table_count] = model->classes * block->slot_count;
+        model->table_block[model->table_count++] = b;
+    }
+    if (model->table_count == 0) {
+        model->anchored = false;
+        if (model->target_block != SOTTO_NONE) {
+            model->table_size[0] = model->classes;
+            model->table_block[0] = SOTTO_NONE;
+            model->table_count = 1;
+        }
+    }
+    return SOTTO_OK;
+}
+
+static size_t cell(const void *context, uint32_t unit, size_t table)
+{
+    const gan *model = context;
+    const size_t block = model->table_block[table];
+    size_t label =
+        model->target_block == SOTTO_NONE ? 0 : sotto_encoded_slot(model->data, unit, model->target_block);
+    if (block == SOTTO_NONE)
+        return label;
+    size_t slots = sotto_encoder_block(model->base.encoder, block)->slot_count;
+    return label * slots + sotto_encoded_slot(model->data, unit, block);
+}
+
+sotto_counts_query gan_tables_query(const gan *model)
+{
+    return (sotto_counts_query){
+        .tables = model->table_count, .table_size = model->table_size, .cell = cell, .context = model};
+}
+
+static int descending(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+void gan_project_simplex(double *values, size_t count, double total, double *order)
+{
+    memcpy(order, values, count * sizeof *order);
+    qsort(order, count, sizeof *order, descending);
+    double sum = 0.0;
+    double threshold = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        sum += order[i];
+        double candidate = (sum - total) / (double)(i + 1);
+        if (order[i] > candidate)
+            threshold = candidate;
+    }
+    for (size_t i = 0; i < count; i++)
+        values[i] = fmax(values[i] - threshold, 0.0);
+}
+
+/*
+ * Each table tells every label's count once more, with a variance that grows with the table's slots: the
+ * weighted mean of all of them is the most precise.
+ */
+static void label_totals(const gan *model, const double *counts, double *totals)
+{
+    double weight = 0.0;
+    for (size_t t = 0; t < model->table_count; t++) {
+        const size_t slots = model->table_size[t] / model->classes;
+        weight += 1.0 / (double)slots;
+        for (size_t k = 0; k < model->classes; k++) {
+            double sum = 0.0;
+            for (size_t s = 0; s < slots; s++)
+                sum += counts[k * slots + s];
+            totals[k] += sum / (double)slots;
+        }
+        counts += model->table_size[t];
+    }
+    for (size_t k = 0; k < model->classes; k++)
+        totals[k] = fmax(totals[k] / weight, 1.0);
+}
+
+/* The weights that a one-hot label multiplies in the generator's last layer are biases of the outputs, by
+ * label. */
+static void set_output_biases(gan *model)
+{
+    const size_t hidden = model->options.generator.hidden[model->options.generator.count - 1];
+    float *end = model->generator_parameters + sotto_network_parameters(model->generator);
+    float *biases = end - model->width;
+    if (model->classes > 1)
+        biases = end - model->width - (hidden * model->classes + model->classes) * model->width +
+                 hidden * model->classes * model->width;
+    for (size_t i = 0; i < model->classes * model->width; i++)
+        biases[i] = model->marginals[i] > 0.0f ? logf(model->marginals[i]) : 0.0f;
+}
+
+sotto_status gan_tables_give(gan *model, const double *counts, sotto_error *err)
+{
+    size_t largest = model->classes;
+    for (size_t t = 0; t < model->table_count; t++)
+        largest = model->table_size[t] > largest ? model->table_size[t] : largest;
+    double *scratch = calloc(3 * largest, sizeof *scratch);
+    if (!scratch)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for noisy marginals");
+    double *totals = scratch;
+    double *order = scratch + largest;
+    double *values = scratch + 2 * largest;
+    label_totals(model, counts, totals);
+    double all = 0.0;
+    for (size_t k = 0; k < model->classes; k++)
+        all += totals[k];
+    for (size_t k = 0; k < model->classes; k++)
+        model->label_frequency[k] = totals[k] / all;
+    for (size_t t = 0; t < model->table_count && model->anchored; t++) {
+        const sotto_block *block = sotto_encoder_block(model->base.encoder, model->table_block[t]);
+        for (size_t k = 0; k < model->classes; k++) {
+            memcpy(values, counts + k * block->slot_count, block->slot_count * sizeof *values);
+            gan_project_simplex(values, block->slot_count, totals[k], order);
+            /* A slot that noise took to 0 keeps one part in 10⁵: its softmax must stay finite. */
+            for (size_t s = 0; s < block->slot_count; s++)
+                model->marginals[k * model->width + block->slot_offset + s] =
+                    (float)fmax(values[s] / totals[k], 1e-5);
+        }
+        counts += model->table_size[t];
+    }
+    if (model->anchored)
+        set_output_biases(model);
+    memcpy(model->average, model->generator_parameters,
+           sotto_network_parameters(model->generator) * sizeof *model->average);
+    free(scratch);
+    return SOTTO_OK;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <string.h>
+
+#include "models/gan.h"
+
+static const char *const activations[] = {"leaky_relu", "relu", "silu", "tanh", NULL};
+static const char *const losses[] = {"non-saturating", "wasserstein", "hinge", NULL};
+static const char *const heads[] = {"straight-through", "gumbel", NULL};
+static const char *const tables[] = {"per-label", "label", "none", NULL};
+static const char *const numbers[] = {"binned", "bounded", NULL};
+
+static sotto_status parse_hidden(gan_trunk *trunk, const sotto_node *node, const char *what, sotto_error *err)
+{
+    if (sotto_node_kind_of(node) != SOTTO_NODE_LIST || sotto_node_count(node) < 1 ||
+        sotto_node_count(node) > GAN_LAYERS)
+        return sotto_node_error(node, err,
+                                "%s.hidden must be a list of 1 to %d layer widths, such as [128, 128]", what,
+                                GAN_LAYERS);
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s.hidden", what);
+    trunk->count = sotto_node_count(node);
+    for (size_t i = 0; i < trunk->count; i++) {
+        sotto_status status = sotto_node_size(sotto_node_at(node, i), name, 1, 8192, &trunk->hidden[i], err);
+        if (status != SOTTO_OK)
+            return status;
+    }
+    return SOTTO_OK;
+}
+
+/* Layers that mix the rows of a batch break the one-row-one-gradient rule that clipping rests on (P13). */
+static sotto_status refuse_coupling(const sotto_node *node, sotto_error *err)
+{
+    static const char *const coupling[] = {"batch_norm", "batch_normalization", "pac", "packing"};
+    for (size_t i = 0; i < sizeof coupling / sizeof *coupling; i++) {
+        const sotto_node *found = sotto_node_get(node, coupling[i]);
+        if (found)
+            return sotto_node_error(
+                found, err,
+                "%s makes one row's gradient depend on the other rows of the batch, so that "
+                "clipping no longer bounds what one row can change; remove it (layer_norm: true "
+                "normalises within a row)",
+                coupling[i]);
+    }
+    return SOTTO_OK;
+}
+
+static sotto_status parse_trunk(gan_trunk *trunk, size_t *latent, const sotto_node *node, const char *what,
+                                sotto_error *err)
+{
+    static const char *const with_latent[] = {"hidden",   "activation", "layer_norm",
+                                              "residual", "latent",     NULL};
+    static const char *const without[] = {"hidden", "activation", "layer_norm", "residual", NULL};
+    if (!node)
+        return SOTTO_OK;
+    sotto_status status = refuse_coupling(node, err);
+    if (status == SOTTO_OK)
+        status = sotto_node_expect_map(node, what, latent ? with_latent : without, err);
+    const sotto_node *child;
+    char name[64];
+    if (status == SOTTO_OK && (child = sotto_node_get(node, "hidden")))
+        status = parse_hidden(trunk, child, what, err);
+    if (status == SOTTO_OK && (child = sotto_node_get(node, "activation"))) {
+        size_t choice = 0;
+        (void)snprintf(name, sizeof name, "%s.activation", what);
+        status = sotto_node_choice(child, name, activations, &choice, err);
+        trunk->activation = (gan_activation)choice;
+    }
+    if (status == SOTTO_OK && (child = sotto_node_get(node, "layer_norm"))) {
+        (void)snprintf(name, sizeof name, "%s.layer_norm", what);
+        status = sotto_node_bool(child, name, &trunk->layer_norm, err);
+    }
+    if (status == SOTTO_OK && (child = sotto_node_get(node, "residual"))) {
+        (void)snprintf(name, sizeof name, "%s.residual", what);
+        status = sotto_node_bool(child, name, &trunk->residual, err);
+    }
+    if (status == SOTTO_OK && latent && (child = sotto_node_get(node, "latent")))
+        status = sotto_node_size(child, "model.generator.latent", 1, 4096, latent, err);
+    return status;
+}
+
+static sotto_status parse_target(gan_options *options, const sotto_node *node, const sotto_schema *schema,
+                                 sotto_error *err)
+{
+    const char *name;
+    sotto_status status = sotto_node_string(node, "model.target", &name, err);
+    if (status != SOTTO_OK)
+        return status;
+    options->target = sotto_schema_find(schema, name);
+    if (options->target == SOTTO_NONE)
+        return sotto_node_error(node, err, "model.target is \"%s\", which the schema has no column called",
+                                name);
+    const sotto_column *column = &schema->columns[options->target];
+    if (column->type != SOTTO_COLUMN_CATEGORY)
+        return sotto_node_error(node, err, "model.target \"%s\" is of type %s; it must be a category column",
+                                name, sotto_column_type_name(column->type));
+    if (column->value_count + column->missing_allowed > 64)
+        return sotto_node_error(node, err,
+                                "model.target \"%s\" has %zu values; at most 64 can be conditioned on", name,
+                                column->value_count + column->missing_allowed);
+    return SOTTO_OK;
+}
+
+static sotto_status parse_heads(gan_options *options, const sotto_node *node, sotto_error *err)
+{
+    static const char *const known[] = {"type", "temperature", NULL};
+    size_t choice = options->heads;
+    sotto_status status = sotto_node_expect_map(node, "model.heads", known, err);
+    const sotto_node *child;
+    if (status == SOTTO_OK && (child = sotto_node_get(node, "type")))
+        status = sotto_node_choice(child, "model.heads.type", heads, &choice, err);
+    options->heads = (gan_heads)choice;
+    if (status == SOTTO_OK && (child = sotto_node_get(node, "temperature")))
+        status = sotto_node_double(child, "model.heads.temperature", 0.01, 100, &options->temperature, err);
+    return status;
+}
+
+static sotto_status parse_marginals(gan_options *options, const sotto_node *node, sotto_error *err)
+{
+    static const char *const known[] = {"tables", "share", "weight", NULL};
+    size_t choice = options->tables;
+    sotto_status status = sotto_node_expect_map(node, "model.marginals", known, err);
+    const sotto_node *child;
+    if (status == SOTTO_OK && (child = sotto_node_get(node, "tables"))) {
+        status = sotto_node_choice(child, "model.marginals.tables", tables, &choice, err);
+        options->tables = (gan_tables)choice;
+        if (options->tables == GAN_TABLES_LABEL)
+            options->share = 0.03;
+    }
+    if (status == SOTTO_OK && options->target != SOTTO_NONE && options->tables == GAN_TABLES_NONE)
+        return sotto_node_error(node, err,
+                                "model.marginals.tables is none, but model.target needs at least the noisy "
+                                "frequencies of its labels; write `tables: label`, or drop the target");
+    if (status == SOTTO_OK && (child = sotto_node_get(node, "share")))
+        status = sotto_node_double(child, "model.marginals.share", 0.001, 0.99, &options->share, err);
+    if (status == SOTTO_OK && (child = sotto_node_get(node, "weight")))
+        status = sotto_node_double(child, "model.marginals.weight", 0, 1000, &options->weight, err);
+    return status;
+}
+
+static const gan_options defaults = {
+    .numbers = SOTTO_NUMBERS_BINNED,
+    .target = SOTTO_NONE,
+    .latent = 32,
+    .generator = {.hidden = {128, 128}, .count = 2, .activation = GAN_RELU},
+    .discriminator = {.hidden = {128, 128}, .count = 2, .activation = GAN_LEAKY_RELU},
+    .loss = SOTTO_ADVERSARIAL_CROSS_ENTROPY,
+    .heads = GAN_STRAIGHT_THROUGH,
+    .temperature = 1.0,
+    .tables = GAN_TABLES_PER_LABEL,
+    .share = 0.4,
+    .weight = 3.0,
+};
+
+static sotto_status parse_numbers(gan_options *options, const sotto_node *section, sotto_error *err)
+{
+    size_t choice = options->numbers;
+    const sotto_node *child = sotto_node_get(section, "numbers");
+    sotto_status status = child ? sotto_node_choice(child, "model.numbers", numbers, &choice, err) : SOTTO_OK;
+    options->numbers = (sotto_numbers)choice;
+    return status;
+}
+
+sotto_status gan_options_parse(gan_options *options, const sotto_node *section, const sotto_schema *schema,
+                               sotto_error *err)
+{
+    static const char *const known[] = {"type",          "numbers", "target",    "loss", "generator",
+                                        "discriminator", "heads",   "marginals", NULL};
+    *options = defaults;
+    if (!section)
+        return SOTTO_OK;
+    const sotto_node *child;
+    sotto_status status = refuse_coupling(section, err);
+    if (status == SOTTO_OK)
+        status = sotto_node_expect_map(section, "model", known, err);
+    if (status == SOTTO_OK)
+        status = parse_numbers(options, section, err);
+    if (status == SOTTO_OK && (child = sotto_node_get(section, "target")))
+        status = parse_target(options, child, schema, err);
+    if (status == SOTTO_OK && (child = sotto_node_get(section, "loss"))) {
+        size_t choice = 0;
+        status = sotto_node_choice(child, "model.loss", losses, &choice, err);
+        options->loss = (sotto_adversarial_loss)(choice + SOTTO_ADVERSARIAL_CROSS_ENTROPY);
+    }
+    if (status == SOTTO_OK)
+        status = parse_trunk(&options->generator, &options->latent, sotto_node_get(section, "generator"),
+                             "model.generator", err);
+    if (status == SOTTO_OK)
+        status = parse_trunk(&options->discriminator, NULL, sotto_node_get(section, "discriminator"),
+                             "model.discriminator", err);
+    if (status == SOTTO_OK && (child = sotto_node_get(section, "heads")))
+        status = parse_heads(options, child, err);
+    if (status == SOTTO_OK && (child = sotto_node_get(section, "marginals")))
+        status = parse_marginals(options, child, err);
+    return status;
+}
+
+static void format_trunk(const gan_trunk *trunk, const char *name, size_t latent, FILE *file)
+{
+    (void)fprintf(file, "  %s:\n    hidden: [", name);
+    for (size_t i = 0; i < trunk->count; i++)
+        (void)fprintf(file, "%s%zu", i ? ", " : "", trunk->hidden[i]);
+    (void)fprintf(file, "]\n    activation: %s\n    layer_norm: %s\n    residual: %s\n",
+                  activations[trunk->activation], trunk->layer_norm ? "true" : "false",
+                  trunk->residual ? "true" : "false");
+    if (latent)
+        (void)fprintf(file, "    latent: %zu\n", latent);
+}
+
+/* A double-quoted YAML scalar: a column may be called anything. */
+static void format_quoted(const char *text, FILE *file)
+{
+    (void)fputc('"', file);
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+        if (*at == '"' || *at == '\\')
+            (void)fprintf(file, "\\%c", *at);
+        else if (*at < 0x20 || *at == 0x7f)
+            (void)fprintf(file, "\\x%02X", *at);
+        else
+            (void)fputc(*at, file);
+    }
+    (void)fputc('"', file);
+}
+
+void gan_options_format(const gan_options *options, const sotto_schema *schema, FILE *file)
+{
+    (void)fprintf(file, "  type: gan\n  numbers: %s\n", numbers[options->numbers]);
+    if (options->target != SOTTO_NONE) {
+        (void)fputs("  target: ", file);
+        format_quoted(schema->columns[options->target].name, file);
+        (void)fputc('\n', file);
+    }
+    (void)fprintf(file, "  loss: %s\n", losses[options->loss - SOTTO_ADVERSARIAL_CROSS_ENTROPY]);
+    format_trunk(&options->generator, "generator", options->latent, file);
+    format_trunk(&options->discriminator, "discriminator", 0, file);
+    (void)fprintf(file, "  heads: {type: %s, temperature: %.17g}\n", heads[options->heads],
+                  options->temperature);
+    (void)fprintf(file, "  marginals: {tables: %s, share: %.17g, weight: %.17g}\n", tables[options->tables],
+                  options->share, options->weight);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * Training (Goodfellow et al. 2014; under privacy, Bie, Kamath, Zhang 2023): the discriminator's update is
+ * the private step, since its loss touches real rows; the generator's is post-processing, since it sees only
+ * noise, the private discriminator and the noisy marginals. Several of the first for each of the second.
+ */
+#include <string.h>
+
+#include "models/gan.h"
+
+/* The discriminator's pass: sampled rows are real, public examples are the batch of fakes. */
+static void discriminator_pass(void *context, const sotto_network *network, const float *parameters,
+                               const sotto_chunk *chunk)
+{
+    gan *model = context;
+    gan_lane *lane = &model->lane[chunk->lane];
+    const size_t real = chunk->unit_count;
+    const size_t fake = chunk->public_count;
+    float *input = sotto_workspace_input(chunk->workspace);
+    uint16_t *classes = sotto_workspace_classes(chunk->workspace);
+    if (real > 0)
+        sotto_encoded_gather(model->data, chunk->units, real, input, model->width);
+    memcpy(input + real * model->width, model->batch.x + chunk->public_first * model->width,
+           fake * model->width * sizeof *input);
+    for (size_t i = 0; i < real && model->target_block != SOTTO_NONE; i++)
+        classes[i] = (uint16_t)sotto_encoded_slot(model->data, chunk->units[i], model->target_block);
+    for (size_t i = 0; i < fake; i++)
+        classes[real + i] = model->batch.labels[chunk->public_first + i];
+
+    const float *logits = sotto_network_forward(network, parameters, chunk->workspace);
+    float *gradient = sotto_workspace_output_gradient(chunk->workspace);
+    sotto_loss_discriminator(model->options.loss, true, real, logits, lane->values, gradient);
+    sotto_loss_discriminator(model->options.loss, false, fake, logits + real, lane->values + real,
+                             gradient + real);
+    for (size_t i = 0; i < real + fake; i++)
+        lane->losses[i < real ? 0 : 1] += lane->values[i];
+    sotto_network_backward(network, parameters, chunk->workspace, false);
+}
+
+/* The generator's pass: latent → row → the discriminator's logit, and all the way back. */
+static void generator_pass(void *context, const sotto_network *network, const float *parameters,
+                           const sotto_chunk *chunk)
+{
+    gan *model = context;
+    gan_lane *lane = &model->lane[chunk->lane];
+    const size_t count = chunk->public_count;
+    float *x = sotto_workspace_input(lane->discriminator);
+    gan_fakes_forward(model, parameters, &model->batch, chunk->public_first, count, lane, chunk->workspace, x,
+                      model->batch.slots + chunk->public_first * model->blocks);
+    const uint16_t *labels = model->batch.labels + chunk->public_first;
+    memcpy(sotto_workspace_classes(lane->discriminator), labels, count * sizeof *labels);
+
+    const float *logits =
+        sotto_network_forward(model->discriminator, model->discriminator_parameters, lane->discriminator);
+    sotto_loss_generator(model->options.loss, count, logits, lane->values,
+                         sotto_workspace_output_gradient(lane->discriminator));
+    for (size_t i = 0; i < count; i++)
+        lane->losses[2] += lane->values[i];
+    sotto_network_backward(model->discriminator, model->discriminator_parameters, lane->discriminator, true);
+    gan_heads_backward(model, lane, x, sotto_workspace_input_gradient(lane->discriminator), labels, count,
+                       sotto_workspace_output_gradient(chunk->workspace));
+    sotto_network_backward(network, parameters, chunk->workspace, false);
+}
+
+static void clear_losses(gan *model)
+{
+    for (size_t i = 0; i < SOTTO_LANES; i++)
+        memset(model->lane[i].losses, 0, sizeof model->lane[i].losses);
+}
+
+static double mean_loss(const gan *model, size_t kind, size_t count)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < SOTTO_LANES; i++)
+        sum += model->lane[i].losses[kind];
+    return count ? sum / (double)count : 0.0;
+}
+
+static void train_generator(gan *model)
+{
+    const size_t batch = model->training.batch;
+    gan_batch_draw(model, &model->batch, model->stream, SOTTO_NONE, batch);
+    sotto_public_step_take(model->step, batch, generator_pass, model);
+    model->losses.generator = mean_loss(model, 2, batch);
+    sotto_ema_update(sotto_network_parameters(model->generator), model->training.ema,
+                     model->generator_parameters, model->average);
+}
+
+sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
+{
+    gan *model = (gan *)base;
+    const size_t batch = model->training.batch;
+    const bool generator_turn = (sotto_dpsgd_steps(step) + 1) % model->training.discriminator_steps == 0;
+    sotto_status status = sotto_dpsgd_begin(step, err);
+    if (status != SOTTO_OK)
+        return status;
+    clear_losses(model);
+    gan_batch_draw(model, &model->batch, model->stream, SOTTO_NONE, batch);
+    gan_generate(model, model->generator_parameters, &model->batch, batch, generator_turn && model->anchored);
+    status = sotto_dpsgd_accumulate(step, batch, discriminator_pass, model, err);
+    if (status == SOTTO_OK)
+        status = sotto_dpsgd_end(step, err);
+    if (status != SOTTO_OK)
+        return status;
+    model->losses.real = mean_loss(model, 0, sotto_dpsgd_last(step).batch);
+    model->losses.fake = mean_loss(model, 1, batch);
+    if (generator_turn)
+        train_generator(model);
+    return SOTTO_OK;
+}

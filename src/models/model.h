@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef SOTTO_MODEL_H
+#define SOTTO_MODEL_H
+
+/**
+ * models: generative models behind one small interface.
+ *
+ * A model never sees a noise generator, a clip bound or an ε. Before training it declares what it wants: the
+ * tables of noisy counts and the network that the private step is to train. Whoever runs it pays for both and
+ * hands back the noisy counts and the private step; everything else a model does is post-processing. Each
+ * model is one kind in the table of model.c.
+ */
+
+#include "data/data.h"
+#include "document/document.h"
+#include "dpsgd/dpsgd.h"
+
+typedef struct sotto_model sotto_model;
+
+/** What the `training` section of a config says to a model. */
+typedef struct sotto_training {
+    size_t batch;                 /**< public examples in a step: the public expected batch size, rounded */
+    uint64_t steps;               /**< planned private steps */
+    uint64_t discriminator_steps; /**< private steps for each step of the generator */
+    double learning_rate;         /**< of the private step */
+    double decay_fraction;        /**< last part of the run over which both rates fall towards 0 */
+    sotto_optimizer_options optimizer;
+    double generator_learning_rate;
+    sotto_optimizer_options generator_optimizer;
+    double ema; /**< decay of the average of the released weights, in [0, 1); 0 is none */
+    unsigned threads;
+} sotto_training;
+
+/** What a model asks the private step to train. */
+typedef struct sotto_model_private {
+    const char *label; /**< how the charge is recorded */
+    const char *what;  /**< one sentence for the privacy statement */
+    const sotto_network *network;
+    float *parameters;
+} sotto_model_private;
+
+/** What a model asks to have counted. `query.tables` is 0 where it wants nothing. */
+typedef struct sotto_model_counts {
+    const char *label;
+    const char *what;
+    double share; /**< of ε: the counts alone would cost share·ε at the run's δ */
+    sotto_counts_query query;
+} sotto_model_counts;
+
+/** Losses of the last step on real rows: for private/ only. */
+typedef struct sotto_model_losses {
+    double real, fake, generator;
+} sotto_model_losses;
+
+/* ------------------------------------------------------------------ making */
+
+/**
+ * A model as the `model` section of a config describes it, for rows as `encoder` (borrowed) lays them out;
+ * see `sotto_model_numbers` for which encoder. Everything about it is public. Caller destroys.
+ */
+sotto_status sotto_model_create(sotto_model **model, const sotto_node *section, const sotto_encoder *encoder,
+                                sotto_error *err);
+void sotto_model_destroy(sotto_model *model);
+
+/** How the model section wants numbers to be encoded: needed before there is an encoder. */
+sotto_status sotto_model_numbers(const sotto_node *section, sotto_numbers *numbers, sotto_error *err);
+
+/** The names of all model kinds, NULL-terminated. */
+const char *const *sotto_model_types(void);
+
+/** "gan", … */
+const char *sotto_model_type(const sotto_model *model);
+
+/** Trained floats that may be released. */
+size_t sotto_model_parameters(const sotto_model *model);
+
+/* ---------------------------------------------------------------- training */
+
+/** Initial parameters from `random`, and room for the steps. `training` is copied. */
+sotto_status sotto_model_prepare(sotto_model *model, const sotto_training *training, sotto_random *random,
+                                 sotto_error *err);
+
+/** What is to be counted; valid as long as the model. */
+sotto_model_counts sotto_model_counts_wanted(const sotto_model *model);
+
+/** Hand over the noisy counts, as the query lays them out. */
+sotto_status sotto_model_counts_give(sotto_model *model, const double *counts, sotto_error *err);
+
+/** What the private step is to train; valid as long as the model. */
+sotto_model_private sotto_model_private_wanted(const sotto_model *model);
+
+/** The table that the units of the private step and of the counts are rows of; borrowed. */
+void sotto_model_data(sotto_model *model, const sotto_encoded *data);
+
+/** One private step, and the post-processing that belongs to it. */
+sotto_status sotto_model_step(sotto_model *model, sotto_dpsgd *step, sotto_error *err);
+
+/** Of the last step. */
+sotto_model_losses sotto_model_last_losses(const sotto_model *model);
+
+/* ---------------------------------------------------------------- sampling */
+
+enum { SOTTO_MODEL_ROWS = 1024 }; /**< the most rows that one call of sample makes */
+
+/**
+ * `count` ≤ SOTTO_MODEL_ROWS synthetic rows: slots [count, blocks] and values [count, blocks], as a csv
+ * writer takes them. `target_slot` fixes the conditioning column, SOTTO_NONE leaves it to the learned
+ * frequencies; where the model has no conditioning column it is ignored.
+ */
+sotto_status sotto_model_sample(sotto_model *model, sotto_stream *stream, size_t target_slot, size_t count,
+                                uint16_t *slots, float *values, sotto_error *err);
+
+/** The conditioning block of the encoder, or SOTTO_NONE. */
+size_t sotto_model_target(const sotto_model *model);
+
+/* ------------------------------------------------------------------- files */
+
+/** What is written beside the parameters. */
+typedef struct sotto_model_facts {
+    double epsilon;
+    double delta;
+    const char *not_private; /**< "" for a private model, else the stamp (P9) */
+} sotto_model_facts;
+
+/** The bytes of a model file; caller frees. */
+sotto_status sotto_model_save(const sotto_model *model, const sotto_model_facts *facts, char **bytes,
+                              size_t *length, sotto_error *err);
+
+/** A model read back from a file, with the schema and the encoder it was made for. */
+typedef struct sotto_saved_model {
+    sotto_model *model;
+    sotto_encoder *encoder;
+    sotto_schema *schema;
+    sotto_document *header;
+    sotto_model_facts facts;
+} sotto_saved_model;
+
+/** Read a model file; its bytes are taken for hostile. Ready to sample. Caller destroys `*saved`. */
+sotto_status sotto_model_load(sotto_saved_model *saved, const char *path, unsigned threads, sotto_error *err);
+void sotto_saved_model_destroy(sotto_saved_model *saved);
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * The run directory. private/ (0700) is there from the start; release/ is written under another name and
+ * renamed when it is whole, so that no one ever finds half a release (P12).
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "report/report.h"
+#include "run/run.h"
+
+static const char not_covered[] = "computed from real data without noise: not covered by the guarantee";
+
+sotto_status sotto_run_directory_check(const char *path, sotto_error *err)
+{
+    DIR *folder = opendir(path);
+    if (!folder && errno == ENOENT)
+        return SOTTO_OK;
+    if (!folder)
+        return sotto_error_set_at(err, SOTTO_ERROR_INPUT, path, 0, 0,
+                                  "cannot be the run directory: %s; choose another --output",
+                                  strerror(errno));
+    bool empty = true;
+    for (struct dirent *entry; (entry = readdir(folder));)
+        empty = empty && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0);
+    (void)closedir(folder);
+    return empty ? SOTTO_OK
+                 : sotto_error_set_at(
+                       err, SOTTO_ERROR_INPUT, path, 0, 0,
+                       "is not empty, and a run never overwrites another; choose another --output, or "
+                       "move this one away");
+}
+
+static sotto_status make_folder(const char *path, mode_t mode, bool may_exist, sotto_error *err)
+{
+    if (mkdir(path, mode) != 0 && !(may_exist && errno == EEXIST))
+        return sotto_error_set_at(err, SOTTO_ERROR_IO, path, 0, 0, "cannot make the folder: %s",
+                                  strerror(errno));
+    return SOTTO_OK;
+}
+
+/* Every folder on the way to `path`, and `path`. */
+static sotto_status make_folders(const char *path, sotto_error *err)
+{
+    char *copy = strdup(path);
+    if (!copy)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    sotto_status status = SOTTO_OK;
+    for (char *slash = copy + 1; status == SOTTO_OK && *copy && (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        status = make_folder(copy, 0777, true, err);
+        *slash = '/';
+    }
+    if (status == SOTTO_OK)
+        status = make_folder(path, 0777, true, err);
+    free(copy);
+    return status;
+}
+
+static sotto_status open_log(sotto_run_directory *directory, const char *folder, const char *not_private,
+                             sotto_error *err)
+{
+    char *path = sotto_path_join(folder, "train.log");
+    directory->log = path ? fopen(path, "wxe") : NULL;
+    sotto_status status = SOTTO_OK;
+    if (!directory->log)
+        status = sotto_error_set_at(err, SOTTO_ERROR_IO, path ? path : folder, 0, 0,
+                                    "cannot write the log: %s", strerror(errno));
+    else if (chmod(path, 0600) != 0)
+        status = sotto_error_set_at(err, SOTTO_ERROR_IO, path, 0, 0, "cannot close the log to others: %s",
+                                    strerror(errno));
+    free(path);
+    if (status == SOTTO_OK && not_private[0])
+        sotto_run_log(directory, "%s", not_private);
+    if (status == SOTTO_OK)
+        sotto_run_log(directory, "private: %s", not_covered);
+    return status;
+}
+
+sotto_status sotto_run_directory_open(sotto_run_directory *directory, const char *path,
+                                      const char *not_private, sotto_error *err)
+{
+    *directory = (sotto_run_directory){.path = strdup(path)};
+    char *folder = sotto_path_join(path, "private");
+    sotto_status status = directory->path && folder
+                              ? make_folders(path, err)
+                              : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory");
+    if (status == SOTTO_OK)
+        status = make_folder(folder, 0700, false, err);
+    if (status == SOTTO_OK && chmod(folder, 0700) != 0)
+        status = sotto_error_set_at(err, SOTTO_ERROR_IO, folder, 0, 0,
+                                    "cannot close the folder to others: %s", strerror(errno));
+    if (status == SOTTO_OK)
+        status = open_log(directory, folder, not_private, err);
+    free(folder);
+    return status;
+}
+
+void sotto_run_directory_close(sotto_run_directory *directory)
+{
+    if (directory->log)
+        (void)fclose(directory->log);
+    free(directory->path);
+    *directory = (sotto_run_directory){0};
+}
+
+void sotto_run_log(sotto_run_directory *directory, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vfprintf(directory->log, format, arguments);
+    va_end(arguments);
+    (void)fputc('\n', directory->log);
+    (void)fflush(directory->log);
+}
+
+/* ---- what is written ---- */
+
+static sotto_status write_text(const char *folder, const char *name, unsigned mode, const char *stamp,
+                               const char *text, size_t length, sotto_error *err)
+{
+    sotto_atomic_file *file;
+    char *path = sotto_path_join(folder, name);
+    if (!path)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    sotto_status status = sotto_atomic_file_open(&file, path, mode, err);
+    if (status == SOTTO_OK) {
+        if (stamp[0])
+            (void)fprintf(sotto_atomic_file_stream(file), "# %s\n", stamp);
+        (void)fwrite(text, 1, length, sotto_atomic_file_stream(file));
+        status = sotto_atomic_file_commit(file, err);
+    }
+    free(path);
+    return status;
+}
+
+static sotto_status write_private(const sotto_run_directory *directory, const sotto_training_record *record,
+                                  sotto_error *err)
+{
+    char *text = NULL;
+    char *folder = sotto_path_join(directory->path, "private");
+    if (!folder)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    sotto_status status = sotto_config_format(record->config, &text, err);
+    if (status == SOTTO_OK)
+        status = write_text(folder, "config.yaml", 0600, record->not_private, text, strlen(text), err);
+    free(text);
+    text = NULL;
+    if (status == SOTTO_OK)
+        status = sotto_json_text(
+            json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:O, s:O}", "format", "sotto metrics 1", "not_private",
+                      record->not_private[0] ? record->not_private : NULL, "covered", not_covered,
+                      "data_sha256", record->table_sha256, "train_rows", (json_int_t)record->train_rows,
+                      "holdout_rows", (json_int_t)record->holdout_rows, "columns", record->columns, "steps",
+                      record->steps),
+            &text, err);
+    if (status == SOTTO_OK)
+        status = write_text(folder, "metrics.json", 0600, "", text, strlen(text), err);
+    free(text);
+    free(folder);
+    return status;
+}
+
+static sotto_status list_released(const char *folder, const char *name, const char *what, json_t *released,
+                                  sotto_error *err)
+{
+    char hex[65];
+    char *path = sotto_path_join(folder, name);
+    sotto_status status = path ? sotto_sha256_file(path, hex, err)
+                               : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    if (status == SOTTO_OK)
+        (void)json_array_append_new(released,
+                                    json_pack("{s:s, s:s, s:s}", "file", name, "what", what, "sha256", hex));
+    free(path);
+    return status;
+}
+
+static sotto_status write_model(const char *folder, const sotto_training_record *record, sotto_error *err)
+{
+    char *bytes = NULL;
+    size_t length = 0;
+    sotto_model_facts facts = {.delta = record->config->delta, .not_private = record->not_private};
+    sotto_status status = sotto_budget_epsilon(record->budget, &facts.epsilon, NULL, err);
+    if (status == SOTTO_OK)
+        status = sotto_model_save(record->plan->model, &facts, &bytes, &length, err);
+    if (status == SOTTO_OK)
+        status = write_text(folder, "model.sotto", 0644, "", bytes, length, err);
+    free(bytes);
+    return status;
+}
+
+static sotto_status write_synthetic(const char *folder, const sotto_training_record *record,
+                                    sotto_random *random, const sotto_run_options *options, sotto_error *err)
+{
+    sotto_atomic_file *file = NULL;
+    char *path = sotto_path_join(folder, "synthetic.csv");
+    const sotto_conditions all = {0};
+    if (!path)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    sotto_status status = sotto_atomic_file_open(&file, path, 0644, err);
+    free(path);
+    if (status != SOTTO_OK)
+        return status;
+    status = sotto_sample_write(record->plan->model, record->plan->encoder, random, &all, record->not_private,
+                                record->synthetic_rows, sotto_atomic_file_stream(file), options->progress,
+                                options->progress_context, err);
+    if (status == SOTTO_OK)
+        return sotto_atomic_file_commit(file, err);
+    sotto_atomic_file_abandon(file);
+    return status;
+}
+
+static sotto_status write_statement(const char *folder, const sotto_training_record *record, json_t *released,
+                                    sotto_error *err)
+{
+    json_t *statement = NULL;
+    char *text = NULL;
+    char *html = NULL;
+    sotto_status status = sotto_statement_make(record, released, &statement, err);
+    if (status == SOTTO_OK)
+        status = sotto_json_text(statement, &text, err);
+    if (status == SOTTO_OK)
+        status = sotto_report_html(text, &html, err);
+    if (status == SOTTO_OK)
+        status = write_text(folder, "privacy.json", 0644, "", text, strlen(text), err);
+    if (status == SOTTO_OK)
+        status = write_text(folder, "privacy.html", 0644, "", html, strlen(html), err);
+    free(text);
+    free(html);
+    return status;
+}
+
+static sotto_status write_release(const char *folder, const sotto_training_record *record,
+                                  sotto_random *random, const sotto_run_options *options, sotto_error *err)
+{
+    json_t *released = json_array();
+    sotto_status status = make_folder(folder, 0755, false, err);
+    if (status == SOTTO_OK && chmod(folder, 0755) != 0)
+        status = sotto_error_set_at(err, SOTTO_ERROR_IO, folder, 0, 0, "cannot set the folder's mode: %s",
+                                    strerror(errno));
+    if (status == SOTTO_OK)
+        status = write_synthetic(folder, record, random, options, err);
+    if (status == SOTTO_OK)
+        status = write_model(folder, record, err);
+    if (status == SOTTO_OK)
+        status = list_released(folder, "synthetic.csv", "synthetic rows", released, err);
+    if (status == SOTTO_OK)
+        status = list_released(folder, "model.sotto", "the generator, the label frequencies and the schema",
+                               released, err);
+    if (status == SOTTO_OK)
+        status = write_statement(folder, record, released, err);
+    json_decref(released);
+    return status;
+}
+
+sotto_status sotto_run_directory_finish(sotto_run_directory *directory, const sotto_training_record *record,
+                                        sotto_random *random, const sotto_run_options *options,
+                                        sotto_error *err)
+{
+    char *unfinished = sotto_path_join(directory->path, "release.unfinished");
+    char *finished = sotto_path_join(directory->path, "release");
+    sotto_status status = unfinished && finished
+                              ? write_private(directory, record, err)
+                              : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    if (status == SOTTO_OK)
+        status = write_release(unfinished, record, random, options, err);
+    if (status == SOTTO_OK && rename(unfinished, finished) != 0)
+        status = sotto_error_set_at(err, SOTTO_ERROR_IO, finished, 0, 0, "cannot publish the release: %s",
+                                    strerror(errno));
+    if (status == SOTTO_OK)
+        sotto_run_log(directory, "release/ is whole: %zu synthetic rows after %llu private steps",
+                      record->synthetic_rows, (unsigned long long)record->steps_taken);
+    free(unfinished);
+    free(finished);
+    return status;
+}

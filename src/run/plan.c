@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* What a config would do and cost, from config and schema alone: no row is read here. */
+#include <math.h>
+#include <stdarg.h>
+
+#include "run/run.h"
+
+static sotto_status check_against_schema(const sotto_plan *plan, const sotto_config *config, sotto_error *err)
+{
+    const sotto_node *root = sotto_document_root(config->document);
+    const size_t rows = plan->schema->rows;
+    if (config->delta >= 1.0 / (double)rows)
+        return sotto_node_error(
+            sotto_node_get(sotto_node_get(root, "privacy"), "delta"), err,
+            "privacy.delta is %g; it must be below 1/rows = %g, or a mechanism that publishes a "
+            "row at random would pass; 1e-5 or smaller is usual",
+            config->delta, 1.0 / (double)rows);
+    if ((double)config->expected_batch_size > plan->public_units) {
+        const sotto_node *training = sotto_node_get(root, "training");
+        const sotto_node *batch = sotto_node_get(training, "expected_batch_size");
+        return sotto_node_error(
+            batch ? batch : root, err,
+            "training.expected_batch_size is %zu, but the schema declares %zu rows and %g are for "
+            "training; choose a batch of at most that many",
+            config->expected_batch_size, rows, plan->public_units);
+    }
+    return SOTTO_OK;
+}
+
+static sotto_status plan_counts(sotto_plan *plan, const sotto_config *config, sotto_accountant *rest,
+                                sotto_error *err)
+{
+    const sotto_model_counts counts = sotto_model_counts_wanted(plan->model);
+    if (counts.query.tables == 0)
+        return SOTTO_OK;
+    double noise_multiplier;
+    sotto_status status =
+        sotto_calibrate_gaussian(counts.share * config->epsilon, config->delta, &noise_multiplier, err);
+    if (status == SOTTO_OK)
+        status = sotto_mechanism_gaussian(&plan->counts, noise_multiplier, err);
+    return status == SOTTO_OK ? sotto_accountant_compose(rest, &plan->counts, 1, err) : status;
+}
+
+static sotto_status plan_steps(sotto_plan *plan, const sotto_config *config, const sotto_accountant *rest,
+                               sotto_error *err)
+{
+    const double sample_rate = (double)config->expected_batch_size / plan->public_units;
+    const double epsilon = config->epsilon;
+    double noise_multiplier = config->noise_multiplier;
+    sotto_status status = SOTTO_OK;
+    if (noise_multiplier == 0.0 && plan->training.steps == 0)
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, config->path, 0, 0,
+            "training.steps and privacy.noise_multiplier are both auto; name one of them");
+    if (noise_multiplier == 0.0)
+        status = sotto_calibrate_noise_multiplier(epsilon, config->delta, sample_rate, plan->training.steps,
+                                                  rest, &noise_multiplier, err);
+    if (status == SOTTO_OK)
+        status = sotto_mechanism_sampled_gaussian(&plan->step, sample_rate, noise_multiplier, err);
+    if (status == SOTTO_OK)
+        status = sotto_calibrate_steps(epsilon, config->delta, &plan->step, rest, &plan->steps_allowed, err);
+    if (status != SOTTO_OK)
+        return status;
+    if (plan->training.steps == 0)
+        plan->training.steps = plan->steps_allowed;
+    if (plan->training.steps == 0 || plan->training.steps > plan->steps_allowed)
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_BUDGET, config->path, 0, 0,
+            "at noise multiplier %g the budget of epsilon %g bears %llu private steps, and %llu "
+            "are planned; raise privacy.noise_multiplier (or write auto), or lower training.steps",
+            noise_multiplier, epsilon, (unsigned long long)plan->steps_allowed,
+            (unsigned long long)plan->training.steps);
+    return SOTTO_OK;
+}
+
+static sotto_status make_model(sotto_plan *plan, const sotto_config *config, sotto_error *err)
+{
+    sotto_numbers numbers;
+    sotto_status status = sotto_schema_load(&plan->schema, config->schema, err);
+    if (status == SOTTO_OK)
+        status = sotto_model_numbers(config->model, &numbers, err);
+    if (status == SOTTO_OK)
+        status = sotto_encoder_create(&plan->encoder, plan->schema, numbers, err);
+    if (status == SOTTO_OK)
+        status = sotto_model_create(&plan->model, config->model, plan->encoder, err);
+    return status;
+}
+
+sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsigned threads, sotto_error *err)
+{
+    *plan = (sotto_plan){0};
+    sotto_accountant *rest = NULL;
+    sotto_status status = make_model(plan, config, err);
+    if (status != SOTTO_OK)
+        return status;
+    plan->public_units = (double)plan->schema->rows * (1.0 - config->holdout);
+    plan->training = config->training;
+    plan->training.batch = config->expected_batch_size;
+    plan->training.threads = threads;
+    status = check_against_schema(plan, config, err);
+    if (status == SOTTO_OK)
+        status = sotto_accountant_create(&rest, err);
+    if (status == SOTTO_OK)
+        status = plan_counts(plan, config, rest, err);
+    if (status == SOTTO_OK)
+        status = plan_steps(plan, config, rest, err);
+    sotto_accountant_destroy(rest);
+    if (status == SOTTO_OK)
+        status = sotto_plan_epsilon(plan, config, plan->training.steps, &plan->epsilon, &plan->order, err);
+    return status;
+}
+
+void sotto_plan_destroy(sotto_plan *plan)
+{
+    sotto_model_destroy(plan->model);
+    sotto_encoder_destroy(plan->encoder);
+    sotto_schema_destroy(plan->schema);
+    *plan = (sotto_plan){0};
+}
+
+sotto_status sotto_plan_epsilon(const sotto_plan *plan, const sotto_config *config, uint64_t steps,
+                                double *epsilon, double *order, sotto_error *err)
+{
+    sotto_accountant *accountant;
+    sotto_status status = sotto_accountant_create(&accountant, err);
+    if (status != SOTTO_OK)
+        return status;
+    if (plan->counts.kind == SOTTO_MECHANISM_GAUSSIAN)
+        status = sotto_accountant_compose(accountant, &plan->counts, 1, err);
+    if (status == SOTTO_OK)
+        status = sotto_accountant_compose(accountant, &plan->step, steps, err);
+    if (status == SOTTO_OK)
+        status = sotto_accountant_epsilon(accountant, config->delta, epsilon, order, err);
+    sotto_accountant_destroy(accountant);
+    return status;
+}
+
+double sotto_plan_signal_to_noise(const sotto_plan *plan)
+{
+    const size_t parameters = sotto_network_parameters(sotto_model_private_wanted(plan->model).network);
+    return (double)plan->training.batch / (plan->step.noise_multiplier * sqrt((double)parameters));
+}
+
+static void warn(json_t *list, const char *format, ...) SOTTO_PRINTF(2, 3);
+
+static void warn(json_t *list, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    json_t *text = json_vsprintf(format, arguments);
+    va_end(arguments);
+    (void)json_array_append_new(list, text);
+}
+
+json_t *sotto_plan_warnings(const sotto_plan *plan, const sotto_config *config)
+{
+    json_t *list = json_array();
+    const double signal = sotto_plan_signal_to_noise(plan);
+    const double delta_rows = config->delta * (double)plan->schema->rows;
+    if (signal < 0.2)
+        warn(list,
+             "in each step the noise is %.0f times as long as the largest possible signal: a larger batch, "
+             "fewer "
+             "steps, a smaller network or a larger epsilon would learn more",
+             1.0 / signal);
+    if (config->epsilon > 10.0)
+        warn(list, "epsilon %g is a weak promise: it lets the odds about one row change by a factor of %.3g",
+             config->epsilon, exp(config->epsilon));
+    if (delta_rows > 0.5)
+        warn(list, "delta is %.2g of 1/rows; a delta of 1/rows² or at most 1e-6 leaves more room for error",
+             delta_rows);
+    if (plan->training.steps < plan->steps_allowed)
+        warn(list,
+             "the budget bears %llu steps and only %llu are planned: the noise could be smaller (write "
+             "noise_multiplier: auto)",
+             (unsigned long long)plan->steps_allowed, (unsigned long long)plan->training.steps);
+    if (plan->training.steps < plan->training.discriminator_steps)
+        warn(list, "there are fewer private steps than discriminator_steps: the generator would never learn");
+    return list;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* `sotto plan`: the plan as a record, with a measured time. */
+#include "run/run.h"
+
+static sotto_status release_record(const char *name, const sotto_mechanism *mechanism, uint64_t count,
+                                   double delta, json_t *list, sotto_error *err)
+{
+    double alone = 0.0;
+    sotto_accountant *accountant;
+    sotto_status status = sotto_accountant_create(&accountant, err);
+    if (status == SOTTO_OK)
+        status = sotto_accountant_compose(accountant, mechanism, count, err);
+    if (status == SOTTO_OK)
+        status = sotto_accountant_epsilon(accountant, delta, &alone, NULL, err);
+    sotto_accountant_destroy(accountant);
+    if (status == SOTTO_OK)
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:I, s:f}", "name", name,
+                                                    "mechanism", sotto_mechanism_kind_name(mechanism->kind),
+                                                    "sample_rate", mechanism->sample_rate, "noise_multiplier",
+                                                    mechanism->noise_multiplier, "count", (json_int_t)count,
+                                                    "epsilon_alone", alone));
+    return status;
+}
+
+static sotto_status releases(const sotto_plan *plan, const sotto_config *config, json_t *list,
+                             sotto_error *err)
+{
+    sotto_status status = SOTTO_OK;
+    if (plan->counts.kind == SOTTO_MECHANISM_GAUSSIAN)
+        status = release_record(sotto_model_counts_wanted(plan->model).label, &plan->counts, 1, config->delta,
+                                list, err);
+    if (status == SOTTO_OK)
+        status = release_record(sotto_model_private_wanted(plan->model).label, &plan->step,
+                                plan->training.steps, config->delta, list, err);
+    return status;
+}
+
+static sotto_status epsilon_after(const sotto_plan *plan, const sotto_config *config, json_t *list,
+                                  sotto_error *err)
+{
+    uint64_t last = 0;
+    for (unsigned tenth = 0; tenth <= 10; tenth++) {
+        const uint64_t steps =
+            tenth == 0 ? 1 : plan->training.steps / 10 * tenth + plan->training.steps % 10 * tenth / 10;
+        double epsilon;
+        if (steps <= last)
+            continue;
+        last = steps;
+        sotto_status status = sotto_plan_epsilon(plan, config, steps, &epsilon, NULL, err);
+        if (status != SOTTO_OK)
+            return status;
+        (void)json_array_append_new(list,
+                                    json_pack("{s:I, s:f}", "step", (json_int_t)steps, "epsilon", epsilon));
+    }
+    return SOTTO_OK;
+}
+
+/*
+ * Seconds for one step: a few real steps of a throw-away model on an empty table. No row is read, so twice
+ * the fakes stand in for the sampled rows.
+ */
+static sotto_status measure(const sotto_config *config, const sotto_plan *plan, double *seconds,
+                            sotto_error *err)
+{
+    enum { WARM = 1, TIMED = 4 };
+    sotto_model *model = NULL;
+    sotto_random *random = NULL;
+    sotto_budget *budget = NULL;
+    sotto_dpsgd *step = NULL;
+    sotto_training training = plan->training;
+    training.batch *= 2;
+    training.discriminator_steps =
+        plan->training.discriminator_steps < TIMED ? plan->training.discriminator_steps : TIMED;
+    sotto_status status = sotto_model_create(&model, config->model, plan->encoder, err);
+    if (status == SOTTO_OK)
+        status = sotto_random_create(&random, err);
+    if (status == SOTTO_OK)
+        status = sotto_model_prepare(model, &training, random, err);
+    if (status == SOTTO_OK)
+        status = sotto_budget_create(1e12, config->delta, &budget, err);
+    if (status == SOTTO_OK) {
+        const sotto_model_private wanted = sotto_model_private_wanted(model);
+        const sotto_dpsgd_options options = {
+            .mechanism = plan->step,
+            .max_grad_norm = config->max_grad_norm,
+            .public_units = plan->public_units,
+            .label = "timing on an empty table",
+            .optimizer = training.optimizer,
+            .schedule = {.rate = training.learning_rate, .steps = training.steps},
+            .threads = training.threads,
+            .network = wanted.network,
+            .parameters = wanted.parameters,
+            .budget = budget,
+            .random = random};
+        status = sotto_dpsgd_create(&step, &options, err);
+    }
+    double start = 0.0;
+    for (int i = 0; i < WARM + TIMED && status == SOTTO_OK; i++) {
+        if (i == WARM)
+            start = sotto_seconds();
+        status = sotto_model_step(model, step, err);
+    }
+    *seconds = (sotto_seconds() - start) / TIMED;
+    sotto_dpsgd_destroy(step);
+    sotto_budget_destroy(budget);
+    sotto_model_destroy(model);
+    sotto_random_destroy(random);
+    return status;
+}
+
+static json_t *plan_record(const sotto_config *config, const sotto_plan *plan, double seconds_per_step,
+                           json_t *list, json_t *after)
+{
+    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:f, s:f, s:I, s:I, s:o, s:{s:I, s:I}, s:f, "
+                     "s:f, s:f, s:o, s:o}",
+                     "config", config->path, "target_epsilon", config->epsilon, "delta", config->delta,
+                     "epsilon", plan->epsilon, "order", plan->order, "rows", (json_int_t)plan->schema->rows,
+                     "sample_rate", plan->step.sample_rate, "expected_batch_size",
+                     (json_int_t)config->expected_batch_size, "noise_multiplier", plan->step.noise_multiplier,
+                     "max_grad_norm", config->max_grad_norm, "steps", (json_int_t)plan->training.steps,
+                     "steps_allowed", (json_int_t)plan->steps_allowed, "releases", list, "parameters",
+                     "private",
+                     (json_int_t)sotto_network_parameters(sotto_model_private_wanted(plan->model).network),
+                     "generator", (json_int_t)sotto_model_parameters(plan->model), "signal_to_noise",
+                     sotto_plan_signal_to_noise(plan), "seconds_per_step", seconds_per_step,
+                     "expected_seconds", seconds_per_step * (double)plan->training.steps, "epsilon_after",
+                     after, "warnings", sotto_plan_warnings(plan, config));
+}
+
+sotto_status sotto_run_plan(const sotto_run_options *options, char **json, sotto_error *err)
+{
+    sotto_config config;
+    sotto_plan plan = {0};
+    json_t *list = json_array();
+    json_t *after = json_array();
+    double seconds = 0.0;
+    *json = NULL;
+    sotto_status status = sotto_config_load(&config, options, err);
+    if (status == SOTTO_OK)
+        status = sotto_plan_make(&plan, &config, sotto_run_threads(options->threads), err);
+    if (status == SOTTO_OK)
+        status = releases(&plan, &config, list, err);
+    if (status == SOTTO_OK)
+        status = epsilon_after(&plan, &config, after, err);
+    if (status == SOTTO_OK)
+        status = measure(&config, &plan, &seconds, err);
+    if (status == SOTTO_OK) {
+        status = sotto_json_text(plan_record(&config, &plan, seconds, list, after), json, err);
+    } else {
+        json_decref(list);
+        json_decref(after);
+    }
+    sotto_plan_destroy(&plan);
+    sotto_config_destroy(&config);
+    return status;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef SOTTO_RUN_ROOM_H
+#define SOTTO_RUN_ROOM_H
+
+/**
+ * run: config, plan, the training loop, the run directory, the privacy statement. What the public header
+ * sotto/run.h offers is made of these parts.
+ */
+
+#include <jansson.h>
+
+#include "models/model.h"
+#include "sotto/run.h"
+
+/* ------------------------------------------------------------------ config */
+
+/** A config file, read and checked. Everything in it is public. */
+typedef struct sotto_config {
+    sotto_document *document;
+    char *path;  /**< as given */
+    char *table; /**< absolute or relative to the current directory */
+    char *schema;
+    char *output;   /**< NULL where neither config nor command line names one */
+    double holdout; /**< share of rows that training never sees */
+    double epsilon;
+    double delta;
+    double max_grad_norm;
+    double noise_multiplier; /**< 0 for auto */
+    size_t expected_batch_size;
+    sotto_training training; /**< steps 0 for auto; batch and threads are set by the plan */
+    size_t sample_rows;      /**< 0 for as many as the schema declares */
+    const sotto_node *model; /**< the `model` section; may be NULL */
+} sotto_config;
+
+/** Read `options->config`, apply its settings and output. Caller destroys, in every case. */
+sotto_status sotto_config_load(sotto_config *config, const sotto_run_options *options, sotto_error *err);
+void sotto_config_destroy(sotto_config *config);
+
+/** The config as it was applied, `--set` included, as YAML; caller frees. */
+sotto_status sotto_config_format(const sotto_config *config, char **text, sotto_error *err);
+
+/* -------------------------------------------------------------------- plan */
+
+/** What will be done, decided from config and schema alone. */
+typedef struct sotto_plan {
+    sotto_schema *schema;
+    sotto_encoder *encoder;
+    sotto_model *model;
+    sotto_training training;
+    double public_units;    /**< rows that training is expected to see: rows × (1 − holdout) */
+    sotto_mechanism counts; /**< noise multiplier 0 and kind 0 where the model wants no counts */
+    sotto_mechanism step;
+    uint64_t steps_allowed; /**< the most private steps that the budget bears beside the counts */
+    double epsilon;         /**< of everything planned, at the config's δ */
+    double order;
+} sotto_plan;
+
+/**
+ * SOTTO_ERROR_INPUT where config and schema do not fit, SOTTO_ERROR_BUDGET where the planned steps at the
+ * given noise multiplier would cross ε. Caller destroys, in every case.
+ */
+sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsigned threads,
+                             sotto_error *err);
+void sotto_plan_destroy(sotto_plan *plan);
+
+/** Compose the planned counts, if any, and `steps` private steps, and ask for ε at the config's δ. */
+sotto_status sotto_plan_epsilon(const sotto_plan *plan, const sotto_config *config, uint64_t steps,
+                                double *epsilon, double *order, sotto_error *err);
+
+/** Warnings about a plan that will hardly learn, or costs too much, as a JSON list of texts. */
+json_t *sotto_plan_warnings(const sotto_plan *plan, const sotto_config *config);
+
+/** B̄·C/(σ·C·√parameters): the largest possible signal over the noise's length in one step. */
+double sotto_plan_signal_to_noise(const sotto_plan *plan);
+
+/* ---------------------------------------------------------------- training */
+
+/** What a finished (or cleanly stopped) training leaves to be written. */
+typedef struct sotto_training_record {
+    const sotto_config *config;
+    const sotto_plan *plan;
+    const sotto_budget *budget;
+    uint64_t steps_taken;
+    bool interrupted;
+    const char *not_private; /**< "" or the stamp */
+    size_t synthetic_rows;
+    double seconds;
+    char table_sha256[65]; /**< private */
+    size_t train_rows;     /**< private */
+    size_t holdout_rows;   /**< private */
+    json_t *steps;         /**< private: one object for each step */
+    json_t *columns;       /**< private: what was mapped into the declared domain */
+} sotto_training_record;
+
+/** The stamp on every artefact that was made with a test seed (P9). */
+#define SOTTO_NOT_PRIVATE                                                                                    \
+    "NOT PRIVATE: made with a fixed seed for tests; the noise can be computed again by anyone, so there is " \
+    "no "                                                                                                    \
+    "privacy guarantee"
+
+/** privacy.json, from the charges that were made. `released` is a JSON list of {file, what, sha256}. New
+ * reference. */
+sotto_status sotto_statement_make(const sotto_training_record *record, json_t *released, json_t **statement,
+                                  sotto_error *err);
+
+/* ----------------------------------------------------------- run directory */
+
+/** A run directory while it is written: DIR/private/ from the start, DIR/release/ whole at the end. */
+typedef struct sotto_run_directory {
+    char *path;
+    FILE *log; /**< private/train.log */
+} sotto_run_directory;
+
+/** Is the path free: absent, or an empty directory? SOTTO_ERROR_INPUT where not. Makes nothing. */
+sotto_status sotto_run_directory_check(const char *path, sotto_error *err);
+
+/** Make DIR, DIR/private (0700) and its log; the caller closes in every case. */
+sotto_status sotto_run_directory_open(sotto_run_directory *directory, const char *path,
+                                      const char *not_private, sotto_error *err);
+void sotto_run_directory_close(sotto_run_directory *directory);
+
+/** A line of the private log. */
+void sotto_run_log(sotto_run_directory *directory, const char *format, ...) SOTTO_PRINTF(2, 3);
+
+/** Sample, and write everything: private/ files, then release/ under another name, then the rename. */
+sotto_status sotto_run_directory_finish(sotto_run_directory *directory, const sotto_training_record *record,
+                                        sotto_random *random, const sotto_run_options *options,
+                                        sotto_error *err);
+
+/* ---------------------------------------------------------------- sampling */
+
+/** Rows that are wanted: all of `slot[i]` in block `block[i]`. */
+typedef struct sotto_conditions {
+    size_t count;
+    size_t *block;
+    size_t *slot;
+} sotto_conditions;
+
+/** Write `rows` synthetic rows as CSV, a NOT PRIVATE line first where `not_private` is not "". */
+sotto_status sotto_sample_write(sotto_model *model, const sotto_encoder *encoder, sotto_random *random,
+                                const sotto_conditions *conditions, const char *not_private, size_t rows,
+                                FILE *file, void (*progress)(void *, const sotto_progress *),
+                                void *progress_context, sotto_error *err);
+
+/* ------------------------------------------------------------------- helps */
+
+/** Seconds of a clock that only goes forward. */
+double sotto_seconds(void);
+
+/** `root`/`name`, or `name` alone where it is absolute or root is empty; caller frees. NULL: out of memory.
+ */
+char *sotto_path_join(const char *root, const char *name);
+
+/** JSON text with 17 significant digits, indented, a newline at the end; caller frees. Steals `json`. */
+sotto_status sotto_json_text(json_t *json, char **text, sotto_error *err);
+
+/** A root of randomness as the options ask for. */
+sotto_status sotto_run_random(sotto_random **random, bool insecure_test_only_seed, uint64_t seed,
+                              sotto_error *err);
+
+/** How many threads: `wanted`, or as many as the machine has, at most SOTTO_LANES since more would find no
+ * work. */
+unsigned sotto_run_threads(unsigned wanted);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * The privacy statement, privacy.json: written from the charges that were made, not from the config. Nothing
+ * in it is computed from real rows except through a charged mechanism, so the hash of the table is not in it:
+ * it would tell two neighbouring tables apart for certain. It lies in private/metrics.json.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "run/run.h"
+
+static void add_text(json_t *list, const char *text)
+{
+    (void)json_array_append_new(list, json_string(text));
+}
+
+static sotto_status epsilon_alone(const sotto_charge *charge, double delta, double *epsilon, sotto_error *err)
+{
+    sotto_accountant *accountant;
+    sotto_status status = sotto_accountant_create(&accountant, err);
+    if (status != SOTTO_OK)
+        return status;
+    status = sotto_accountant_compose(accountant, &charge->mechanism, charge->count, err);
+    if (status == SOTTO_OK)
+        status = sotto_accountant_epsilon(accountant, delta, epsilon, NULL, err);
+    sotto_accountant_destroy(accountant);
+    return status;
+}
+
+static sotto_status accesses(const sotto_training_record *record, json_t *list, sotto_error *err)
+{
+    size_t count;
+    const sotto_charge *charges = sotto_budget_charges(record->budget, &count);
+    const sotto_model_counts counts = sotto_model_counts_wanted(record->plan->model);
+    const sotto_model_private private = sotto_model_private_wanted(record->plan->model);
+    for (size_t i = 0; i < count; i++) {
+        const bool sampled = charges[i].mechanism.kind == SOTTO_MECHANISM_SAMPLED_GAUSSIAN;
+        double epsilon;
+        char sensitivity[160];
+        sotto_status status = epsilon_alone(&charges[i], record->config->delta, &epsilon, err);
+        if (status != SOTTO_OK)
+            return status;
+        if (sampled)
+            (void)snprintf(sensitivity, sizeof sensitivity, "each row's gradient is clipped to L2 norm %g",
+                           record->config->max_grad_norm);
+        else
+            (void)snprintf(sensitivity, sizeof sensitivity,
+                           "L2 norm √%zu: each row adds 1 to one cell in each of %zu tables",
+                           counts.query.tables, counts.query.tables);
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:s, s:f}", "name", charges[i].label, "what",
+                            sampled ? private.what : counts.what, "mechanism",
+                            sotto_mechanism_kind_name(charges[i].mechanism.kind), "sample_rate",
+                            charges[i].mechanism.sample_rate, "noise_multiplier",
+                            charges[i].mechanism.noise_multiplier, "count", (json_int_t)charges[i].count,
+                            "sensitivity", sensitivity, "epsilon_alone", epsilon));
+    }
+    return SOTTO_OK;
+}
+
+static sotto_status curve(const sotto_budget *budget, json_t *list, sotto_error *err)
+{
+    for (int power = 3; power <= 12; power++) {
+        const double delta = pow(10.0, -power);
+        double epsilon;
+        sotto_status status =
+            sotto_accountant_epsilon(sotto_budget_accountant(budget), delta, &epsilon, NULL, err);
+        if (status != SOTTO_OK)
+            return status;
+        if (isfinite(epsilon))
+            (void)json_array_append_new(list, json_pack("{s:f, s:f}", "delta", delta, "epsilon", epsilon));
+    }
+    return SOTTO_OK;
+}
+
+static json_t *uncharged_accesses(void)
+{
+    return json_pack("[{s:s, s:s}, {s:s, s:s}]", "what",
+                     "while reading, the table is checked against the schema: columns, row count, types, "
+                     "declared categories",
+                     "why",
+                     "a failed check ends the run with a message to the custodian alone, before anything is "
+                     "charged or released; "
+                     "nothing of it reaches release/",
+                     "what",
+                     "losses, realised batch sizes and how many values were clamped are written to private/",
+                     "why",
+                     "they are computed from real data without noise, are not covered by the guarantee, and "
+                     "must stay with the "
+                     "custodian");
+}
+
+static json_t *preprocessing(const sotto_training_record *record)
+{
+    json_t *list = json_array();
+    add_text(
+        list,
+        "bounds, categories, bins, spikes and the row count are those declared as public in the schema; none "
+        "was taken from the data");
+    add_text(
+        list,
+        "values outside the declared bounds were set to the bound, undeclared categories to the declared "
+        "`other` or to missing");
+    if (record->config->holdout > 0)
+        add_text(
+            list,
+            "each row was kept out of training by an independent coin; no reduction of epsilon is claimed "
+            "for that");
+    return list;
+}
+
+static json_t *not_covered(const sotto_training_record *record)
+{
+    json_t *list = json_array();
+    if (record->not_private[0])
+        add_text(list, "anything at all: the noise was made from a fixed seed");
+    add_text(list, "floating-point Gaussian noise: the proof is for real numbers, and the low-order bits of "
+                   "floating-point "
+                   "noise can tell more than the formula says; exact integer noise is not built yet");
+    add_text(list, "floating-point rounding in the sum of clipped gradients; the clip bound leaves room for "
+                   "it, but that "
+                   "is an argument, not a proof");
+    add_text(list, "the files in private/, which are computed from real data without noise");
+    add_text(list, "other releases from the same table: epsilons of several runs add up, and no ledger keeps "
+                   "the sum yet");
+    add_text(list, "choices made by looking at the data: a schema drafted from the table, settings tuned on "
+                   "it, or a run "
+                   "picked among several");
+    add_text(list, "running time, memory use and other side channels of the machine during training");
+    add_text(
+        list,
+        "the row count, which the schema declares as public, and anything about one person that follows from "
+        "the population as a whole");
+    add_text(list, "several rows of one person: the unit is a row");
+    return list;
+}
+
+/* SHA-256 of the running program, where the system can name it. */
+static void code_hash(char text[96])
+{
+    char hex[65];
+    if (sotto_sha256_file("/proc/self/exe", hex, NULL) == SOTTO_OK)
+        (void)snprintf(text, 96, "sotto %s, program sha256 %s", SOTTO_VERSION, hex);
+    else
+        (void)snprintf(text, 96, "sotto %s", SOTTO_VERSION);
+}
+
+static sotto_status hashes(const sotto_training_record *record, json_t **hashes, sotto_error *err)
+{
+    char code[96];
+    char schema[65];
+    char config[65];
+    char *text = NULL;
+    sotto_status status = sotto_sha256_file(record->config->schema, schema, err);
+    if (status == SOTTO_OK)
+        status = sotto_config_format(record->config, &text, err);
+    if (status != SOTTO_OK)
+        return status;
+    sotto_sha256_hex(text, strlen(text), config);
+    free(text);
+    code_hash(code);
+    *hashes = json_pack("{s:s, s:s, s:s}", "code", code, "config", config, "schema", schema);
+    return SOTTO_OK;
+}
+
+static json_t *guarantee(const sotto_training_record *record, double epsilon)
+{
+    char sentence[640];
+    if (record->not_private[0])
+        (void)snprintf(sentence, sizeof sentence, "There is no guarantee. %s.", SOTTO_NOT_PRIVATE);
+    else
+        (void)snprintf(
+            sentence, sizeof sentence,
+            "Whatever is made from the files in release/, adding one row to the table or taking one away "
+            "changes the probability of any outcome by a factor of at most e^%.6g, up to an additional "
+            "probability of %g.",
+            ceil(epsilon * 1e6) / 1e6, record->config->delta);
+    return json_pack(
+        "{s:s, s:f, s:f, s:f, s:s, s:s, s:s}", "sentence", sentence, "epsilon", epsilon, "delta",
+        record->config->delta, "target_epsilon", record->config->epsilon, "unit", "row", "adjacency",
+        "add or remove one row", "trust_model",
+        "central: the custodian who runs this program sees the real rows; everyone else sees release/ only");
+}
+
+static json_t *training_facts(const sotto_training_record *record)
+{
+    const sotto_plan *plan = record->plan;
+    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:s, s:s, s:I}", "model", sotto_model_type(plan->model),
+                     "steps_planned", (json_int_t)plan->training.steps, "steps_taken",
+                     (json_int_t)record->steps_taken, "noise_multiplier", plan->step.noise_multiplier,
+                     "max_grad_norm", record->config->max_grad_norm, "clipping",
+                     "flat: each row's whole gradient to one L2 norm", "stopped",
+                     record->interrupted ? "on request, before the planned steps" : "at the planned steps",
+                     "private_parameters",
+                     (json_int_t)sotto_network_parameters(sotto_model_private_wanted(plan->model).network));
+}
+
+static json_t *sampling_facts(const sotto_plan *plan)
+{
+    return json_pack("{s:s, s:s, s:f, s:f, s:I}", "assumed",
+                     "Poisson: each row is in a step's batch independently", "actual",
+                     "Poisson: one coin for each row and step from an AES-256-CTR stream, never likelier "
+                     "than the rate",
+                     "sample_rate", plan->step.sample_rate, "expected_batch_size",
+                     plan->step.sample_rate * plan->public_units, "rows", (json_int_t)plan->schema->rows);
+}
+
+static void today(char text[16])
+{
+    const time_t now = time(NULL);
+    struct tm parts;
+    if (!gmtime_r(&now, &parts) || strftime(text, 16, "%Y-%m-%d", &parts) == 0)
+        (void)snprintf(text, 16, "unknown");
+}
+
+static json_t *assemble(const sotto_training_record *record, double epsilon, double order, json_t *released,
+                        json_t *access_list, json_t *points, json_t *hash_list)
+{
+    char date[16];
+    today(date);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:O, s:o, s:o, s:{s:s, s:f, s:s, s:s, s:s, s:s}, s:o, s:o, s:s,"
+        " s:{s:s, s:s, s:s}, s:o, s:o}",
+        "format", "sotto privacy statement 1", "made_by", "sotto " SOTTO_VERSION, "date", date, "not_private",
+        record->not_private[0] ? record->not_private : NULL, "guarantee", guarantee(record, epsilon),
+        "accesses", access_list, "uncharged_accesses", uncharged_accesses(), "released", released, "sampling",
+        sampling_facts(record->plan), "training", training_facts(record), "accounting", "accountant", "rdp",
+        "order", order, "orders", "all orders above 1, minimised continuously", "conversion",
+        "Canonne, Kamath, Steinke 2020, Proposition 12", "rounding",
+        "epsilon and the noise multiplier are rounded up", "adaptivity",
+        "all parameters were fixed before the first step; a run stopped early is charged the steps it took",
+        "curve", points, "preprocessing", preprocessing(record), "tuning",
+        "none was charged in this run; settings tuned on this table before it are not covered", "noise",
+        "mode", "float", "what", "Gaussian noise in floating point (Box–Muller)", "random_source",
+        record->not_private[0]
+            ? "a fixed seed for tests: NOT PRIVATE"
+            : "AES-256-CTR streams keyed by 32 bytes of operating-system entropy, mixed anew in "
+              "each step",
+        "hashes", hash_list, "not_covered", not_covered(record));
+}
+
+sotto_status sotto_statement_make(const sotto_training_record *record, json_t *released, json_t **statement,
+                                  sotto_error *err)
+{
+    double epsilon;
+    double order;
+    json_t *access_list = json_array();
+    json_t *points = json_array();
+    json_t *hash_list = NULL;
+    sotto_status status = sotto_budget_epsilon(record->budget, &epsilon, &order, err);
+    if (status == SOTTO_OK)
+        status = accesses(record, access_list, err);
+    if (status == SOTTO_OK)
+        status = curve(record->budget, points, err);
+    if (status == SOTTO_OK)
+        status = hashes(record, &hash_list, err);
+    if (status != SOTTO_OK) {
+        json_decref(access_list);
+        json_decref(points);
+        return status;
+    }
+    *statement = assemble(record, epsilon, order, released, access_list, points, hash_list);
+    return *statement ? SOTTO_OK
+                      : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for the privacy statement");
+}

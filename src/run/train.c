@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* The training loop: config, plan, table, then steps until the plan's end, the budget's end, or a wish to
+ * stop. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "run/run.h"
+
+/* All that one training holds; released in one place. */
+struct training {
+    sotto_config config;
+    sotto_plan plan;
+    sotto_table *table;
+    sotto_encoded *data;
+    sotto_split *split;
+    sotto_random *random;
+    sotto_budget *budget;
+    sotto_dpsgd *step;
+    double *counts;
+    sotto_run_directory directory;
+    sotto_training_record record;
+};
+
+static void release(struct training *training)
+{
+    sotto_run_directory_close(&training->directory);
+    json_decref(training->record.steps);
+    json_decref(training->record.columns);
+    free(training->counts);
+    sotto_dpsgd_destroy(training->step);
+    sotto_budget_destroy(training->budget);
+    sotto_random_destroy(training->random);
+    sotto_split_destroy(training->split);
+    sotto_encoded_destroy(training->data);
+    sotto_table_destroy(training->table);
+    sotto_plan_destroy(&training->plan);
+    sotto_config_destroy(&training->config);
+}
+
+/* Everything that can be wrong with the input is found here, before anything is made or charged. */
+static sotto_status read_input(struct training *training, const sotto_run_options *options, sotto_error *err)
+{
+    const sotto_config *config = &training->config;
+    sotto_plan *plan = &training->plan;
+    sotto_status status = sotto_config_load(&training->config, options, err);
+    if (status == SOTTO_OK)
+        status = sotto_plan_make(plan, config, sotto_run_threads(options->threads), err);
+    if (status == SOTTO_OK && !config->output)
+        status = sotto_error_set_at(err, SOTTO_ERROR_INPUT, config->path, 0, 0,
+                                    "there is no output; add `output: runs/NAME` or give --output DIR");
+    if (status == SOTTO_OK)
+        status = sotto_run_directory_check(config->output, err);
+    if (status == SOTTO_OK)
+        status = sotto_table_load(&training->table, plan->schema, config->table, NULL, err);
+    if (status == SOTTO_OK)
+        status = sotto_encode(&training->data, plan->encoder, training->table, err);
+    return status;
+}
+
+/* What was mapped into the declared domain while reading: for private/ (P11). */
+static json_t *column_counts(const sotto_table *table)
+{
+    const sotto_schema *schema = sotto_table_schema(table);
+    json_t *list = json_array();
+    for (size_t c = 0; c < schema->column_count; c++) {
+        const sotto_column_counts *counts = sotto_table_counts(table, c);
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "name", schema->columns[c].name, "missing",
+                            (json_int_t)counts->missing, "clamped_low", (json_int_t)counts->clamped_low,
+                            "clamped_high", (json_int_t)counts->clamped_high, "not_a_number",
+                            (json_int_t)counts->not_a_number, "undeclared", (json_int_t)counts->undeclared));
+    }
+    return list;
+}
+
+static sotto_status start_record(struct training *training, sotto_error *err)
+{
+    const sotto_plan *plan = &training->plan;
+    sotto_training_record *record = &training->record;
+    record->config = &training->config;
+    record->plan = plan;
+    record->budget = training->budget;
+    record->not_private = sotto_random_is_private(training->random) ? "" : SOTTO_NOT_PRIVATE;
+    record->synthetic_rows = training->config.sample_rows ? training->config.sample_rows : plan->schema->rows;
+    record->train_rows = training->split->train_count;
+    record->holdout_rows = training->split->holdout_count;
+    memcpy(record->table_sha256, sotto_table_sha256(training->table), sizeof record->table_sha256);
+    record->steps = json_array();
+    record->columns = column_counts(training->table);
+    return record->steps && record->columns
+               ? SOTTO_OK
+               : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for records");
+}
+
+static sotto_status set_up(struct training *training, const sotto_run_options *options, sotto_error *err)
+{
+    const sotto_config *config = &training->config;
+    const sotto_plan *plan = &training->plan;
+    sotto_stream *coins = NULL;
+    sotto_status status =
+        sotto_run_random(&training->random, options->insecure_test_only_seed, options->seed, err);
+    if (status == SOTTO_OK)
+        status = sotto_stream_create(&coins, training->random, SOTTO_PURPOSE_SPLIT, err);
+    if (status == SOTTO_OK)
+        status = sotto_split_create(&training->split, sotto_table_rows(training->table), config->holdout,
+                                    coins, err);
+    sotto_stream_destroy(coins);
+    if (status == SOTTO_OK)
+        status = sotto_budget_create(config->epsilon, config->delta, &training->budget, err);
+    if (status == SOTTO_OK)
+        status = start_record(training, err);
+    if (status == SOTTO_OK)
+        status = sotto_model_prepare(plan->model, &plan->training, training->random, err);
+    if (status == SOTTO_OK)
+        sotto_model_data(plan->model, training->data);
+    return status;
+}
+
+static sotto_status buy_counts(struct training *training, sotto_error *err)
+{
+    const sotto_plan *plan = &training->plan;
+    const sotto_model_counts wanted = sotto_model_counts_wanted(plan->model);
+    if (plan->counts.kind != SOTTO_MECHANISM_GAUSSIAN)
+        return SOTTO_OK;
+    size_t cells = 0;
+    for (size_t t = 0; t < wanted.query.tables; t++)
+        cells += wanted.query.table_size[t];
+    training->counts = calloc(cells, sizeof *training->counts);
+    if (!training->counts)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for noisy counts");
+    sotto_status status = sotto_counts_release(&wanted.query, &plan->counts, training->budget, wanted.label,
+                                               training->split->train, training->split->train_count,
+                                               training->random, training->counts, err);
+    return status == SOTTO_OK ? sotto_model_counts_give(plan->model, training->counts, err) : status;
+}
+
+static sotto_status make_step(struct training *training, sotto_error *err)
+{
+    const sotto_config *config = &training->config;
+    const sotto_plan *plan = &training->plan;
+    const sotto_model_private wanted = sotto_model_private_wanted(plan->model);
+    const sotto_dpsgd_options options = {
+        .mechanism = plan->step,
+        .max_grad_norm = config->max_grad_norm,
+        .public_units = plan->public_units,
+        .label = wanted.label,
+        .optimizer = plan->training.optimizer,
+        .schedule = {.rate = plan->training.learning_rate,
+                     .steps = plan->training.steps,
+                     .decay_fraction = plan->training.decay_fraction},
+        .threads = plan->training.threads,
+        .units = training->split->train,
+        .unit_count = training->split->train_count,
+        .network = wanted.network,
+        .parameters = wanted.parameters,
+        .budget = training->budget,
+        .random = training->random,
+    };
+    return sotto_dpsgd_create(&training->step, &options, err);
+}
+
+static void record_step(struct training *training, uint64_t step)
+{
+    const sotto_dpsgd_private seen = sotto_dpsgd_last(training->step);
+    const sotto_model_losses losses = sotto_model_last_losses(training->plan.model);
+    (void)json_array_append_new(training->record.steps,
+                                json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "step", (json_int_t)step,
+                                          "batch", (json_int_t)seen.batch, "clipped",
+                                          (json_int_t)seen.clipped, "non_finite", (json_int_t)seen.non_finite,
+                                          "loss_real", losses.real, "loss_fake", losses.fake,
+                                          "loss_generator", losses.generator));
+}
+
+/* What may be shown to anyone: steps, time and the accountant's ε; no loss, no batch size. */
+static sotto_status show_progress(const struct training *training, const sotto_run_options *options,
+                                  uint64_t step, double start, sotto_error *err)
+{
+    const uint64_t steps = training->plan.training.steps;
+    sotto_progress facts = {.phase = "training", .step = step, .steps = steps};
+    sotto_status status = sotto_budget_epsilon(training->budget, &facts.epsilon, NULL, err);
+    if (status != SOTTO_OK)
+        return status;
+    const double elapsed = sotto_seconds() - start;
+    facts.target_epsilon = training->config.epsilon;
+    facts.steps_per_second = elapsed > 0 ? (double)step / elapsed : 0.0;
+    facts.seconds_left = step ? elapsed / (double)step * (double)(steps - step) : -1.0;
+    options->progress(options->progress_context, &facts);
+    return SOTTO_OK;
+}
+
+static sotto_status take_steps(struct training *training, const sotto_run_options *options, sotto_error *err)
+{
+    const uint64_t steps = training->plan.training.steps;
+    const double start = sotto_seconds();
+    double shown = 0.0;
+    for (uint64_t step = 1; step <= steps; step++) {
+        sotto_status status = sotto_model_step(training->plan.model, training->step, err);
+        if (status != SOTTO_OK)
+            return status;
+        training->record.steps_taken = step;
+        record_step(training, step);
+        const double now = sotto_seconds();
+        if (options->progress && (now - shown > 0.2 || step == steps)) {
+            status = show_progress(training, options, step, start, err);
+            if (status != SOTTO_OK)
+                return status;
+            shown = now;
+        }
+        if (options->stop && step < steps && options->stop(options->stop_context)) {
+            training->record.interrupted = true;
+            sotto_run_log(&training->directory, "stopped on request after step %llu of %llu",
+                          (unsigned long long)step, (unsigned long long)steps);
+            return SOTTO_OK;
+        }
+    }
+    return SOTTO_OK;
+}
+
+static sotto_status summarise(const struct training *training, char **json, sotto_error *err)
+{
+    const sotto_training_record *record = &training->record;
+    double epsilon;
+    sotto_status status = sotto_budget_epsilon(training->budget, &epsilon, NULL, err);
+    if (status != SOTTO_OK)
+        return status;
+    json_t *summary = json_pack(
+        "{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:s, s:s?, s:[s,s,s,s], s:[s,s,s], s:o}", "output",
+        training->directory.path, "epsilon", epsilon, "delta", training->config.delta, "target_epsilon",
+        training->config.epsilon, "steps", (json_int_t)record->steps_taken, "steps_planned",
+        (json_int_t)training->plan.training.steps, "rows", (json_int_t)record->synthetic_rows, "seconds",
+        record->seconds, "stopped", record->interrupted ? "interrupted" : "at the planned steps",
+        "not_private", record->not_private[0] ? record->not_private : NULL, "release",
+        "release/synthetic.csv", "release/model.sotto", "release/privacy.json", "release/privacy.html",
+        "private", "private/config.yaml", "private/train.log", "private/metrics.json", "warnings",
+        sotto_plan_warnings(&training->plan, &training->config));
+    return sotto_json_text(summary, json, err);
+}
+
+sotto_status sotto_run_train(const sotto_run_options *options, char **json, sotto_error *err)
+{
+    struct training training = {0};
+    const double start = sotto_seconds();
+    *json = NULL;
+    sotto_status status = read_input(&training, options, err);
+    if (status == SOTTO_OK)
+        status = set_up(&training, options, err);
+    if (status == SOTTO_OK)
+        status = sotto_run_directory_open(&training.directory, training.config.output,
+                                          training.record.not_private, err);
+    if (status != SOTTO_OK)
+        goto done;
+    sotto_run_log(&training.directory, "%zu rows for training, %zu held out", training.split->train_count,
+                  training.split->holdout_count);
+    status = buy_counts(&training, err);
+    if (status == SOTTO_OK)
+        status = make_step(&training, err);
+    if (status == SOTTO_OK)
+        status = take_steps(&training, options, err);
+    training.record.seconds = sotto_seconds() - start;
+    if (status == SOTTO_OK)
+        status =
+            sotto_run_directory_finish(&training.directory, &training.record, training.random, options, err);
+    if (status == SOTTO_OK)
+        status = summarise(&training, json, err);
+    if (status == SOTTO_OK && training.record.interrupted)
+        status = sotto_error_set(err, SOTTO_INTERRUPTED, "stopped on request after step %llu of %llu",
+                                 (unsigned long long)training.record.steps_taken,
+                                 (unsigned long long)training.plan.training.steps);
+done:
+    release(&training);
+    return status;
+}
