@@ -33,8 +33,8 @@ typedef enum sotto_column_type {
  * One declared column. Bounds and spikes are in the column's unit; dates are days since 1970-01-01.
  *
  * Every value of an integer, number or date column lies on a grid: the multiples of 10^-decimals (decimals is
- * 0 for integers and dates). Bounds and spikes lie on it exactly; `min × 10^decimals` and `max × 10^decimals`
- * are integers of at most 2^53. What the decoder writes lies on it too.
+ * 0 for integers and dates). Bounds and spikes lie on it exactly, and `|bound| × 10^decimals` is at most
+ * 10^15, so that a double tells all points of the grid apart. What the decoder writes lies on it too.
  */
 typedef struct sotto_column {
     const char *name;
@@ -260,5 +260,108 @@ typedef struct sotto_split {
 sotto_status sotto_split_create(sotto_split **split, size_t rows, double holdout_fraction,
                                 sotto_stream *stream, sotto_error *err);
 void sotto_split_destroy(sotto_split *split);
+
+/* ---------------------------------------------------- private to this room */
+
+/* Points of a column's grid are int64_t: value × 10^decimals. */
+#define SOTTO_GRID_LIMIT INT64_C(1000000000000000)
+
+/* 10^decimals, for decimals from 0 to 9. */
+double sotto_power_of_ten(unsigned decimals);
+
+/* True, and the point, where `value` is a grid point of at most SOTTO_GRID_LIMIT (or the double nearest to
+ * one). */
+bool sotto_grid_point(double value, unsigned decimals, int64_t *point);
+
+/* Any number or date cell: the decimal grammar of `sotto_text_double`, or nan, inf, infinity in any case and
+ * sign. */
+bool sotto_cell_number(const char *text, double *value);
+
+/* YYYY-MM-DD, a day of the Gregorian calendar from 0001-01-01 to 9999-12-31, as days since 1970-01-01. */
+bool sotto_cell_date(const char *text, int64_t *days);
+
+/* The inverse; both write no NUL and return the bytes written, at most SOTTO_CELL_SIZE. */
+enum { SOTTO_CELL_SIZE = 32 };
+size_t sotto_cell_format_date(int64_t days, char *out);
+size_t sotto_cell_format_point(int64_t point, unsigned decimals, char *out);
+
+/* The text of a grid point of `column`, a date or a number with all its decimals. */
+size_t sotto_column_format_point(const sotto_column *column, int64_t point, char *out);
+
+/* Comments for a person to read beside a schema; each may be NULL. */
+typedef struct sotto_schema_notes {
+    const char *head; /* whole comment lines */
+    const char *rows; /* one comment without its # */
+    const char *const *columns;
+} sotto_schema_notes;
+
+sotto_status sotto_schema_write(const sotto_schema *schema, const sotto_schema_notes *notes, char **text,
+                                sotto_error *err);
+
+/* One record of a CSV file; the texts are NUL-terminated, hold no other NUL, and live until the visit
+ * returns. */
+typedef struct sotto_csv_row {
+    size_t number; /* 0 for the header */
+    size_t line;   /* on which it begins, from 1 */
+    size_t count;
+    const char *const *cells;
+} sotto_csv_row;
+
+typedef sotto_status sotto_csv_visit(void *context, const sotto_csv_row *row, sotto_error *err);
+
+/* Visit each record of a .csv or .csv.gz in order, until a visit fails. */
+sotto_status sotto_csv_read(const char *path, sotto_csv_visit *visit, void *context, sotto_error *err);
+
+/* A category's (or NULL's: the missing marker's) text with RFC 4180 quotes where it needs them; `out` holds
+ * at least 2 × strlen + 2 bytes. Returns the bytes written, without a NUL. */
+size_t sotto_csv_quote(const char *text, char *out);
+
+/* The public partition of a column's grid into spikes and bins. */
+typedef struct sotto_grid {
+    int64_t low, high;
+    unsigned decimals;
+    bool log_scale;
+    double span; /* of the scale, from low to high */
+    size_t spike_count;
+    const int64_t *spikes;
+    size_t bin_count; /* 0 where every point is a spike */
+    const uint64_t
+        *edges; /* bin i holds the ranks from edges[i] to edges[i+1] − 1; a rank counts points, not spikes */
+} sotto_grid;
+
+sotto_status sotto_grid_make(sotto_grid *grid, const sotto_column *column, sotto_arena *arena,
+                             sotto_error *err);
+
+/* The grid point nearest to a value inside the bounds. */
+int64_t sotto_grid_nearest(const sotto_grid *grid, double value);
+
+/* Which spike `point` is, or SOTTO_NONE; if none, which bin it lies in. */
+size_t sotto_grid_spike(const sotto_grid *grid, int64_t point);
+size_t sotto_grid_bin(const sotto_grid *grid, int64_t point);
+
+/* A uniform point of a bin. */
+int64_t sotto_grid_draw(const sotto_grid *grid, size_t bin, sotto_stream *stream);
+
+/* A point as a scalar in [−1, 1] on the column's scale, and back; any float gives a point inside the bounds.
+ */
+float sotto_grid_scalar(const sotto_grid *grid, int64_t point);
+int64_t sotto_grid_from_scalar(const sotto_grid *grid, float scalar);
+
+/* A block and what its slots stand for. */
+typedef struct sotto_part {
+    sotto_block block;
+    const sotto_column *column;
+    sotto_grid grid;    /* not for categories */
+    size_t value_index; /* among the blocks that have a value */
+} sotto_part;
+
+struct sotto_encoder {
+    sotto_arena *arena;
+    const sotto_schema *schema;
+    sotto_numbers numbers;
+    size_t width, part_count, value_count;
+    sotto_part *parts;
+    size_t *part_of_column;
+};
 
 #endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <csv.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "data/data.h"
+
+enum { CHUNK = 1 << 16, MAX_ROW_BYTES = 1 << 20, MAX_CELLS = 20000 };
+
+typedef struct reader {
+    const char *path;
+    struct csv_parser parser;
+    sotto_csv_visit *visit;
+    void *context;
+    sotto_error *err;
+    sotto_status status; /* of a visit or an allocation inside libcsv's callbacks, which cannot stop it */
+    size_t line;         /* that the next byte lies on */
+    size_t row_line, row_number;
+    bool between_rows;
+    bool after_cr; /* the last byte was a CR that ended a line; an LF now belongs to it */
+    char *text;    /* the cells of the row, each with a NUL */
+    size_t used, size;
+    const char **cells; /* made when the row is whole: `text` moves while it grows */
+    size_t *offsets;
+    size_t count;
+} reader;
+
+/* ------------------------------------------------------------------ a row */
+
+static sotto_status no_memory(const reader *in)
+{
+    return sotto_error_set_at(in->err, SOTTO_ERROR_MEMORY, in->path, in->line, 0,
+                              "out of memory while reading the table");
+}
+
+static sotto_status too_long(const reader *in)
+{
+    return sotto_error_set_at(
+        in->err, SOTTO_ERROR_INPUT, in->path, in->row_line, 0,
+        "the row that begins here is longer than 1 MiB or has more than 20,000 cells; is a "
+        "quote opened in it and never closed?");
+}
+
+static void take_cell(void *bytes, size_t length, void *data)
+{
+    reader *in = data;
+    if (in->status)
+        return;
+    if (in->count == MAX_CELLS || in->used + length > MAX_ROW_BYTES) {
+        in->status = too_long(in);
+        return;
+    }
+    if (in->size - in->used < length + 1) {
+        size_t size = 2 * (in->used + length + 1);
+        char *larger = realloc(in->text, size);
+        if (!larger) {
+            in->status = no_memory(in);
+            return;
+        }
+        in->text = larger;
+        in->size = size;
+    }
+    if (length)
+        memcpy(in->text + in->used, bytes, length);
+    in->text[in->used + length] = '\0';
+    in->offsets[in->count++] = in->used;
+    in->used += length + 1;
+}
+
+static void take_row(int terminator, void *data)
+{
+    (void)terminator;
+    reader *in = data;
+    if (in->status)
+        return;
+    for (size_t i = 0; i < in->count; i++)
+        in->cells[i] = in->text + in->offsets[i];
+    sotto_csv_row row = {
+        .number = in->row_number++, .line = in->row_line, .count = in->count, .cells = in->cells};
+    in->status = in->visit(in->context, &row, in->err);
+    in->used = in->count = 0;
+    in->between_rows = true;
+}
+
+/* ---------------------------------------------------------------- the lines */
+
+/* Bytes up to and with the first line end, or all of them. */
+static size_t line_length(const char *bytes, size_t count)
+{
+    const char *lf = memchr(bytes, '\n', count);
+    size_t length = lf ? (size_t)(lf - bytes) + 1 : count;
+    const char *cr = memchr(bytes, '\r', length);
+    if (!cr)
+        return length;
+    size_t to_cr = (size_t)(cr - bytes) + 1;
+    return to_cr + 1 == length && lf ? length : to_cr;
+}
+
+static void count_line(reader *in, const char *piece, size_t length)
+{
+    char last = piece[length - 1];
+    bool joined = in->after_cr && piece[0] == '\n';
+    if ((last == '\n' && !(joined && length == 1)) || last == '\r')
+        in->line++;
+    in->after_cr = last == '\r';
+}
+
+/* libcsv does not say where it is, so it is fed line by line. */
+static sotto_status feed_line(reader *in, const char *piece, size_t length)
+{
+    if (in->between_rows)
+        in->row_line = in->line;
+    in->between_rows = false;
+    size_t eaten = csv_parse(&in->parser, piece, length, take_cell, take_row, in);
+    if (in->status)
+        return in->status;
+    if (eaten < length)
+        return csv_error(&in->parser) == CSV_EPARSE
+                   ? sotto_error_set_at(
+                         in->err, SOTTO_ERROR_INPUT, in->path, in->line, 0,
+                         "a quote inside a cell without quotes, or text after a closing quote; put "
+                         "the whole cell in quotes and double those inside")
+                   : no_memory(in);
+    if (in->used + in->parser.entry_pos > MAX_ROW_BYTES)
+        return too_long(in);
+    /* A blank line begins no row. */
+    in->between_rows = in->between_rows || (in->count == 0 && in->parser.pstate == 0);
+    count_line(in, piece, length);
+    return SOTTO_OK;
+}
+
+static sotto_status feed(reader *in, const char *bytes, size_t count)
+{
+    const char *nul = memchr(bytes, '\0', count);
+    size_t good = nul ? (size_t)(nul - bytes) : count;
+    for (size_t at = 0; at < good;) {
+        size_t length = line_length(bytes + at, good - at);
+        sotto_status status = feed_line(in, bytes + at, length);
+        if (status)
+            return status;
+        at += length;
+    }
+    if (nul)
+        return sotto_error_set_at(
+            in->err, SOTTO_ERROR_INPUT, in->path, in->line, 0,
+            "a NUL byte; the table must be plain text (UTF-16 is not read: convert it to "
+            "UTF-8)");
+    return SOTTO_OK;
+}
+
+/* ----------------------------------------------------------------- the file */
+
+static sotto_status read_error(const reader *in, gzFile file)
+{
+    int code;
+    const char *why = gzerror(file, &code);
+    if (code == Z_ERRNO)
+        return sotto_error_set_at(in->err, errno == EISDIR ? SOTTO_ERROR_INPUT : SOTTO_ERROR_IO, in->path, 0,
+                                  0, "cannot read the table: %s", strerror(errno));
+    if (code == Z_MEM_ERROR)
+        return no_memory(in);
+    return sotto_error_set_at(in->err, SOTTO_ERROR_INPUT, in->path, 0, 0,
+                              "the compressed table is broken or cut short (%s); fetch it again", why);
+}
+
+static sotto_status read_all(reader *in, gzFile file, char *chunk)
+{
+    bool first = true;
+    for (;;) {
+        int count = gzread(file, chunk, CHUNK);
+        if (count < 0)
+            return read_error(in, file);
+        size_t skip = first && count >= 3 && memcmp(chunk, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+        first = false;
+        sotto_status status = feed(in, chunk + skip, (size_t)count - skip);
+        if (status)
+            return status;
+        if (count < CHUNK)
+            break;
+    }
+    /* To gzread, a compressed stream that was cut short is only an early end. */
+    int code;
+    (void)gzerror(file, &code);
+    if (code != Z_OK && code != Z_STREAM_END)
+        return read_error(in, file);
+    if (csv_fini(&in->parser, take_cell, take_row, in))
+        return in->status ? in->status
+                          : sotto_error_set_at(in->err, SOTTO_ERROR_INPUT, in->path, in->row_line, 0,
+                                               "a quote opened in the row that begins here is never closed");
+    return in->status;
+}
+
+static sotto_status open_parser(reader *in)
+{
+    in->text = malloc(CHUNK);
+    in->size = CHUNK;
+    in->cells = malloc(MAX_CELLS * sizeof *in->cells);
+    in->offsets = malloc(MAX_CELLS * sizeof *in->offsets);
+    if (!in->text || !in->cells || !in->offsets)
+        return no_memory(in);
+    if (csv_init(&in->parser, CSV_STRICT | CSV_STRICT_FINI))
+        return no_memory(in);
+    csv_set_blk_size(&in->parser, CHUNK);
+    return SOTTO_OK;
+}
+
+sotto_status sotto_csv_read(const char *path, sotto_csv_visit *visit, void *context, sotto_error *err)
+{
+    gzFile file = gzopen(path, "rbe");
+    if (!file)
+        return sotto_error_set_at(err, errno == EMFILE || errno == EIO ? SOTTO_ERROR_IO : SOTTO_ERROR_INPUT,
+                                  path, 0, 0, "cannot open the table: %s; check the path", strerror(errno));
+    reader in = {.path = path,
+                 .visit = visit,
+                 .context = context,
+                 .err = err,
+                 .line = 1,
+                 .row_line = 1,
+                 .between_rows = true};
+    char *chunk = malloc(CHUNK);
+    sotto_status status = open_parser(&in);
+    if (!status)
+        status = chunk ? read_all(&in, file, chunk) : no_memory(&in);
+    csv_free(&in.parser);
+    free(in.text);
+    free(in.cells);
+    free(in.offsets);
+    free(chunk);
+    (void)gzclose(file);
+    return status;
+}
+
+/* ----------------------------------------------------------------- writing */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+size_t sotto_csv_quote(const char *text, char *out)
+{
+    size_t length = strlen(text), used = 0;
+    /* Our own reader, and others, drop blanks around cells without quotes and a mark at the start of the
+     * file. */
+    bool plain = !strpbrk(text, ",\"\r\n") && strncmp(text, "\xEF\xBB\xBF", 3) != 0 &&
+                 (length == 0 || (!is_blank(text[0]) && !is_blank(text[length - 1])));
+    if (plain) {
+        memcpy(out, text, length);
+        return length;
+    }
+    out[used++] = '"';
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == '"')
+            out[used++] = '"';
+        out[used++] = text[i];
+    }
+    out[used++] = '"';
+    return used;
+}
