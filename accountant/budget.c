@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct sotto_budget {
+    double epsilon, delta;
+    sotto_accountant *accountant; /* all charges, composed */
+    sotto_charge *charges;        /* the same, by label */
+    size_t length, capacity;
+    /* The answer to the last question about remaining uses, kept true by every charge. */
+    bool has_answer;
+    sotto_mechanism asked;
+    uint64_t remaining;
+};
+
+sotto_status sotto_budget_create(double epsilon, double delta, sotto_budget **out, sotto_error *err)
+{
+    sotto_status status = accountant_check_target(epsilon, delta, err);
+    if (status != SOTTO_OK)
+        return status;
+    sotto_budget *budget = calloc(1, sizeof *budget);
+    if (!budget)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a privacy budget");
+    budget->epsilon = epsilon;
+    budget->delta = delta;
+    status = sotto_accountant_create(&budget->accountant, err);
+    if (status != SOTTO_OK)
+        sotto_budget_destroy(budget);
+    else
+        *out = budget;
+    return status;
+}
+
+void sotto_budget_destroy(sotto_budget *budget)
+{
+    if (!budget)
+        return;
+    for (size_t i = 0; i < budget->length; i++)
+        free((char *)budget->charges[i].label);
+    free(budget->charges);
+    sotto_accountant_destroy(budget->accountant);
+    free(budget);
+}
+
+/* Make `remaining` the answer for this mechanism. */
+static sotto_status ask(sotto_budget *budget, const sotto_mechanism *mechanism, sotto_error *err)
+{
+    if (budget->has_answer && mechanism && sotto_mechanism_equal(&budget->asked, mechanism))
+        return SOTTO_OK;
+    budget->has_answer = false;
+    const sotto_status status = sotto_calibrate_steps(budget->epsilon, budget->delta, mechanism,
+                                                      budget->accountant, &budget->remaining, err);
+    if (status == SOTTO_OK) {
+        budget->has_answer = true;
+        budget->asked = *mechanism;
+    }
+    return status;
+}
+
+uint64_t sotto_budget_remaining(sotto_budget *budget, const sotto_mechanism *mechanism)
+{
+    return ask(budget, mechanism, NULL) == SOTTO_OK ? budget->remaining : 0;
+}
+
+bool sotto_budget_allows(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count)
+{
+    return ask(budget, mechanism, NULL) == SOTTO_OK && count <= budget->remaining;
+}
+
+static sotto_status refuse(const sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
+                           const char *label, sotto_error *err)
+{
+    double epsilon = INFINITY;
+    (void)accountant_epsilon_with(budget->accountant, mechanism, count, budget->delta, &epsilon, NULL, NULL);
+    return sotto_error_set(
+        err, SOTTO_ERROR_BUDGET,
+        "charging %llu uses of a %s mechanism (sample rate %g, noise multiplier %g) for \"%s\" "
+        "would bring epsilon to %.6g at delta %g, above the budget of %g; %llu uses are left",
+        (unsigned long long)count, sotto_mechanism_kind_name(mechanism->kind), mechanism->sample_rate,
+        mechanism->noise_multiplier, label, epsilon, budget->delta, budget->epsilon,
+        (unsigned long long)budget->remaining);
+}
+
+/* The line for this label and mechanism: an old one, or a new one of count 0 that is not yet part of the
+ * record. */
+static sotto_status find_line(sotto_budget *budget, const sotto_mechanism *mechanism, const char *label,
+                              size_t *place, sotto_error *err)
+{
+    for (size_t i = 0; i < budget->length; i++)
+        if (sotto_mechanism_equal(&budget->charges[i].mechanism, mechanism) &&
+            strcmp(budget->charges[i].label, label) == 0) {
+            *place = i;
+            return SOTTO_OK;
+        }
+    if (budget->length == budget->capacity) {
+        const size_t capacity = budget->capacity ? 2 * budget->capacity : 4;
+        sotto_charge *charges = NULL;
+        if (capacity <= SIZE_MAX / sizeof *charges)
+            charges = realloc(budget->charges, capacity * sizeof *charges);
+        if (!charges)
+            return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for %zu charges", capacity);
+        budget->charges = charges;
+        budget->capacity = capacity;
+    }
+    const char *copy = strdup(label);
+    if (!copy)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a charge's label");
+    *place = budget->length;
+    budget->charges[*place] = (sotto_charge){.label = copy, .mechanism = *mechanism};
+    return SOTTO_OK;
+}
+
+sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
+                                 const char *label, sotto_error *err)
+{
+    if (!label || !*label)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                               "a charge has no label; expected words that say what it pays for");
+    sotto_status status = ask(budget, mechanism, err);
+    if (status != SOTTO_OK || count == 0)
+        return status;
+    if (count > budget->remaining)
+        return refuse(budget, mechanism, count, label, err);
+
+    size_t place = 0;
+    status = find_line(budget, mechanism, label, &place, err);
+    if (status != SOTTO_OK)
+        return status;
+    status = sotto_accountant_compose(budget->accountant, mechanism, count, err);
+    if (status != SOTTO_OK) {
+        if (place == budget->length)
+            free((char *)budget->charges[place].label);
+        return status;
+    }
+    if (place == budget->length)
+        budget->length++;
+    budget->charges[place].count += count;
+    budget->remaining -= count;
+    return SOTTO_OK;
+}
+
+sotto_status sotto_budget_epsilon(const sotto_budget *budget, double *epsilon, double *order,
+                                  sotto_error *err)
+{
+    return sotto_accountant_epsilon(budget->accountant, budget->delta, epsilon, order, err);
+}
+
+double sotto_budget_target_epsilon(const sotto_budget *budget)
+{
+    return budget->epsilon;
+}
+
+double sotto_budget_delta(const sotto_budget *budget)
+{
+    return budget->delta;
+}
+
+const sotto_charge *sotto_budget_charges(const sotto_budget *budget, size_t *count)
+{
+    *count = budget->length;
+    return budget->charges;
+}
+
+const sotto_accountant *sotto_budget_accountant(const sotto_budget *budget)
+{
+    return budget->accountant;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef SOTTO_ACCOUNTANT_INTERNAL_H
+#define SOTTO_ACCOUNTANT_INTERNAL_H
+
+/**
+ * What the accountant's sources share. Orders are handed about as t = α − 1, which keeps its digits as α
+ * nears 1.
+ *
+ * A new mechanism is one source file that defines an `accountant_kind`, and its entry in mechanism.c's table.
+ */
+
+#include "sotto/accountant.h"
+
+/** One kind of release. */
+typedef struct accountant_kind {
+    const char *name; /**< stable: records carry it */
+    /** Are the parameters possible? kind and adjacency are checked already. */
+    sotto_status (*check)(const sotto_mechanism *mechanism, sotto_error *err);
+    /** Rényi divergence of one use at order 1 + t, 0 ≤ t < ∞, of a checked mechanism; INFINITY, never NaN. */
+    double (*rdp)(const sotto_mechanism *mechanism, double t);
+} accountant_kind;
+
+extern const accountant_kind accountant_gaussian;
+extern const accountant_kind accountant_sampled_gaussian;
+
+/** SOTTO_ERROR_INPUT unless σ is finite and ≥ 0. */
+sotto_status accountant_check_noise_multiplier(double noise_multiplier, sotto_error *err);
+
+/** A total order of mechanisms: below, at or above 0 as a comes before, with or after b. */
+int accountant_mechanism_compare(const sotto_mechanism *a, const sotto_mechanism *b);
+
+/** As `sotto_mechanism_rdp` at order 1 + t, for a checked mechanism. */
+double accountant_mechanism_rdp(const sotto_mechanism *mechanism, double t);
+
+/** Distinct mechanisms, in `accountant_mechanism_compare` order: sums do not depend on who came first. */
+struct sotto_accountant {
+    struct accountant_use {
+        sotto_mechanism mechanism;
+        uint64_t count;
+    } * uses;
+    size_t length;
+    size_t capacity;
+};
+
+/** How often the mechanism was composed. */
+uint64_t accountant_count(const sotto_accountant *accountant, const sotto_mechanism *mechanism);
+
+/** As `sotto_accountant_rdp` at order 1 + t. */
+double accountant_rdp(const sotto_accountant *accountant, double t);
+
+/** SOTTO_ERROR_INPUT unless 0 < δ < 1. */
+sotto_status accountant_check_delta(double delta, sotto_error *err);
+
+/** SOTTO_ERROR_INPUT unless 0 < ε < ∞. */
+sotto_status accountant_check_target(double epsilon, double delta, sotto_error *err);
+
+/** ε of `rest` (may be NULL) and `count` further uses of a mechanism: as if they were composed. */
+sotto_status accountant_epsilon_with(const sotto_accountant *rest, const sotto_mechanism *mechanism,
+                                     uint64_t count, double delta, double *epsilon, double *order,
+                                     sotto_error *err);
+
+/** Turn GSL's aborting error handler off, once; before any call of GSL that could raise. */
+void accountant_quiet_gsl(void);
+
+/* Conversion of a Rényi divergence r at order 1 + t, t > 0; each rounds up (conversion.c). */
+
+/** ε at log δ, negative where a smaller δ would do for ε = 0. */
+double accountant_epsilon_at(double rdp, double t, double log_delta);
+
+/** log δ at ε, positive where nothing is guaranteed. */
+double accountant_log_delta_at(double rdp, double t, double epsilon);
+
+/** The δ that suffices for every ε ≥ 0, from the Kullback–Leibler divergence. */
+double accountant_delta_of_kl(double kl);
+
+/** The largest r at order 1 + t that `accountant_epsilon_at` turns into no more than ε, but for rounding. */
+double accountant_rdp_within(double epsilon, double t, double log_delta);
+
+/** Orders that are searched: t from the first to the second. */
+#define ACCOUNTANT_T_MIN 1e-9
+#define ACCOUNTANT_T_MAX 1e9
+
+/** A function of t that falls and then rises. */
+typedef double (*accountant_objective)(double t, const void *context);
+
+/**
+ * Its least value over the orders searched.
+ * \param start     where the search begins; any value but NaN
+ * \param[out] t    where it was found
+ * \param[out] value the objective there, exactly as computed; INFINITY where it is so everywhere
+ */
+sotto_status accountant_minimise(accountant_objective objective, const void *context, double start, double *t,
+                                 double *value, sotto_error *err);
+
+#endif

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "test_accountant.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+static sotto_budget *budget_of(double epsilon, double delta)
+{
+    sotto_budget *budget;
+    ck_assert_int_eq(sotto_budget_create(epsilon, delta, &budget, NULL), SOTTO_OK);
+    return budget;
+}
+
+static double spent(const sotto_budget *budget)
+{
+    double epsilon;
+    ck_assert_int_eq(sotto_budget_epsilon(budget, &epsilon, NULL, NULL), SOTTO_OK);
+    return epsilon;
+}
+
+/* ---- budget
+ * ---------------------------------------------------------------------------------------------------- */
+
+START_TEST(budget_ends_where_the_accountant_says)
+{
+    const sotto_mechanism step = sampled(0.02, 1.1);
+    const double target = 2.0, delta = 1e-6;
+    sotto_budget *budget = budget_of(target, delta);
+    uint64_t taken = 0;
+    while (sotto_budget_allows(budget, &step, 1)) {
+        ck_assert_uint_eq(sotto_budget_charge(budget, &step, 1, "discriminator steps", NULL), SOTTO_OK);
+        taken++;
+    }
+    ck_assert_uint_gt(taken, 100);
+    ck_assert_double_le(epsilon_for(step, taken, delta), target);
+    ck_assert_double_gt(epsilon_for(step, taken + 1, delta), target);
+    ck_assert_double_eq(spent(budget), epsilon_for(step, taken, delta));
+    ck_assert_uint_eq(sotto_budget_remaining(budget, &step), 0);
+    sotto_budget_destroy(budget);
+}
+END_TEST
+
+/* What `allows` says before, `charge` does, at random among several mechanisms, and always as a plain
+ * accountant would. */
+START_TEST(dry_run_equals_commit)
+{
+    enum { KINDS = 4 };
+    const sotto_mechanism mechanisms[KINDS] = {sampled(0.01, 1.0), sampled(0.05, 2.0), gaussian(8.0),
+                                               sampled(0.3, 6.0)};
+    const double target = 3.0, delta = 1e-5;
+    uint64_t state = 9;
+    int refused = 0;
+    sotto_budget *budget = budget_of(target, delta);
+    sotto_accountant *shadow = composed(gaussian(1.0), 0);
+    for (int i = 0; i < 300; i++) {
+        const sotto_mechanism *m = &mechanisms[(int)between(&state, 0, KINDS)];
+        const uint64_t count = (uint64_t)power_between(&state, 0, i % 5 ? 1.3 : 3);
+        sotto_accountant *trial = composed(gaussian(1.0), 0);
+        for (int k = 0; k < KINDS; k++) {
+            uint64_t so_far = 0;
+            size_t lines;
+            const sotto_charge *charges = sotto_budget_charges(budget, &lines);
+            for (size_t l = 0; l < lines; l++)
+                so_far += sotto_mechanism_equal(&charges[l].mechanism, &mechanisms[k]) ? charges[l].count : 0;
+            so_far += m == &mechanisms[k] ? count : 0;
+            ck_assert_int_eq(sotto_accountant_compose(trial, &mechanisms[k], so_far, NULL), SOTTO_OK);
+        }
+        const bool fits = epsilon_of(trial, delta) <= target;
+        sotto_accountant_destroy(trial);
+        ck_assert_int_eq(sotto_budget_allows(budget, m, count), fits);
+        const double before = spent(budget);
+        ck_assert_int_eq(sotto_budget_charge(budget, m, count, i % 2 ? "odd" : "even", NULL),
+                         fits ? SOTTO_OK : SOTTO_ERROR_BUDGET);
+        if (fits)
+            ck_assert_int_eq(sotto_accountant_compose(shadow, m, count, NULL), SOTTO_OK);
+        else
+            ck_assert_double_eq(spent(budget), before);
+        refused += !fits;
+        ck_assert_double_eq(spent(budget), epsilon_of(shadow, delta));
+        ck_assert_double_le(spent(budget), target);
+    }
+    ck_assert_int_gt(refused, 20);
+    ck_assert_int_lt(refused, 280);
+    ck_assert_double_eq(sotto_accountant_rdp(sotto_budget_accountant(budget), 4.0),
+                        sotto_accountant_rdp(shadow, 4.0));
+    sotto_accountant_destroy(shadow);
+    sotto_budget_destroy(budget);
+}
+END_TEST
+
+START_TEST(charges_are_recorded_and_merged)
+{
+    const sotto_mechanism marginal = gaussian(40.0), step = sampled(0.01, 2.0);
+    char label[32] = "per-label marginals";
+    size_t lines = 9;
+    sotto_budget *budget = budget_of(1.0, 1e-5);
+    ck_assert_ptr_null(sotto_budget_charges(budget, &lines));
+    ck_assert_uint_eq(lines, 0);
+    ck_assert_int_eq(sotto_budget_charge(budget, &marginal, 1, label, NULL), SOTTO_OK);
+    memset(label, 'x', sizeof label - 1); /* the budget keeps its own copy */
+    ck_assert_int_eq(sotto_budget_charge(budget, &step, 10, "discriminator steps", NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_budget_charge(budget, &step, 5, "norm quantile", NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_budget_charge(budget, &step, 7, "discriminator steps", NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_budget_charge(budget, &marginal, 2, "discriminator steps", NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_budget_charge(budget, &marginal, 0, "nothing", NULL), SOTTO_OK);
+    const sotto_charge *charges = sotto_budget_charges(budget, &lines);
+    ck_assert_uint_eq(lines, 4);
+    const char *labels[] = {"per-label marginals", "discriminator steps", "norm quantile",
+                            "discriminator steps"};
+    const uint64_t counts[] = {1, 17, 5, 2};
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_str_eq(charges[i].label, labels[i]);
+        ck_assert_uint_eq(charges[i].count, counts[i]);
+        ck_assert(sotto_mechanism_equal(&charges[i].mechanism, i % 3 ? &step : &marginal));
+    }
+    ck_assert_double_eq(sotto_budget_target_epsilon(budget), 1.0);
+    ck_assert_double_eq(sotto_budget_delta(budget), 1e-5);
+    sotto_budget_destroy(budget);
+    sotto_budget_destroy(NULL);
+}
+END_TEST
+
+START_TEST(refused_charge_leaves_no_trace)
+{
+    const sotto_mechanism step = sampled(0.05, 1.5), bare = gaussian(0.0);
+    sotto_error err = {0};
+    size_t lines;
+    sotto_budget *budget = budget_of(1.0, 1e-5);
+    const uint64_t left = sotto_budget_remaining(budget, &step);
+    ck_assert_uint_gt(left, 0);
+    ck_assert_int_eq(sotto_budget_charge(budget, &step, left + 1, "steps", &err), SOTTO_ERROR_BUDGET);
+    ck_assert_int_eq(err.code, SOTTO_ERROR_BUDGET);
+    ck_assert_ptr_nonnull(strstr(err.message, "steps"));
+    ck_assert_int_eq(sotto_budget_charge(budget, &step, UINT64_MAX, "steps", &err), SOTTO_ERROR_BUDGET);
+    ck_assert_int_eq(sotto_budget_charge(budget, &bare, 1, "bare", &err), SOTTO_ERROR_BUDGET);
+    ck_assert_int_eq(sotto_budget_charge(budget, &step, 1, "", &err), SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_budget_charge(budget, &step, 1, NULL, &err), SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_budget_charge(budget, &(sotto_mechanism){0}, 1, "none", &err), SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_budget_charge(budget, NULL, 1, "none", &err), SOTTO_ERROR_INPUT);
+    ck_assert(!sotto_budget_allows(budget, &(sotto_mechanism){0}, 0));
+    ck_assert_uint_eq(sotto_budget_remaining(budget, &(sotto_mechanism){0}), 0);
+    (void)sotto_budget_charges(budget, &lines);
+    ck_assert_uint_eq(lines, 0);
+    ck_assert_double_eq(spent(budget), 0.0);
+    ck_assert_uint_eq(sotto_budget_remaining(budget, &step), left);
+    ck_assert_int_eq(sotto_budget_charge(budget, &step, left, "steps", &err), SOTTO_OK);
+    sotto_budget_destroy(budget);
+}
+END_TEST
+
+/* A training loop asks before every step: hundreds of thousands of full computations would take minutes. */
+START_TEST(asking_again_is_cheap)
+{
+    const sotto_mechanism step = sampled(0.0001, 2.0);
+    sotto_budget *budget = budget_of(8.0, 1e-5);
+    struct timespec start, end;
+    ck_assert_uint_gt(sotto_budget_remaining(budget, &step), 1000000);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (int i = 0; i < 300000; i++) {
+        ck_assert(sotto_budget_allows(budget, &step, 1));
+        (void)sotto_budget_charge(budget, &step, 1, "steps", NULL);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    ck_assert_double_le((double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec),
+                        3.0);
+    sotto_budget_destroy(budget);
+}
+END_TEST
+
+START_TEST(impossible_budgets_are_refused)
+{
+    sotto_budget *budget = NULL;
+    const double pairs[][2] = {{0, 1e-5}, {-1, 1e-5}, {NAN, 1e-5}, {INFINITY, 1e-5},
+                               {1, 0},    {1, 1},     {1, NAN},    {1, -1e-9}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        ck_assert_int_eq(sotto_budget_create(pairs[i][0], pairs[i][1], &budget, NULL), SOTTO_ERROR_INPUT);
+    ck_assert_ptr_null(budget);
+}
+END_TEST
+
+/* ---- calibration
+ * ----------------------------------------------------------------------------------------------- */
+
+static double noise_for(double epsilon, double delta, double q, uint64_t steps, const sotto_accountant *rest)
+{
+    double sigma;
+    sotto_error err = {0};
+    ck_assert_msg(sotto_calibrate_noise_multiplier(epsilon, delta, q, steps, rest, &sigma, &err) == SOTTO_OK,
+                  "%s", err.message);
+    return sigma;
+}
+
+static uint64_t steps_for(double epsilon, double delta, sotto_mechanism m, const sotto_accountant *rest)
+{
+    uint64_t steps;
+    ck_assert_int_eq(sotto_calibrate_steps(epsilon, delta, &m, rest, &steps, NULL), SOTTO_OK);
+    return steps;
+}
+
+START_TEST(noise_meets_the_reference)
+{
+    for (table *t = table_open("calibrate.csv"); table_next(t, 21);) {
+        const double epsilon = table_number(t, "epsilon"), delta = table_number(t, "delta"),
+                     q = table_number(t, "q");
+        const uint64_t steps = (uint64_t)table_number(t, "steps");
+        const double sigma = noise_for(epsilon, delta, q, steps, NULL),
+                     wanted = table_number(t, "sigma_rdp_opt");
+        ck_assert_msg(sigma >= wanted && sigma <= wanted * (1 + 1e-8), "%.17g, not %.17g", sigma, wanted);
+        ck_assert_double_ge(sigma, table_number(t, "sigma_ref"));
+        /* the promise is kept, and not by a hair's breadth less noise */
+        ck_assert_double_le(epsilon_for(sampled(q, sigma), steps, delta), epsilon);
+        ck_assert_double_gt(epsilon_for(sampled(q, sigma * (1 - 1e-9)), steps, delta), epsilon);
+        ck_assert_uint_ge(steps_for(epsilon, delta, sampled(q, sigma), NULL), steps);
+    }
+}
+END_TEST
+
+START_TEST(gaussian_noise_is_enough)
+{
+    for (table *t = table_open("gauss_sigma.csv"); table_next(t, 18);) {
+        const double epsilon = table_number(t, "epsilon"), delta = table_number(t, "delta");
+        double sigma;
+        ck_assert_int_eq(sotto_calibrate_gaussian(epsilon, delta, &sigma, NULL), SOTTO_OK);
+        ck_assert_double_ge(sigma, table_number(t, "sigma_exact"));
+        ck_assert_double_le(sigma, table_number(t, "sigma_exact") * 3.0);
+        ck_assert_double_le(epsilon_for(gaussian(sigma), 1, delta), epsilon);
+        ck_assert_double_gt(epsilon_for(gaussian(sigma * (1 - 1e-9)), 1, delta), epsilon);
+    }
+}
+END_TEST
+
+START_TEST(one_step_more_is_too_many)
+{
+    uint64_t state = 10;
+    int some = 0;
+    for (int i = 0; i < 150; i++) {
+        const sotto_mechanism m = sampled(power_between(&state, -5, -0.2), power_between(&state, -0.3, 1.2));
+        const double epsilon = power_between(&state, -1.5, 1.3), delta = power_between(&state, -10, -3);
+        const uint64_t steps = steps_for(epsilon, delta, m, NULL);
+        if (steps)
+            ck_assert_double_le(epsilon_for(m, steps, delta), epsilon);
+        ck_assert_double_gt(epsilon_for(m, steps + 1, delta), epsilon);
+        some += steps > 1;
+    }
+    ck_assert_int_gt(some, 50);
+}
+END_TEST
+
+START_TEST(the_rest_is_taken_into_account)
+{
+    const double epsilon = 1.5, delta = 1e-6;
+    sotto_accountant *rest = composed(gaussian(9.0), 2);
+    const sotto_mechanism other = sampled(0.05, 3.0);
+    ck_assert_int_eq(sotto_accountant_compose(rest, &other, 20, NULL), SOTTO_OK);
+    const double alone = noise_for(epsilon, delta, 0.01, 500, NULL),
+                 sigma = noise_for(epsilon, delta, 0.01, 500, rest);
+    ck_assert_double_gt(sigma, alone);
+
+    /* a budget that was charged with the rest bears just these steps, at this noise */
+    sotto_budget *budget = budget_of(epsilon, delta);
+    const sotto_mechanism nine = gaussian(9.0), step = sampled(0.01, sigma),
+                          quieter = sampled(0.01, sigma * (1 - 1e-9));
+    ck_assert_int_eq(sotto_budget_charge(budget, &other, 20, "other", NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_budget_charge(budget, &nine, 2, "counts", NULL), SOTTO_OK);
+    ck_assert(!sotto_budget_allows(budget, &quieter, 500));
+    ck_assert(sotto_budget_allows(budget, &step, 500));
+    ck_assert(!sotto_budget_allows(budget, &step, 501));
+    ck_assert_uint_eq(steps_for(epsilon, delta, step, rest), 500);
+    /* more of what is in the rest already */
+    const uint64_t more = steps_for(epsilon, delta, other, rest);
+    ck_assert_uint_eq(sotto_budget_remaining(budget, &other), more);
+    ck_assert_int_eq(sotto_accountant_compose(rest, &other, more, NULL), SOTTO_OK);
+    ck_assert_double_le(epsilon_of(rest, delta), epsilon);
+    ck_assert_int_eq(sotto_accountant_compose(rest, &other, 1, NULL), SOTTO_OK);
+    ck_assert_double_gt(epsilon_of(rest, delta), epsilon);
+    sotto_budget_destroy(budget);
+
+    /* where the rest alone is too much, nothing helps */
+    double unused = 42.0;
+    sotto_error err = {0};
+    ck_assert_int_eq(sotto_calibrate_noise_multiplier(epsilon, delta, 0.01, 1, rest, &unused, &err),
+                     SOTTO_ERROR_BUDGET);
+    ck_assert_double_eq(unused, 42.0);
+    ck_assert_uint_eq(steps_for(epsilon, delta, step, rest), 0);
+    sotto_accountant_destroy(rest);
+}
+END_TEST
+
+START_TEST(free_and_hopeless_mechanisms_are_counted)
+{
+    ck_assert_uint_eq(steps_for(1.0, 1e-5, sampled(0.0, 1.0), NULL), SOTTO_ACCOUNTANT_MAX_COUNT);
+    sotto_accountant *rest = composed(sampled(0.0, 1.0), 10);
+    ck_assert_uint_eq(steps_for(1.0, 1e-5, sampled(0.0, 1.0), rest), SOTTO_ACCOUNTANT_MAX_COUNT - 10);
+    sotto_accountant_destroy(rest);
+    ck_assert_uint_eq(steps_for(1.0, 1e-5, gaussian(0.0), NULL), 0);
+    ck_assert_uint_eq(steps_for(1.0, 1e-5, gaussian(0.1), NULL), 0);
+    /* so little each that only doubling and bisection get there */
+    const sotto_mechanism faint = gaussian(1e7);
+    const uint64_t steps = steps_for(1e-3, 1e-3, faint, NULL);
+    ck_assert_double_le(epsilon_for(faint, steps, 1e-3), 1e-3);
+    ck_assert_double_gt(epsilon_for(faint, steps + 1, 1e-3), 1e-3);
+}
+END_TEST
+
+START_TEST(wrong_calibrations_are_refused)
+{
+    double sigma = 42.0;
+    uint64_t steps = 42;
+    const sotto_mechanism fine = gaussian(1.0);
+    const double rates[] = {0.0, -0.1, 1.1, NAN, INFINITY}, bad[] = {0.0, -1.0, NAN, INFINITY};
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+        ck_assert_int_eq(sotto_calibrate_noise_multiplier(1, 1e-5, rates[i], 1, NULL, &sigma, NULL),
+                         SOTTO_ERROR_INPUT);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_int_eq(sotto_calibrate_noise_multiplier(bad[i], 1e-5, 0.1, 1, NULL, &sigma, NULL),
+                         SOTTO_ERROR_INPUT);
+        ck_assert_int_eq(sotto_calibrate_noise_multiplier(1, bad[i], 0.1, 1, NULL, &sigma, NULL),
+                         SOTTO_ERROR_INPUT);
+        ck_assert_int_eq(sotto_calibrate_gaussian(bad[i], 1e-5, &sigma, NULL), SOTTO_ERROR_INPUT);
+        ck_assert_int_eq(sotto_calibrate_steps(bad[i], 1e-5, &fine, NULL, &steps, NULL), SOTTO_ERROR_INPUT);
+        ck_assert_int_eq(sotto_calibrate_steps(1, bad[i], &fine, NULL, &steps, NULL), SOTTO_ERROR_INPUT);
+    }
+    ck_assert_int_eq(sotto_calibrate_noise_multiplier(1, 1e-5, 0.1, 0, NULL, &sigma, NULL),
+                     SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_calibrate_noise_multiplier(1, 1e-5, 0.1, UINT64_MAX, NULL, &sigma, NULL),
+                     SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_calibrate_steps(1, 1e-5, NULL, NULL, &steps, NULL), SOTTO_ERROR_INPUT);
+    ck_assert_double_eq(sigma, 42.0);
+    ck_assert_uint_eq(steps, 42);
+}
+END_TEST
+
+TCase *budget_tests(void)
+{
+    TCase *tests = tcase_create("budget");
+    tcase_set_timeout(tests, 240);
+    tcase_add_test(tests, budget_ends_where_the_accountant_says);
+    tcase_add_test(tests, dry_run_equals_commit);
+    tcase_add_test(tests, charges_are_recorded_and_merged);
+    tcase_add_test(tests, refused_charge_leaves_no_trace);
+    tcase_add_test(tests, asking_again_is_cheap);
+    tcase_add_test(tests, impossible_budgets_are_refused);
+    return tests;
+}
+
+TCase *calibration_tests(void)
+{
+    TCase *tests = tcase_create("calibration");
+    tcase_set_timeout(tests, 240);
+    tcase_add_test(tests, noise_meets_the_reference);
+    tcase_add_test(tests, gaussian_noise_is_enough);
+    tcase_add_test(tests, one_step_more_is_too_many);
+    tcase_add_test(tests, the_rest_is_taken_into_account);
+    tcase_add_test(tests, free_and_hopeless_mechanisms_are_counted);
+    tcase_add_test(tests, wrong_calibrations_are_refused);
+    return tests;
+}
