@@ -328,12 +328,12 @@ static void set_defaults(sotto_config *config)
     config->max_grad_norm = 1.0;
     config->expected_batch_size = 512;
     config->training = (sotto_training){
-        .steps = 600,
+        .steps = 500,
         .discriminator_steps = 1,
         .learning_rate = 2e-3,
         .decay_fraction = 0.5,
         .optimizer = sotto_optimizer_defaults(SOTTO_OPTIMIZER_ADAM),
-        .generator_learning_rate = 1e-4,
+        .generator_learning_rate = 3e-4,
         .generator_optimizer = sotto_optimizer_defaults(SOTTO_OPTIMIZER_ADAM),
         .ema = 0.99,
     };
