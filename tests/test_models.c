@@ -505,7 +505,7 @@ START_TEST(a_hostile_model_file_never_crashes_the_reader)
     ck_assert_int_eq(sotto_stream_create(&stream, random, SOTTO_PURPOSE_GENERATION, NULL), SOTTO_OK);
     char *mutant = malloc(length + 1);
     ck_assert_ptr_nonnull(mutant);
-    for (int round = 0; round < 1500; round++) {
+    for (int round = 0; round < 500; round++) {
         sotto_saved_model saved;
         memcpy(mutant, bytes, length);
         const size_t edits = 1 + sotto_stream_below(stream, 4);

@@ -38,8 +38,8 @@ static void put(const char *name, const char *text)
 
 static char *get(const char *name)
 {
-    char *bytes;
-    size_t length;
+    char *bytes = NULL;
+    size_t length = 0;
     ck_assert_msg(sotto_file_read(at(name), 1 << 26, &bytes, &length, NULL) == SOTTO_OK, "cannot read %s",
                   name);
     return bytes;
