@@ -161,6 +161,23 @@ START_TEST(each_unit_has_its_own_coin)
 }
 END_TEST
 
+/* P2: the batches of the step itself have the rate of its mechanism: 300 sizes, their mean within 6 standard
+ * errors (false-alarm rate 2e-9). */
+START_TEST(the_step_samples_at_the_rate_it_charges)
+{
+    enum { STEPS = 300 };
+    struct scene *scene = open_scene();
+    double mean = 0;
+    open_step(scene, 0.2, 5.0, UNITS, 1e9, 1);
+    for (int step = 0; step < STEPS; step++) {
+        take(scene, 0, silent_pass);
+        mean += (double)sotto_dpsgd_last(scene->step).batch / STEPS;
+    }
+    ck_assert_double_le(fabs(mean - 0.2 * UNITS), 6 * sqrt(UNITS * 0.2 * 0.8 / STEPS));
+    close_scene(scene);
+}
+END_TEST
+
 START_TEST(clip_factor_never_exceeds_the_bound)
 {
     for (double norm = 1e-30; norm < 1e30; norm *= 1.0173) {
@@ -509,6 +526,7 @@ int main(void)
     TCase *tests = tcase_create("dpsgd");
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, each_unit_has_its_own_coin);
+    tcase_add_test(tests, the_step_samples_at_the_rate_it_charges);
     tcase_add_test(tests, clip_factor_never_exceeds_the_bound);
     tcase_add_test(tests, one_unit_moves_the_sum_by_at_most_the_bound);
     tcase_add_test(tests, a_clipped_example_has_the_norm_of_the_bound);

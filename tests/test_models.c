@@ -336,9 +336,32 @@ static void write_table(const char *path, int shift)
     ck_assert_int_eq(fclose(file), 0);
 }
 
-/* Train on a table of which only `units` may be sampled; returns the released parameters. */
-static float *train(int shift, const char *section, size_t unit_count, double sample_rate,
-                    sotto_numbers numbers, size_t *count)
+/* What a little training leaves behind: the released parameters, and the last latent vectors that were drawn.
+ */
+struct trained {
+    size_t count;
+    float *released;
+    size_t latent_count;
+    float *latent;
+};
+
+static float *copy_of(const float *values, size_t count)
+{
+    float *copy = malloc(count * sizeof *copy);
+    ck_assert_ptr_nonnull(copy);
+    memcpy(copy, values, count * sizeof *copy);
+    return copy;
+}
+
+static void forget(struct trained *trained)
+{
+    free(trained->released);
+    free(trained->latent);
+}
+
+/* Train on a table of which only the first `unit_count` rows may be sampled. */
+static struct trained train(int shift, const char *section, size_t unit_count, double sample_rate,
+                            sotto_numbers numbers)
 {
     char path[] = "/tmp/sotto-test-XXXXXX";
     struct scene scene;
@@ -377,12 +400,14 @@ static float *train(int shift, const char *section, size_t unit_count, double sa
     ck_assert_int_eq(sotto_dpsgd_create(&step, &options, NULL), SOTTO_OK);
     for (int i = 0; i < 6; i++)
         ck_assert_int_eq(sotto_model_step(scene.model, step, NULL), SOTTO_OK);
-    const float *released = scene.model->kind->released(scene.model, count);
-    float *copy = malloc(*count * sizeof *copy);
-    ck_assert_ptr_nonnull(copy);
-    memcpy(copy, released, *count * sizeof *copy);
-    for (size_t i = 0; i < *count; i++)
-        ck_assert(isfinite(copy[i]));
+    struct trained trained;
+    const gan *model = (const gan *)scene.model;
+    const float *released = scene.model->kind->released(scene.model, &trained.count);
+    trained.released = copy_of(released, trained.count);
+    trained.latent_count = training.batch * model->options.latent;
+    trained.latent = copy_of(model->batch.latent, trained.latent_count);
+    for (size_t i = 0; i < trained.count; i++)
+        ck_assert(isfinite(trained.released[i]));
     sotto_dpsgd_destroy(step);
     sotto_budget_destroy(budget);
     sotto_encoded_destroy(data);
@@ -390,7 +415,7 @@ static float *train(int shift, const char *section, size_t unit_count, double sa
     close_scene(&scene);
     sotto_random_destroy(random);
     unlink(path);
-    return copy;
+    return trained;
 }
 
 /* P1: rows reach a parameter only as sampled units. A table whose rows are never sampled leaves no trace in a
@@ -400,17 +425,30 @@ START_TEST(rows_that_are_not_sampled_leave_no_trace)
     const char *sections[] = {"{marginals: {tables: none}}", "{target: label, marginals: {tables: label}}",
                               "{numbers: bounded, loss: wasserstein, marginals: {tables: none}}"};
     for (size_t i = 0; i < 3; i++) {
-        size_t count;
         const sotto_numbers numbers = i == 2 ? SOTTO_NUMBERS_BOUNDED : SOTTO_NUMBERS_BINNED;
-        float *one = train(0, sections[i], 0, 0.5, numbers, &count);
-        float *other = train(1, sections[i], 0, 0.5, numbers, &count);
-        float *sampled = train(1, sections[i], 200, 0.5, numbers, &count);
-        ck_assert_mem_eq(one, other, count * sizeof *one);
-        ck_assert(memcmp(one, sampled, count * sizeof *one) != 0);
-        free(one);
-        free(other);
-        free(sampled);
+        struct trained one = train(0, sections[i], 0, 0.5, numbers);
+        struct trained other = train(1, sections[i], 0, 0.5, numbers);
+        struct trained sampled = train(1, sections[i], 200, 0.5, numbers);
+        ck_assert_mem_eq(one.released, other.released, one.count * sizeof(float));
+        ck_assert(memcmp(one.released, sampled.released, one.count * sizeof(float)) != 0);
+        forget(&one);
+        forget(&other);
+        forget(&sampled);
     }
+}
+END_TEST
+
+/* P6: how many fakes are drawn, and from what, does not depend on how many rows the coins chose. */
+START_TEST(fakes_are_drawn_without_a_look_at_the_batch)
+{
+    struct trained none = train(0, "{marginals: {tables: none}}", 0, 0.5, SOTTO_NUMBERS_BINNED);
+    struct trained some = train(0, "{marginals: {tables: none}}", 120, 0.5, SOTTO_NUMBERS_BINNED);
+    struct trained all = train(0, "{marginals: {tables: none}}", 200, 0.5, SOTTO_NUMBERS_BINNED);
+    ck_assert_mem_eq(none.latent, some.latent, none.latent_count * sizeof(float));
+    ck_assert_mem_eq(none.latent, all.latent, none.latent_count * sizeof(float));
+    forget(&none);
+    forget(&some);
+    forget(&all);
 }
 END_TEST
 
@@ -540,6 +578,7 @@ int main(void)
     tcase_add_test(tests, heads_backward_agrees_with_finite_differences);
     tcase_add_test(tests, heads_draw_from_the_softmax);
     tcase_add_test(tests, rows_that_are_not_sampled_leave_no_trace);
+    tcase_add_test(tests, fakes_are_drawn_without_a_look_at_the_batch);
     tcase_add_test(tests, a_model_file_gives_the_model_back);
     tcase_add_test(tests, a_damaged_model_file_is_refused);
     tcase_add_test(tests, a_hostile_model_file_never_crashes_the_reader);
