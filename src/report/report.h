@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef SOTTO_REPORT_H
+#define SOTTO_REPORT_H
+
+/**
+ * report: the privacy statement for people, from the record `release/privacy.json`.
+ *
+ *     privacy.json ─► statement (checked) ─► HTML, the page that a data protection officer files
+ *                                         └► text, the same on a terminal
+ *
+ * It formats and never computes a privacy figure: each ε, δ and σ on the page is one of the record. Only what
+ * ε means as odds, e^ε, is spelled out here. docs/records.md lists the record's keys.
+ *
+ * Everything in the record is taken for hostile text: checked for presence, type and range, escaped, and
+ * stripped of control and text-direction characters. No error quotes a value of it.
+ */
+
+#include <jansson.h>
+
+#include "base/base.h"
+
+/** What `"format"` must say. Its number changes when the meaning of a key does. */
+#define SOTTO_STATEMENT_FORMAT "sotto privacy statement 1"
+
+/**
+ * The statement as one HTML page: no scripts, nothing loaded, well-formed as XML too; caller frees `*html`.
+ * \param privacy_json_text NUL-terminated
+ * \return SOTTO_ERROR_INPUT with line, or the key at fault, where the text is no such record;
+ * SOTTO_ERROR_MEMORY
+ */
+sotto_status sotto_report_html(const char *privacy_json_text, char **html, sotto_error *err);
+
+/** The statement as plain text of at most 80 columns; as above. */
+sotto_status sotto_report_text(const char *privacy_json_text, char **text, sotto_error *err);
+
+/**
+ * Read `release/privacy.json` of a run directory and write `release/privacy.html` beside it, whole or not at
+ * all, mode 0644. Errors as above, and SOTTO_ERROR_IO.
+ */
+sotto_status sotto_report_write(const char *run_directory, sotto_error *err);
+
+/** The text of `release/privacy.json` of a run directory; caller frees. SOTTO_ERROR_INPUT where there is
+ * none. */
+sotto_status sotto_report_read(const char *run_directory, char **privacy_json_text, sotto_error *err);
+
+/* ----------------------------------------------------------------- figures */
+
+enum { SOTTO_FIGURE_SIZE = 40 /**< bytes that every figure below fits into */ };
+
+/** A privacy figure for people: `value` ≥ 0 rounded up to `digits` (1 to 15) significant digits; "∞". */
+void sotto_figure_up(double value, int digits, char text[SOTTO_FIGURE_SIZE]);
+
+/** A number by the fewest digits that read back as the same double: "0.1", "1e-5". */
+void sotto_figure_exact(double value, char text[SOTTO_FIGURE_SIZE]);
+
+/** A whole number with its thousands apart: "100,000". */
+void sotto_figure_count(uint64_t value, char text[SOTTO_FIGURE_SIZE]);
+
+/** A time span for people: "12 s", "3 min 20 s", "2 h 5 min", "4 d 3 h". Below 10 s with one decimal. */
+void sotto_figure_seconds(double seconds, char text[SOTTO_FIGURE_SIZE]);
+
+/** A chance in (0, 1) as "1 in 100,000", never made smaller than it is. */
+void sotto_figure_chance(double chance, char text[SOTTO_FIGURE_SIZE]);
+
+/**
+ * Print UTF-8 text of unknown origin: control characters, text-direction overrides and what is not UTF-8
+ * become U+FFFD, so that it can neither steer a terminal nor reorder what is read; blanks and newlines become
+ * one blank each. With `markup`, & < > " ' are escaped for HTML.
+ */
+void sotto_text_put(FILE *file, const char *text, bool markup);
+
+/** Columns that UTF-8 text takes on a terminal, one for each character. */
+size_t sotto_text_width(const char *text);
+
+/* --------------------------------------------------------------- statement */
+
+/** What a field of the record holds, and so how it is checked and shown. */
+typedef enum sotto_field_kind {
+    SOTTO_FIELD_TEXT,    /**< text */
+    SOTTO_FIELD_NAME,    /**< text that is a name or a hash: shown in a fixed-width face */
+    SOTTO_FIELD_EPSILON, /**< ≥ 0, finite */
+    SOTTO_FIELD_DELTA,   /**< in (0, 1) */
+    SOTTO_FIELD_RATE,    /**< in [0, 1] */
+    SOTTO_FIELD_NUMBER,  /**< ≥ 0, finite */
+    SOTTO_FIELD_COUNT,   /**< a whole number, 0 to 2^53 */
+    SOTTO_FIELD_EITHER,  /**< text or number */
+} sotto_field_kind;
+
+typedef struct sotto_field {
+    const char *key, *label;
+    sotto_field_kind kind;
+    bool beneath; /**< in a table: stands in the cell of the field before it, below that one's text */
+} sotto_field;
+
+typedef enum sotto_section_shape {
+    SOTTO_SECTION_FIELDS, /**< an object with `fields` */
+    SOTTO_SECTION_TABLE,  /**< a list of objects with `fields` */
+    SOTTO_SECTION_LIST,   /**< a list of texts */
+    SOTTO_SECTION_TEXT,   /**< one text */
+} sotto_section_shape;
+
+/** One section of the statement: a key of the record, and a section of the page. */
+typedef struct sotto_section {
+    const char *key, *title;
+    const char *lead; /**< a sentence for people before the figures; may be NULL */
+    sotto_section_shape shape;
+    const sotto_field *fields;
+    size_t field_count;
+} sotto_section;
+
+/** All sections in the order of reading. What is listed here is demanded of the record and shown by every
+ * form.
+ */
+const sotto_section *sotto_statement_sections(size_t *count);
+
+/** A record that was checked against all sections: reading it cannot fail. */
+typedef struct sotto_statement {
+    json_t *root;
+    const char *not_private; /**< NULL, or why nothing here is private */
+    const char *made_by, *date, *sentence;
+    double epsilon, delta, target_epsilon;
+} sotto_statement;
+
+/** Parse and check; `name` stands for the file in errors. Release with `sotto_statement_release`. */
+sotto_status sotto_statement_parse(sotto_statement *statement, const char *name, const char *text,
+                                   sotto_error *err);
+void sotto_statement_release(sotto_statement *statement);
+
+/** The value of one section, of the shape that the section declares. */
+const json_t *sotto_statement_get(const sotto_statement *statement, const sotto_section *section);
+
+/** A field's value as text, numbers exactly; `figure` lends the room for a number. */
+const char *sotto_statement_figure(const json_t *value, char figure[SOTTO_FIGURE_SIZE]);
+
+/** "about 2.72 times": e^ε rounded up, in words that fit any size of ε. */
+void sotto_statement_odds(double epsilon, char text[SOTTO_FIGURE_SIZE]);
+
+/** How sure, in percent and rounded up, an even guess can become under pure ε: 100·e^ε/(1 + e^ε). */
+double sotto_statement_posterior(double epsilon);
+
+/** The page and the text, to a stream whose errors are the caller's to check. */
+void sotto_statement_html(const sotto_statement *statement, FILE *file);
+void sotto_statement_text(const sotto_statement *statement, FILE *file);
+
+/** The ε(δ) curve as an SVG element, points in the record's order; nothing where the record has fewer than
+ * two points. */
+void sotto_statement_chart(const sotto_statement *statement, FILE *file);
+
+/** The page's style sheet, and after it what differs on narrow screens and on paper. */
+extern const char sotto_report_style[], sotto_report_style_media[];
+
+#endif
