@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+/* ------------------------------------------------------------------- errors */
+
+static int exit_status(sotto_status status)
+{
+    switch (status) {
+    case SOTTO_OK:
+        return SOTTO_EXIT_DONE;
+    case SOTTO_ERROR_INPUT:
+        return SOTTO_EXIT_USAGE;
+    case SOTTO_ERROR_BUDGET:
+        return SOTTO_EXIT_BUDGET;
+    case SOTTO_INTERRUPTED:
+        return SOTTO_EXIT_INTERRUPTED;
+    case SOTTO_ERROR_IO:
+    case SOTTO_ERROR_MEMORY:
+    case SOTTO_ERROR_NUMERIC:
+    case SOTTO_ERROR_ENTROPY:
+        break;
+    }
+    return SOTTO_EXIT_FAILED;
+}
+
+int sotto_cli_fail(const sotto_error *err)
+{
+    (void)fputs("sotto: ", stderr);
+    if (err->file[0]) {
+        sotto_text_put(stderr, err->file, false);
+        if (err->line)
+            (void)fprintf(stderr, ":%zu", err->line);
+        if (err->line && err->column)
+            (void)fprintf(stderr, ":%zu", err->column);
+        (void)fputs(": ", stderr);
+    }
+    sotto_text_put(stderr, err->message[0] ? err->message : sotto_status_name(err->code), false);
+    (void)fputc('\n', stderr);
+    return exit_status(err->code);
+}
+
+int sotto_cli_usage(const char *command, const char *format, ...)
+{
+    char message[640];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    (void)fputs("sotto: ", stderr);
+    sotto_text_put(stderr, message, false);
+    (void)fprintf(stderr, "; see sotto %s%s--help\n", command, *command ? " " : "");
+    return SOTTO_EXIT_USAGE;
+}
+
+int sotto_cli_finish(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return SOTTO_EXIT_DONE;
+    (void)fputs("sotto: cannot write to standard output; is the disk full, or the reader gone?\n", stderr);
+    return SOTTO_EXIT_FAILED;
+}
+
+/* ------------------------------------------------------------------ figures */
+
+void sotto_cli_print_json(const json_t *json)
+{
+    (void)json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    (void)fputc('\n', stdout);
+}
+
+json_t *sotto_cli_record(const char *text, sotto_error *err)
+{
+    json_t *record = json_loads(text, 0, NULL);
+    if (!record)
+        (void)sotto_error_set(err, SOTTO_ERROR_MEMORY, "cannot read the record back; is memory short?");
+    return record;
+}
+
+double sotto_cli_member(const json_t *record, const char *key)
+{
+    const json_t *value = json_object_get(record, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+const char *sotto_cli_text(const json_t *record, const char *key)
+{
+    const char *text = json_string_value(json_object_get(record, key));
+    return text ? text : "";
+}
+
+void sotto_cli_warn(const json_t *record)
+{
+    const json_t *warnings = json_object_get(record, "warnings");
+    for (size_t i = 0; i < json_array_size(warnings); i++) {
+        const char *text = json_string_value(json_array_get(warnings, i));
+        (void)fputs("sotto: warning: ", stderr);
+        sotto_text_put(stderr, text ? text : "", false);
+        (void)fputc('\n', stderr);
+    }
+    const char *stamp = sotto_cli_text(record, "not_private");
+    if (*stamp) {
+        (void)fputs("sotto: warning: ", stderr);
+        sotto_text_put(stderr, stamp, false);
+        (void)fputc('\n', stderr);
+    }
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <math.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+
+static const char help[] =
+    "Usage: sotto plan CONFIG [--set KEY=VALUE]... [OPTIONS]\n"
+    "\n"
+    "Shows what training by CONFIG would do and cost: the noise, the steps, ε as they go, the time, and how\n"
+    "much of the signal the noise leaves. It reads the config and the schema and never opens the table, so\n"
+    "it costs no privacy and may be run as often as you like.\n"
+    "\n"
+    "Options:\n"
+    "  --set KEY=VALUE   override a setting of the config; may be given again\n"
+    "  --output DIR      plan for this run directory instead of the config's\n"
+    "  --threads N       plan for N threads; without it, for as many as the machine has\n"
+    "  --json            print the plan as JSON\n"
+    "  --quiet           print nothing but warnings and errors: is the config sound?\n"
+    "\n"
+    "Example:\n"
+    "  sotto plan adult.yaml --set privacy.epsilon=3\n";
+
+/* A figure that is no privacy promise, to four digits. */
+static const char *brief(double value, char text[SOTTO_FIGURE_SIZE])
+{
+    (void)snprintf(text, SOTTO_FIGURE_SIZE, "%.4g", value);
+    return text;
+}
+
+static void print_privacy(const json_t *plan)
+{
+    char a[SOTTO_FIGURE_SIZE], b[SOTTO_FIGURE_SIZE];
+    sotto_figure_exact(sotto_cli_member(plan, "target_epsilon"), a);
+    sotto_figure_exact(sotto_cli_member(plan, "delta"), b);
+    (void)printf("  budget      ε = %s at δ = %s\n", a, b);
+    sotto_figure_up(sotto_cli_member(plan, "epsilon"), 4, a);
+    (void)printf("  cost        ε = %s after all %.0f steps; the budget would bear %.0f\n", a,
+                 sotto_cli_member(plan, "steps"), sotto_cli_member(plan, "steps_allowed"));
+    sotto_figure_up(sotto_cli_member(plan, "noise_multiplier"), 6, a);
+    sotto_figure_exact(sotto_cli_member(plan, "max_grad_norm"), b);
+    (void)printf("  noise       σ = %s, times the clipping norm C = %s\n", a, b);
+    brief(sotto_cli_member(plan, "sample_rate"), a);
+    brief(sotto_cli_member(plan, "expected_batch_size"), b);
+    (void)printf("  sampling    each of %.0f rows is in a batch with chance q = %s: %s rows expected\n",
+                 sotto_cli_member(plan, "rows"), a, b);
+}
+
+static void print_releases(const json_t *releases)
+{
+    (void)printf("\nEach access, and what it would cost alone (costs do not simply add up)\n"
+                 "  %10s  %9s  %9s  %9s  access\n",
+                 "uses", "σ", "q", "ε"); /* a letter of two bytes: printf pads one column less */
+    for (size_t i = 0; i < json_array_size(releases); i++) {
+        const json_t *item = json_array_get(releases, i);
+        char rate[SOTTO_FIGURE_SIZE], noise[SOTTO_FIGURE_SIZE], epsilon[SOTTO_FIGURE_SIZE];
+        brief(sotto_cli_member(item, "noise_multiplier"), noise);
+        brief(sotto_cli_member(item, "sample_rate"), rate);
+        sotto_figure_up(sotto_cli_member(item, "epsilon_alone"), 4, epsilon);
+        (void)printf("  %10.0f  %8s  %9s  %8s  ", sotto_cli_member(item, "count"), noise, rate, epsilon);
+        sotto_text_put(stdout, sotto_cli_text(item, "name"), false);
+        (void)fputs(", ", stdout);
+        sotto_text_put(stdout, sotto_cli_text(item, "mechanism"), false);
+        (void)putchar('\n');
+    }
+}
+
+static void print_course(const json_t *plan)
+{
+    enum { CELLS = 40 };
+    const json_t *course = json_object_get(plan, "epsilon_after");
+    double target = sotto_cli_member(plan, "target_epsilon");
+    (void)printf("\nε as the steps go\n");
+    for (size_t i = 0; i < json_array_size(course); i++) {
+        const json_t *item = json_array_get(course, i);
+        double epsilon = sotto_cli_member(item, "epsilon");
+        char text[SOTTO_FIGURE_SIZE];
+        sotto_figure_up(epsilon, 4, text);
+        (void)printf("  %10.0f  %8s  ", sotto_cli_member(item, "step"), text);
+        int cells = target > 0 ? (int)fmax(0, fmin(CELLS, CELLS * epsilon / target)) : 0;
+        for (int c = 0; c < cells; c++)
+            (void)putchar('#');
+        (void)putchar('\n');
+    }
+}
+
+static const char *meaning(double signal_to_noise)
+{
+    if (signal_to_noise >= 1)
+        return "strong: where all rows of a batch agree, one step alone shows it through the noise";
+    if (signal_to_noise >= 0.2)
+        return "usable: a trend shows through the noise once some steps have been averaged";
+    if (signal_to_noise >= 0.02)
+        return "weak: the noise leads; a larger batch, a larger ε or a smaller network would help";
+    return "very weak: the noise drowns what the rows say; raise batch size or ε, or shrink the network";
+}
+
+static void print_outlook(const json_t *plan)
+{
+    char total[SOTTO_FIGURE_SIZE], step[SOTTO_FIGURE_SIZE], ratio[SOTTO_FIGURE_SIZE];
+    const json_t *parameters = json_object_get(plan, "parameters");
+    double signal = sotto_cli_member(plan, "signal_to_noise");
+    sotto_figure_seconds(sotto_cli_member(plan, "expected_seconds"), total);
+    (void)printf("\nOutlook\n  parameters  %.0f trained on noisy gradients, %.0f in the generator\n",
+                 sotto_cli_member(parameters, "private"), sotto_cli_member(parameters, "generator"));
+    (void)printf("  time        about %s, %s s a step\n", total,
+                 brief(sotto_cli_member(plan, "seconds_per_step"), step));
+    (void)printf("  signal      at best %s times the noise of a step\n              %s\n",
+                 brief(signal, ratio), meaning(signal));
+}
+
+static void print_plan(const json_t *plan)
+{
+    (void)fputs("Plan for ", stdout);
+    sotto_text_put(stdout, sotto_cli_text(plan, "config"), false);
+    (void)fputs("\n\nPrivacy\n", stdout);
+    print_privacy(plan);
+    print_releases(json_object_get(plan, "releases"));
+    print_course(plan);
+    print_outlook(plan);
+}
+
+static int report(const char *json, bool as_json, bool quiet)
+{
+    sotto_error err = {0};
+    json_t *plan = sotto_cli_record(json, &err);
+    if (!plan)
+        return sotto_cli_fail(&err);
+    if (as_json)
+        sotto_cli_print_json(plan);
+    else if (!quiet)
+        print_plan(plan);
+    (void)fflush(stdout); /* warnings come last on a terminal */
+    sotto_cli_warn(plan);
+    json_decref(plan);
+    return sotto_cli_finish();
+}
+
+int sotto_command_plan(int argc, char **argv)
+{
+    static const char *const names[] = {"CONFIG"};
+    sotto_run_options run = {0};
+    sotto_list settings = {0};
+    uint64_t threads = 0;
+    bool as_json = false, quiet = false;
+    sotto_option options[] = {
+        {.name = "set", .kind = SOTTO_OPTION_LIST, .value = &settings},
+        {.name = "output", .kind = SOTTO_OPTION_TEXT, .value = &run.output},
+        {.name = "threads", .kind = SOTTO_OPTION_COUNT, .value = &threads, .low = 1, .high = 1024},
+        {.name = "json", .kind = SOTTO_OPTION_FLAG, .value = &as_json},
+        {.name = "quiet", .kind = SOTTO_OPTION_FLAG, .value = &quiet},
+    };
+    sotto_usage usage = {"plan", help, options, sizeof options / sizeof *options, names, 1, 1};
+    int ended = sotto_cli_parse(&usage, argc, argv, &run.config);
+    if (ended == SOTTO_CLI_GO_ON) {
+        sotto_error err = {0};
+        char *json = NULL;
+        run.settings = settings.items;
+        run.setting_count = settings.count;
+        run.threads = (unsigned)threads;
+        ended = sotto_run_plan(&run, &json, &err) == SOTTO_OK ? report(json, as_json, quiet)
+                                                              : sotto_cli_fail(&err);
+        free(json);
+    }
+    sotto_cli_release(&usage);
+    return ended;
+}

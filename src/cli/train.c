@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+
+static const char help[] =
+    "Usage: sotto train CONFIG [--set KEY=VALUE]... [OPTIONS]\n"
+    "\n"
+    "Trains by CONFIG until the planned steps are taken or the privacy budget is spent, then samples. It\n"
+    "writes a run directory with two folders:\n"
+    "  release/   synthetic rows, the model, the privacy statement: covered by the guarantee, may be shared\n"
+    "  private/   log, losses, batch sizes: computed from the real rows, must stay where the rows are\n"
+    "Ctrl-C stops after the step at work and keeps what is paid for; a second Ctrl-C ends at once.\n"
+    "\n"
+    "Options:\n"
+    "  --set KEY=VALUE   override a setting of the config; may be given again\n"
+    "  --output DIR      the run directory, instead of the config's\n"
+    "  --threads N       without it, as many as the machine has; the result does not depend on it\n"
+    "  --test-only-insecure-seed N\n"
+    "                    take all randomness from N. Whoever knows N can undo the noise, so every file is\n"
+    "                    stamped NOT PRIVATE. For tests and benchmarks only\n"
+    "  --json            print the outcome as JSON\n"
+    "  --quiet           no progress and no closing words; warnings and errors only\n"
+    "\n"
+    "Example:\n"
+    "  sotto train adult.yaml --set training.steps=2000 --output runs/adult-2000\n";
+
+/* ------------------------------------------------------------------ stopping */
+
+static volatile sig_atomic_t stop_asked;
+
+/* The first asks; the second, of either kind, ends the process when this handler returns. */
+static void ask_to_stop(int number)
+{
+    if (stop_asked) {
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
+    }
+    stop_asked = 1;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+static bool stop(void *context)
+{
+    (void)context;
+    return stop_asked != 0;
+}
+
+/* ------------------------------------------------------------- closing words */
+
+static void print_files(const char *title, const json_t *outcome, const char *key)
+{
+    const json_t *files = json_object_get(outcome, key);
+    (void)printf("%s\n", title);
+    for (size_t i = 0; i < json_array_size(files); i++) {
+        const char *path = json_string_value(json_array_get(files, i));
+        (void)fputs("  ", stdout);
+        sotto_text_put(stdout, sotto_cli_text(outcome, "output"), false);
+        (void)putchar('/');
+        sotto_text_put(stdout, path ? path : "", false);
+        (void)putchar('\n');
+    }
+}
+
+static void print_outcome(const json_t *outcome)
+{
+    char epsilon[SOTTO_FIGURE_SIZE], target[SOTTO_FIGURE_SIZE], delta[SOTTO_FIGURE_SIZE];
+    char time[SOTTO_FIGURE_SIZE];
+    bool private = *sotto_cli_text(outcome, "not_private") == '\0';
+    sotto_figure_up(sotto_cli_member(outcome, "epsilon"), 4, epsilon);
+    sotto_figure_up(sotto_cli_member(outcome, "target_epsilon"), 4, target);
+    sotto_figure_exact(sotto_cli_member(outcome, "delta"), delta);
+    sotto_figure_seconds(sotto_cli_member(outcome, "seconds"), time);
+    if (!private)
+        (void)printf("NOT PRIVATE: this run protects nobody and is for tests only.\n\n");
+    (void)printf("Made %.0f synthetic rows after %.0f of %.0f steps, in %s; stopped: ",
+                 sotto_cli_member(outcome, "rows"), sotto_cli_member(outcome, "steps"),
+                 sotto_cli_member(outcome, "steps_planned"), time);
+    sotto_text_put(stdout, sotto_cli_text(outcome, "stopped"), false);
+    (void)printf(".\nSpent ε = %s of %s, at δ = %s.\n\n", epsilon, target, delta);
+    print_files(private ? "May leave the building (covered by the guarantee):"
+                        : "Would be covered by the guarantee, were the run private; do not share:",
+                outcome, "release");
+    print_files("Must not leave it (computed from the real rows, without noise):", outcome, "private");
+}
+
+static int report(const char *json, bool as_json, bool quiet)
+{
+    sotto_error err = {0};
+    json_t *outcome = sotto_cli_record(json, &err);
+    if (!outcome)
+        return sotto_cli_fail(&err);
+    if (as_json)
+        sotto_cli_print_json(outcome);
+    else if (!quiet)
+        print_outcome(outcome);
+    (void)fflush(stdout);
+    sotto_cli_warn(outcome);
+    json_decref(outcome);
+    return sotto_cli_finish();
+}
+
+static int train(const sotto_run_options *asked, bool as_json, bool quiet)
+{
+    sotto_run_options run = *asked;
+    sotto_error err = {0};
+    char *json = NULL;
+    sotto_bar bar;
+    sotto_bar_start(&bar);
+    if (!quiet) {
+        run.progress = sotto_bar_show;
+        run.progress_context = &bar;
+    }
+    run.stop = stop;
+    catch_signals();
+    sotto_status status = sotto_run_train(&run, &json, &err);
+    sotto_bar_finish(&bar);
+    int ended;
+    if (json && (status == SOTTO_OK || status == SOTTO_INTERRUPTED)) {
+        ended = report(json, as_json, quiet);
+        if (ended == SOTTO_EXIT_DONE && status == SOTTO_INTERRUPTED)
+            ended = SOTTO_EXIT_INTERRUPTED;
+    } else {
+        err.code = status;
+        ended = sotto_cli_fail(&err);
+    }
+    free(json);
+    return ended;
+}
+
+int sotto_command_train(int argc, char **argv)
+{
+    static const char *const names[] = {"CONFIG"};
+    sotto_run_options run = {0};
+    sotto_list settings = {0};
+    uint64_t threads = 0;
+    bool as_json = false, quiet = false;
+    sotto_option options[] = {
+        {.name = "set", .kind = SOTTO_OPTION_LIST, .value = &settings},
+        {.name = "output", .kind = SOTTO_OPTION_TEXT, .value = &run.output},
+        {.name = "threads", .kind = SOTTO_OPTION_COUNT, .value = &threads, .low = 1, .high = 1024},
+        {.name = "test-only-insecure-seed", .kind = SOTTO_OPTION_COUNT, .value = &run.seed, .high = HUGE_VAL},
+        {.name = "json", .kind = SOTTO_OPTION_FLAG, .value = &as_json},
+        {.name = "quiet", .kind = SOTTO_OPTION_FLAG, .value = &quiet},
+    };
+    sotto_usage usage = {"train", help, options, sizeof options / sizeof *options, names, 1, 1};
+    int ended = sotto_cli_parse(&usage, argc, argv, &run.config);
+    if (ended == SOTTO_CLI_GO_ON) {
+        run.settings = settings.items;
+        run.setting_count = settings.count;
+        run.threads = (unsigned)threads;
+        run.insecure_test_only_seed = options[3].given;
+        ended = train(&run, as_json, quiet);
+    }
+    sotto_cli_release(&usage);
+    return ended;
+}
