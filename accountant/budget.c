@@ -14,6 +14,8 @@ struct sotto_budget {
     bool has_answer;
     sotto_mechanism asked;
     uint64_t remaining;
+    double order;         /* the one at which that answer's last use would have met the target; 0 before it */
+    sotto_mechanism last; /* charged last */
 };
 
 sotto_status sotto_budget_create(double epsilon, double delta, sotto_budget **out, sotto_error *err)
@@ -45,18 +47,57 @@ void sotto_budget_destroy(sotto_budget *budget)
     free(budget);
 }
 
+static bool is_answered(const sotto_budget *budget, const sotto_mechanism *mechanism)
+{
+    return budget->has_answer && mechanism && sotto_mechanism_equal(&budget->asked, mechanism);
+}
+
 /* Make `remaining` the answer for this mechanism. */
 static sotto_status ask(sotto_budget *budget, const sotto_mechanism *mechanism, sotto_error *err)
 {
-    if (budget->has_answer && mechanism && sotto_mechanism_equal(&budget->asked, mechanism))
+    if (is_answered(budget, mechanism))
         return SOTTO_OK;
     budget->has_answer = false;
-    const sotto_status status = sotto_calibrate_steps(budget->epsilon, budget->delta, mechanism,
-                                                      budget->accountant, &budget->remaining, err);
+    sotto_status status = sotto_calibrate_steps(budget->epsilon, budget->delta, mechanism, budget->accountant,
+                                                &budget->remaining, err);
+    double unused;
+    if (status == SOTTO_OK)
+        status = accountant_epsilon_with(budget->accountant, mechanism, budget->remaining, budget->delta,
+                                         &unused, &budget->order, err);
     if (status == SOTTO_OK) {
         budget->has_answer = true;
         budget->asked = *mechanism;
     }
+    return status;
+}
+
+/*
+ * Where several mechanisms take turns, each charge unsettles the answers about the others. Most of the way
+ * one order, which the accountant's least ε cannot exceed, says yes at a small part of the price. It says no
+ * more than that, and leaves alone whoever comes twice in a row: for them the exact answer will last.
+ */
+static bool is_evident(const sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count)
+{
+    if (!(budget->order > 1.0 && isfinite(budget->order)) ||
+        sotto_mechanism_check(mechanism, NULL) != SOTTO_OK ||
+        sotto_mechanism_equal(&budget->last, mechanism) ||
+        count > SOTTO_ACCOUNTANT_MAX_COUNT - accountant_count(budget->accountant, mechanism))
+        return false;
+    const double t = budget->order - 1.0, search_tolerance = 1e-9;
+    const double rdp =
+        accountant_rdp(budget->accountant, t) + (double)count * accountant_mechanism_rdp(mechanism, t);
+    return accountant_epsilon_at(rdp, t, log(budget->delta)) <= budget->epsilon * (1.0 - search_tolerance);
+}
+
+/* Do `count` more uses keep within the target? Exactly what the accountant would say. */
+static sotto_status may(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count, bool *allowed,
+                        sotto_error *err)
+{
+    *allowed = !is_answered(budget, mechanism) && is_evident(budget, mechanism, count);
+    if (*allowed)
+        return SOTTO_OK;
+    const sotto_status status = ask(budget, mechanism, err);
+    *allowed = status == SOTTO_OK && count <= budget->remaining;
     return status;
 }
 
@@ -67,7 +108,9 @@ uint64_t sotto_budget_remaining(sotto_budget *budget, const sotto_mechanism *mec
 
 bool sotto_budget_allows(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count)
 {
-    return ask(budget, mechanism, NULL) == SOTTO_OK && count <= budget->remaining;
+    bool allowed;
+    (void)may(budget, mechanism, count, &allowed, NULL);
+    return allowed;
 }
 
 static sotto_status refuse(const sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
@@ -119,10 +162,11 @@ sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *me
     if (!label || !*label)
         return sotto_error_set(err, SOTTO_ERROR_INPUT,
                                "a charge has no label; expected words that say what it pays for");
-    sotto_status status = ask(budget, mechanism, err);
+    bool allowed;
+    sotto_status status = may(budget, mechanism, count, &allowed, err);
     if (status != SOTTO_OK || count == 0)
         return status;
-    if (count > budget->remaining)
+    if (!allowed)
         return refuse(budget, mechanism, count, label, err);
 
     size_t place = 0;
@@ -138,7 +182,10 @@ sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *me
     if (place == budget->length)
         budget->length++;
     budget->charges[place].count += count;
-    budget->remaining -= count;
+    budget->last = *mechanism;
+    budget->has_answer = is_answered(budget, mechanism);
+    if (budget->has_answer)
+        budget->remaining -= count;
     return SOTTO_OK;
 }
 

@@ -17,6 +17,7 @@
  * within budget" is unsound against an adaptive choice of parameters.
  *
  * Threads. Functions that take a const object may be called from several threads at once; the others may not.
+ * GSL's error handler, which would abort, is turned off for the process at the first search.
  */
 
 #include <stdbool.h>
@@ -29,14 +30,14 @@
 extern "C" {
 #endif
 
-/* ---- mechanisms
- * ------------------------------------------------------------------------------------------------ */
+/* ---- mechanisms ---- */
 
 /** The kinds of release this library can price. 0 is none of them, so that a forgotten `{0}` is refused. */
 typedef enum sotto_mechanism_kind {
-    SOTTO_MECHANISM_GAUSSIAN = 1, /**< N(0, σ²) added to a query of L2 sensitivity 1 over all units */
-    SOTTO_MECHANISM_SAMPLED_GAUSSIAN =
-        2, /**< the same over a Poisson sample: each unit is in with probability q */
+    /** N(0, σ²) added to a query of L2 sensitivity 1 over all units */
+    SOTTO_MECHANISM_GAUSSIAN = 1,
+    /** the same over a Poisson sample: each unit is in it with probability q, independently */
+    SOTTO_MECHANISM_SAMPLED_GAUSSIAN = 2,
 } sotto_mechanism_kind;
 
 /** Which data sets count as neighbours. */
@@ -72,37 +73,34 @@ SOTTO_API sotto_status sotto_mechanism_gaussian(sotto_mechanism *out, double noi
 SOTTO_API sotto_status sotto_mechanism_sampled_gaussian(sotto_mechanism *out, double sample_rate,
                                                         double noise_multiplier, sotto_error *err);
 
-/** Are its kind, adjacency and parameters such as the constructors make? SOTTO_ERROR_INPUT and why, where
- * not. */
+/** SOTTO_ERROR_INPUT, and why, unless kind, adjacency and parameters are such as the constructors make. */
 SOTTO_API sotto_status sotto_mechanism_check(const sotto_mechanism *mechanism, sotto_error *err);
 
 /** The same kind, adjacency and parameters. */
 SOTTO_API bool sotto_mechanism_equal(const sotto_mechanism *a, const sotto_mechanism *b);
 
-/** The kind's stable name, as records and reports write it: "gaussian", "sampled gaussian"; NULL for no kind.
- */
+/** The kind's stable name, for records: "gaussian", "sampled gaussian"; NULL where there is no such kind. */
 SOTTO_API const char *sotto_mechanism_kind_name(sotto_mechanism_kind kind);
 
 /**
  * Rényi divergence of one use, the larger of both directions of adjacency, in nats.
  *
  * Gaussian: α/(2σ²) (Mironov 2017, Prop. 7). Sampled Gaussian: the exact divergence, not a bound (Mironov,
- * Talwar, Zhang 2019, Thms 4 and 5), by quadrature, to about 1e-13 relative.
+ * Talwar, Zhang 2019, Thms 4 and 5), by quadrature.
  *
  * \param order α ≥ 1; at 1 the Kullback–Leibler divergence, which is the limit
- * \return ≥ 0; INFINITY where there is no guarantee, the mechanism does not pass `sotto_mechanism_check`, or
- * the order is below 1 or NaN. Nearest, not rounded up: rounding is done once, where an ε or δ is handed out.
+ * \return ≥ 0, to about 1e-13 relative; INFINITY where there is no guarantee, the mechanism does not pass
+ *         `sotto_mechanism_check`, or the order is below 1, infinite or NaN. It is not rounded up: that is
+ * done once, where an ε or δ is handed out.
  */
 SOTTO_API double sotto_mechanism_rdp(const sotto_mechanism *mechanism, double order);
 
-/* ---- accountant
- * ------------------------------------------------------------------------------------------------ */
+/* ---- accountant ---- */
 
 /** No mechanism can be composed more often than this in all: the integers that a double counts exactly. */
 #define SOTTO_ACCOUNTANT_MAX_COUNT ((uint64_t)1 << 53)
 
-/** A composition of mechanisms and its Rényi curve. Opaque; its answers do not depend on the order of
- * composing. */
+/** A composition of mechanisms. Opaque. No answer depends on the order in which they were composed. */
 typedef struct sotto_accountant sotto_accountant;
 
 /** An accountant that has seen nothing. \param[out] out the caller's, for `sotto_accountant_destroy`. */
@@ -147,8 +145,7 @@ SOTTO_API sotto_status sotto_accountant_epsilon(const sotto_accountant *accounta
 SOTTO_API sotto_status sotto_accountant_delta(const sotto_accountant *accountant, double epsilon,
                                               double *delta, double *order, sotto_error *err);
 
-/* ---- budget
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- budget ---- */
 
 /** A target (ε, δ) and what has been charged against it. Opaque. */
 typedef struct sotto_budget sotto_budget;
@@ -174,14 +171,16 @@ SOTTO_API void sotto_budget_destroy(sotto_budget *budget);
 
 /**
  * How many further uses of the mechanism the budget bears: that many keep ε(δ) within the target, one more
- * does not. The first question about a mechanism after something else was charged costs a few ε evaluations;
- * asking again, charging the same mechanism in between or not, costs nanoseconds. \return 0 for an invalid
- * mechanism or where the answer could not be computed; where the uses cost nothing, what is left of
- * SOTTO_ACCOUNTANT_MAX_COUNT
+ * does not. The first question about a mechanism after another was charged costs some ε evaluations; asking
+ * again, charging it in between or not, costs nanoseconds.
+ * \return 0 for an invalid mechanism or where the answer could not be computed; where the uses cost nothing,
+ *         what is left of SOTTO_ACCOUNTANT_MAX_COUNT
  */
 SOTTO_API uint64_t sotto_budget_remaining(sotto_budget *budget, const sotto_mechanism *mechanism);
 
-/** May I? True where `count` further uses keep within the target. Costs what `sotto_budget_remaining` costs.
+/**
+ * May I? True where `count` further uses keep within the target. Nanoseconds in a loop that asks for and
+ * charges one mechanism, tens of microseconds where several take turns.
  */
 SOTTO_API bool sotto_budget_allows(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count);
 
@@ -216,13 +215,12 @@ SOTTO_API const sotto_charge *sotto_budget_charges(const sotto_budget *budget, s
 /** The composition of all charges, for curves; the budget's own, valid as long as it. */
 SOTTO_API const sotto_accountant *sotto_budget_accountant(const sotto_budget *budget);
 
-/* ---- calibration
- * ----------------------------------------------------------------------------------------------- */
+/* ---- calibration ---- */
 
 /**
  * The smallest noise multiplier at which `steps` uses of the sampled Gaussian at `sample_rate`, composed with
  * `rest`, keep `epsilon` at `delta`. To 1e-12 relative, the safe end, checked with the accountant itself: a
- * budget of (ε, δ) charged with `rest` allows exactly these steps at this σ.
+ * budget of (ε, δ) charged with `rest` allows these steps at this σ.
  *
  * \param epsilon      > 0, finite
  * \param delta        in (0, 1)
