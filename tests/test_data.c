@@ -175,12 +175,14 @@ START_TEST(its_text_reads_back_equal)
         "  - name: categories\n    type: category\n    other: \"no\"\n"
         "    values: [\"no\", yes, '1', '1.0', null, ~, 'a: b', ' blank ', \"tab\\t\", \"line\\nbreak\", "
         "\"\\x85\",\n"
-        "             \"\\u2028\", \"\\uFEFF\", \"\\x7f\", \"\\x90\", ü, 日本, \"\\U0001F600\", '#', '- x', "
+        "             \"a \\u2028 b\", \"\\uFEFF\", \"\\x7f\", \"\\x90\", ü, 日本, \"\\U0001F600\", '#', '- "
+        "x', "
         "'\\', \"'\"]\n"
         "  - {name: visit, type: date, min: 0001-01-01, max: 9999-12-31, spikes: [2000-02-29], bins: 3}\n"
         "  - {name: Ünïcode, type: identifier}\n");
     char *once = NULL, *twice = NULL;
     ck_assert_int_eq(sotto_schema_format(schema, &once, NULL), SOTTO_OK);
+    ck_assert_ptr_nonnull(strstr(once, "\"\\uFEFF\"")); /* what cannot be seen is spelled out */
     sotto_schema *again = schema_of(once);
     ck_assert_int_eq(sotto_schema_format(again, &twice, NULL), SOTTO_OK);
     ck_assert_str_eq(once, twice);

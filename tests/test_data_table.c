@@ -163,6 +163,7 @@ static const struct {
     {HEADER GOOD "20,1.5,clerk,2020-02-29,Ulm,1," SECRET "\n", 0, 3, 0, "7 cells in this row; wanted 6"},
     {HEADER GOOD SECRET "\n", 0, 3, 0, "1 cells in this row"},
     {HEADER "\"2\n0\",1,cook,,,\n", 0, 2, 1, "not a number"},
+    {HEADER "\n  \n" GOOD "\r\n\r" SECRET ",1,cook,,,\n", 0, 7, 1, "not a number"},
     {HEADER "20,1,cook,,,\"1\n\n2\"\n20," SECRET ",cook,,,\n", 0, 5, 2, "not a number"},
     {HEADER GOOD "20,1.5,cl\"" SECRET "\n", 0, 3, 0, "a quote inside a cell"},
     {HEADER GOOD "20,\"1.5\"" SECRET ",clerk\n", 0, 3, 0, "text after a closing quote"},

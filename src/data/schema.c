@@ -68,7 +68,6 @@ static sotto_status read_point(reading *in, const sotto_node *node, const sotto_
                          node, in->err,
                          "%s has more than %u digits after the point; round it, or raise decimals", what,
                          column->decimals);
-    *value += 0.0; /* −0 becomes 0, so that texts read back are equal */
     return SOTTO_OK;
 }
 

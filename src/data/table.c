@@ -325,7 +325,7 @@ static sotto_status take_header(loader *in, sotto_error *err)
 {
     /* A file without a header begins with private cells, which must not be quoted as if they were names. */
     size_t matches = match_header(in);
-    if (matches == 0 || 2 * matches < in->row->count)
+    if (2 * matches < in->row->count)
         return sotto_error_set_at(
             err, SOTTO_ERROR_INPUT, in->path, in->row->line, 0,
             "the first row has %zu cells, of which %zu name columns of the schema; the table must "

@@ -151,6 +151,7 @@ static void put_point(sotto_csv_writer *writer, const sotto_part *part, int64_t 
     writer->used += sotto_column_format_point(part->column, point, writer->buffer + writer->used);
 }
 
+/* In a block without slots the value speaks, whatever the slot: its `rest_slot` is 0. */
 static void put_block(sotto_csv_writer *writer, size_t index, size_t slot, float value)
 {
     const sotto_part *part = &writer->encoder->parts[index];
@@ -193,7 +194,7 @@ sotto_status sotto_csv_writer_row(sotto_csv_writer *writer, const uint16_t *slot
         if (b == SOTTO_NONE)
             writer->used += sotto_cell_format_point((int64_t)writer->rows, 0, writer->buffer + writer->used);
         else
-            put_block(writer, b, encoder->parts[b].block.slot_count ? slots[b] : 0, values ? values[b] : 0);
+            put_block(writer, b, slots[b], values ? values[b] : 0);
         put_char(writer, i + 1 < encoder->schema->column_count ? ',' : '\n');
     }
     return SOTTO_OK;

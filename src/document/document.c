@@ -121,10 +121,9 @@ static sotto_status attach(sotto_document *document, sotto_node *map, const char
 /* Levels that `path` goes down; 0 where it is not words between single dots. */
 static size_t path_levels(const char *path)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
     size_t levels = 0;
     for (const char *at = path;; at++) {
-        size_t length = strspn(at, letters);
+        size_t length = sotto_document_word(at);
         if (length == 0)
             return 0;
         levels++;

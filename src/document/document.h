@@ -6,7 +6,7 @@
  * document: strict YAML as a tree that remembers its lines. The one reader of configs and schemas.
  *
  * Stricter than YAML: one document; no anchors, aliases, tags or merge keys; no repeated keys; keys are plain
- * scalars; at most 64 levels, 1 MiB and 100,000 nodes; no NUL, no tab in indentation. Each is refused with
+ * words; at most 64 levels, 1 MiB and 100,000 nodes; no NUL, no tab in indentation. Each is refused with
  * line and column.
  */
 
@@ -116,6 +116,10 @@ struct sotto_document {
     sotto_node *root;
     size_t nodes; /* read so far: the limit is for the document, not for each text set into it */
 };
+
+/* Length of the word that `text` begins with: letters, digits, _ and, not first, -. 0 where it begins with
+ * none. */
+size_t sotto_document_word(const char *text);
 
 /* The tree of one text, whose root lies `depth` levels below the document's. */
 sotto_status sotto_document_read_text(sotto_document *document, const char *place, const char *text,

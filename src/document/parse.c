@@ -183,6 +183,21 @@ static sotto_status read_list(reader *in, size_t depth, sotto_node *list)
     return list->items ? SOTTO_OK : SOTTO_ERROR_MEMORY;
 }
 
+size_t sotto_document_word(const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    return *text == '-' ? 0 : strspn(text, letters);
+}
+
+/* Words with dots between: what the formatter can write without quotes. */
+static bool is_key(const char *text)
+{
+    size_t length = sotto_document_word(text);
+    for (; length && text[length] == '.'; length = sotto_document_word(text))
+        text += length + 1;
+    return length && text[length] == '\0';
+}
+
 static sotto_status check_key(const reader *in, const yaml_event_t *event)
 {
     if (event->type == YAML_SEQUENCE_START_EVENT || event->type == YAML_MAPPING_START_EVENT)
@@ -195,6 +210,9 @@ static sotto_status check_key(const reader *in, const yaml_event_t *event)
         return refuse(in, event->start_mark, "an empty key; write its name before the colon");
     if (strcmp((const char *)event->data.scalar.value, "<<") == 0)
         return refuse(in, event->start_mark, "a merge key; write the values out");
+    if (!is_key((const char *)event->data.scalar.value))
+        return refuse(in, event->start_mark,
+                      "a key that is no plain word; keys are made of letters, digits, _, - and dots between");
     return SOTTO_OK;
 }
 
