@@ -167,6 +167,17 @@ START_TEST(another_format_is_refused)
 }
 END_TEST
 
+/* Of a key that is given twice one value would be shown and the other believed. */
+START_TEST(repeated_keys_are_refused)
+{
+    char *twice = NULL;
+    char *out;
+    ck_assert_int_gt(asprintf(&twice, "{\"not_private\": \"yes\",%s", golden + 1), 0);
+    ck_assert_int_eq(sotto_report_html(twice, &out, NULL), SOTTO_ERROR_INPUT);
+    free(twice);
+}
+END_TEST
+
 /* An error must not carry text of the record to a terminal. */
 START_TEST(errors_quote_nothing)
 {
@@ -236,6 +247,7 @@ TCase *hostility_case(void)
     tcase_add_test(hostility, every_key_is_needed);
     tcase_add_test(hostility, figures_out_of_range_are_refused);
     tcase_add_test(hostility, another_format_is_refused);
+    tcase_add_test(hostility, repeated_keys_are_refused);
     tcase_add_test(hostility, errors_quote_nothing);
     tcase_add_test(hostility, broken_records_never_crash);
     return hostility;

@@ -54,7 +54,7 @@ static void print_releases(const json_t *releases)
     for (size_t i = 0; i < json_array_size(releases); i++) {
         const json_t *item = json_array_get(releases, i);
         char rate[SOTTO_FIGURE_SIZE], noise[SOTTO_FIGURE_SIZE], epsilon[SOTTO_FIGURE_SIZE];
-        brief(sotto_cli_member(item, "noise_multiplier"), noise);
+        sotto_figure_up(sotto_cli_member(item, "noise_multiplier"), 4, noise);
         brief(sotto_cli_member(item, "sample_rate"), rate);
         sotto_figure_up(sotto_cli_member(item, "epsilon_alone"), 4, epsilon);
         (void)printf("  %10.0f  %8s  %9s  %8s  ", sotto_cli_member(item, "count"), noise, rate, epsilon);
@@ -77,7 +77,7 @@ static void print_course(const json_t *plan)
         char text[SOTTO_FIGURE_SIZE];
         sotto_figure_up(epsilon, 4, text);
         (void)printf("  %10.0f  %8s  ", sotto_cli_member(item, "step"), text);
-        int cells = target > 0 ? (int)fmax(0, fmin(CELLS, CELLS * epsilon / target)) : 0;
+        int cells = target > 0 ? (int)lround(fmax(0, fmin(CELLS, CELLS * epsilon / target))) : 0;
         for (int c = 0; c < cells; c++)
             (void)putchar('#');
         (void)putchar('\n');

@@ -30,7 +30,8 @@ static void print_outcome(FILE *file, const json_t *outcome)
     sotto_figure_exact(sotto_cli_member(outcome, "delta"), delta);
     sotto_figure_seconds(sotto_cli_member(outcome, "seconds"), time);
     (void)fprintf(file, "Made %.0f synthetic rows in %s: ", sotto_cli_member(outcome, "rows"), time);
-    sotto_text_put(file, sotto_cli_text(outcome, "output"), false);
+    bool to_stdout = strcmp(sotto_cli_text(outcome, "output"), "-") == 0;
+    sotto_text_put(file, to_stdout ? "on standard output" : sotto_cli_text(outcome, "output"), false);
     if (*sotto_cli_text(outcome, "not_private"))
         (void)fprintf(file, "\nNOT PRIVATE: do not share them.\n");
     else

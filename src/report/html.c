@@ -52,7 +52,7 @@ static size_t put_cell(FILE *file, const sotto_section *section, const json_t *i
                   json_is_number(value) ? " class=\"number\"" : "", section->fields[i].label);
     put_value(file, &section->fields[i], value);
     for (i++; i < section->field_count && section->fields[i].beneath; i++) {
-        (void)fputs("<span class=\"beneath\">", file);
+        (void)fprintf(file, "<span class=\"beneath\">%s: ", section->fields[i].label);
         put_value(file, &section->fields[i], json_object_get(item, section->fields[i].key));
         (void)fputs("</span>", file);
     }
@@ -132,7 +132,7 @@ static void put_words(FILE *file, const sotto_statement *s)
     sotto_figure_chance(s->delta, chance);
     (void)fprintf(
         file,
-        "<p>Compare two worlds: in one the data of a certain unit was in the table, in the other it "
+        "<p>Compare two worlds: in one the data of one privacy unit was in the table, in the other it "
         "was not. Whatever anyone concludes from the released files, by whatever means and whatever "
         "else they know, they conclude it in one world at most <strong>%s</strong> (e to the power "
         "of ε) as often as in the other, apart from a chance of at most <strong>%s</strong> (δ).</p>\n",

@@ -83,7 +83,6 @@ typedef enum sotto_field_kind {
     SOTTO_FIELD_RATE,    /**< in [0, 1] */
     SOTTO_FIELD_NUMBER,  /**< ≥ 0, finite */
     SOTTO_FIELD_COUNT,   /**< a whole number, 0 to 2^53 */
-    SOTTO_FIELD_EITHER,  /**< text or number */
 } sotto_field_kind;
 
 typedef struct sotto_field {

@@ -19,10 +19,10 @@ static const sotto_field access_fields[] = {
     {"name", "Access", SOTTO_FIELD_TEXT, false},
     {"what", "What it reads", SOTTO_FIELD_TEXT, true},
     {"mechanism", "Mechanism", SOTTO_FIELD_TEXT, true},
+    {"sensitivity", "Sensitivity", SOTTO_FIELD_TEXT, true},
     {"sample_rate", "Sampling rate q", SOTTO_FIELD_RATE, false},
     {"noise_multiplier", "Noise multiplier σ", SOTTO_FIELD_NUMBER, false},
     {"count", "Uses", SOTTO_FIELD_COUNT, false},
-    {"sensitivity", "Sensitivity", SOTTO_FIELD_EITHER, false},
     {"epsilon_alone", "ε, alone", SOTTO_FIELD_EPSILON, false},
 };
 static const sotto_field uncharged_fields[] = {
@@ -54,7 +54,7 @@ static const sotto_field training_fields[] = {
 static const sotto_field accounting_fields[] = {
     {"accountant", "Accountant", SOTTO_FIELD_TEXT, false},
     {"order", "Order that gave ε", SOTTO_FIELD_NUMBER, false},
-    {"orders", "Orders tried", SOTTO_FIELD_EITHER, false},
+    {"orders", "Orders tried", SOTTO_FIELD_TEXT, false},
     {"conversion", "Conversion to (ε, δ)", SOTTO_FIELD_TEXT, false},
     {"rounding", "Rounding", SOTTO_FIELD_TEXT, false},
     {"adaptivity", "Adaptivity", SOTTO_FIELD_TEXT, false},
@@ -163,10 +163,6 @@ static sotto_status check_field(const place *at, const json_t *value, sotto_fiel
         sound =
             in_range(value, 0, most_counted) && floor(json_number_value(value)) == json_number_value(value);
         wanted = "a whole number of 0 or more";
-        break;
-    case SOTTO_FIELD_EITHER:
-        sound = json_is_string(value) || in_range(value, 0, HUGE_VAL);
-        wanted = "text, or a number of 0 or more";
         break;
     }
     return sound ? SOTTO_OK : refuse(at, value, wanted, err);

@@ -90,7 +90,7 @@ const char sotto_report_style_media[] =
     "@media print {\n"
     "  :root { --paper: #ffffff; --ink: #000000; --soft: #444444; --line: #bbbbbb; --tint: #f3f3f3;\n"
     "          --accent: #0b5f66; --alarm: #a80d22; }\n"
-    "  body { font-size: 10pt; }\n"
+    "  html { font-size: 10pt; }\n"
     "  main { max-width: none; padding: 0; }\n"
     "  .not-private main { padding: 0 0.5rem; }\n"
     "  body > .banner { position: static; }\n"

@@ -154,7 +154,7 @@ static void set_guarantee(FILE *file, const sotto_statement *s, const sotto_sect
     set_paragraph(file, 2, s->sentence);
     (void)snprintf(words, sizeof words,
                    "ε = %s at δ = %s: whatever anyone concludes from the released files, they conclude it at "
-                   "most %s (e to the power of ε) as often with the data of a certain unit in the table as "
+                   "most %s (e to the power of ε) as often with the data of one privacy unit in the table as "
                    "without, or the other way round, apart from a chance of at most %s (δ).",
                    epsilon, delta, odds, chance);
     set_paragraph(file, 2, words);
