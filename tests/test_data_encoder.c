@@ -637,6 +637,23 @@ START_TEST(drafts_hard_numbers)
 }
 END_TEST
 
+START_TEST(drafts_numbers_beyond_the_grid)
+{
+    char text[2000] = "high,low\n", *yaml = NULL;
+    for (int i = 10; i < 30; i++)
+        sprintf(text + strlen(text), "%de300,-%de300\n", i, i);
+    char *path = file_of(text, strlen(text));
+    sotto_error err = {0};
+    ck_assert_int_eq(sotto_schema_draft(path, "", &yaml, &err), SOTTO_OK);
+    sotto_schema *schema = schema_of(yaml);
+    ck_assert(schema->columns[0].min == 1e15 && schema->columns[0].max == 1e15);
+    ck_assert(schema->columns[1].min == -1e15 && schema->columns[1].max == -1e15);
+    sotto_schema_destroy(schema);
+    free(yaml);
+    drop_file(path);
+}
+END_TEST
+
 START_TEST(drafts_refuse_without_quoting)
 {
     static const struct {
@@ -717,6 +734,7 @@ int main(void)
     TCase *draft = tcase_create("draft");
     tcase_add_test(draft, drafts_what_it_sees);
     tcase_add_test(draft, drafts_hard_numbers);
+    tcase_add_test(draft, drafts_numbers_beyond_the_grid);
     tcase_add_test(draft, drafts_refuse_without_quoting);
     tcase_add_test(draft, drafts_the_quickstart);
     suite_add_tcase(suite, draft);

@@ -214,19 +214,23 @@ static int64_t floor_to(int64_t value, int64_t step)
     return down > value ? down - step : down;
 }
 
+/* A whole number of steps of the grid, as near as the grid's ends allow. */
+static int64_t to_grid(double steps)
+{
+    double limit = (double)SOTTO_GRID_LIMIT;
+    return (int64_t)fmax(fmin(steps, limit), -limit);
+}
+
 /* Bounds outward to a round number: half a power of ten, not above half the range. */
 static void round_bounds(sotto_column *column, double min, double max)
 {
-    double power = sotto_power_of_ten(column->decimals), limit = (double)SOTTO_GRID_LIMIT;
-    int64_t low = (int64_t)fmax(floor(min * power), -limit), high = (int64_t)fmin(ceil(max * power), limit);
-    int64_t step = 1;
+    double power = sotto_power_of_ten(column->decimals);
+    int64_t low = to_grid(floor(min * power)), high = to_grid(ceil(max * power)), step = 1;
     while (step <= (high - low) / 10)
         step *= 10;
     step = step > 1 ? step / 2 : 1;
-    low = floor_to(low, step);
-    high = -floor_to(-high, step);
-    column->min = fmax((double)low, -limit) / power;
-    column->max = fmin((double)high, limit) / power;
+    column->min = (double)to_grid((double)floor_to(low, step)) / power;
+    column->max = (double)to_grid((double)-floor_to(-high, step)) / power;
 }
 
 static double skewness(const profile *of)
