@@ -426,6 +426,8 @@ START_TEST(bar_fits_every_width)
     sotto_bar_compose(&progress, 80, line, sizeof line);
     ck_assert_str_eq(line,
                      "training  42% [######----------] 1680/4000  ε 0.632 of 1  2 min 5 s left  12.3/s");
+    sotto_bar_compose(&progress, 36, line, sizeof line); /* one column short of what 40 shows */
+    ck_assert_str_eq(line, "training  42% [###------] 1680/4000");
     sotto_bar_compose(&progress, 40, line, sizeof line);
     ck_assert_str_eq(line, "training  42% 1680/4000  ε 0.632 of 1");
     progress = (sotto_progress){"sampling", 0, 0, 0, 1, 0, -1};

@@ -440,6 +440,9 @@ START_TEST(not_private_cannot_be_missed)
     ck_assert_ptr_eq(strstr(body, "<div class=\"banner\""), body); /* before anything else */
     ck_assert_ptr_nonnull(strstr(body, "<strong>NOT PRIVATE</strong> made with a fixed seed"));
     ck_assert_ptr_null(strstr(body, "<h2>What this guarantees</h2>"));
+    ck_assert_ptr_null(strstr(page, "2.72 times")); /* no word of a promise */
+    ck_assert_ptr_null(strstr(page, "The guarantee covers"));
+    ck_assert_ptr_null(strstr(text, "2.72 times"));
     ck_assert_ptr_eq(strstr(text, "!!! NOT PRIVATE !!!"), text);
     ck_assert_ptr_null(strstr(text, "\nWhat this guarantees\n"));
     free(page);

@@ -155,8 +155,10 @@ static void put_guarantee(FILE *file, const sotto_statement *s, const sotto_sect
     (void)fputs("<p class=\"sentence\">", file);
     put(file, s->sentence);
     (void)fputs("</p>\n", file);
-    put_cards(file, s);
-    put_words(file, s);
+    if (!s->not_private) { /* not a word of a promise that is not kept */
+        put_cards(file, s);
+        put_words(file, s);
+    }
     sotto_section exact = *section; /* the sentence stands above */
     exact.fields++;
     exact.field_count--;
@@ -172,7 +174,7 @@ static void put_section(FILE *file, const sotto_statement *s, const sotto_sectio
     bool void_promise = promise && s->not_private;
     (void)fprintf(file, "<section id=\"%s\">\n<h2>%s</h2>\n", section->key,
                   void_promise ? "What this would guarantee, were it private" : section->title);
-    if (section->lead)
+    if (section->lead && !s->not_private) /* the leads speak of what is guaranteed */
         put_element(file, "p", section->lead);
     if (strcmp(section->key, "curve") == 0)
         sotto_statement_chart(s, file);

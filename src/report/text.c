@@ -142,7 +142,7 @@ static void set_banner(FILE *file, const sotto_statement *s)
     (void)fputs("\n", file);
 }
 
-static void set_guarantee(FILE *file, const sotto_statement *s, const sotto_section *section)
+static void set_words(FILE *file, const sotto_statement *s)
 {
     char odds[SOTTO_FIGURE_SIZE], chance[SOTTO_FIGURE_SIZE], epsilon[SOTTO_FIGURE_SIZE];
     char delta[SOTTO_FIGURE_SIZE];
@@ -151,13 +151,19 @@ static void set_guarantee(FILE *file, const sotto_statement *s, const sotto_sect
     sotto_figure_exact(s->delta, delta);
     sotto_statement_odds(s->epsilon, odds);
     sotto_figure_chance(s->delta, chance);
-    set_paragraph(file, 2, s->sentence);
     (void)snprintf(words, sizeof words,
                    "ε = %s at δ = %s: whatever anyone concludes from the released files, they conclude it at "
                    "most %s (e to the power of ε) as often with the data of one privacy unit in the table as "
                    "without, or the other way round, apart from a chance of at most %s (δ).",
                    epsilon, delta, odds, chance);
     set_paragraph(file, 2, words);
+}
+
+static void set_guarantee(FILE *file, const sotto_statement *s, const sotto_section *section)
+{
+    set_paragraph(file, 2, s->sentence);
+    if (!s->not_private) /* not a word of a promise that is not kept */
+        set_words(file, s);
     sotto_section exact = *section; /* the sentence stands above */
     exact.fields++;
     exact.field_count--;
