@@ -114,21 +114,31 @@ START_TEST(refresh_changes_a_private_stream)
 }
 END_TEST
 
-/* A child that went on with its parent's stream would reuse noise: it must die instead. */
+/* A child that went on with its parent's stream would reuse noise, and a stream of the wiped root would be
+ * known to all: it must die instead. */
 START_TEST(forked_child_cannot_use_the_stream)
 {
-    sotto_stream *stream = test_stream(1, SOTTO_PURPOSE_NOISE);
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        (void)freopen("/dev/null", "w", stderr);
-        (void)sotto_stream_u64(stream);
-        _exit(0);
+    for (int fresh = 0; fresh < 2; fresh++) {
+        sotto_random *random;
+        sotto_stream *stream;
+        ck_assert_int_eq(sotto_random_create(&random, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_stream_create(&stream, random, SOTTO_PURPOSE_NOISE, NULL), SOTTO_OK);
+        pid_t child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+            (void)freopen("/dev/null", "w", stderr);
+            if (fresh)
+                (void)sotto_stream_create(&stream, random, SOTTO_PURPOSE_NOISE, NULL);
+            else
+                (void)sotto_stream_u64(stream);
+            _exit(0);
+        }
+        int result = 0;
+        ck_assert_int_eq(waitpid(child, &result, 0), child);
+        ck_assert(!(WIFEXITED(result) && WEXITSTATUS(result) == 0));
+        sotto_stream_destroy(stream);
+        sotto_random_destroy(random);
     }
-    int result = 0;
-    ck_assert_int_eq(waitpid(child, &result, 0), child);
-    ck_assert(!(WIFEXITED(result) && WEXITSTATUS(result) == 0));
-    sotto_stream_destroy(stream);
 }
 END_TEST
 

@@ -287,6 +287,7 @@ START_TEST(bad_configs_are_refused)
         {"epsilon: 2.0, ", ""},
         {"delta: 1.0e-5", "delta: 0.002"},
         {"delta: 1.0e-5", "delta: 0"},
+        {"delta: 1.0e-5", "delta: 1.0e-13"},
         {"delta: 1.0e-5", "delta: 1.0e-5, accountant: pld"},
         {"delta: 1.0e-5", "delta: 1.0e-5, noise: exact"},
         {"delta: 1.0e-5", "delta: 1.0e-5, unit: id"},
@@ -354,17 +355,11 @@ START_TEST(bad_tables_are_refused)
     static const char *const headers[] = {"id,age,pay,town,day", "id,age,pay,town,day,ill,more",
                                           "id,age,pay,towm,day,ill", "id,age,pay,town,day,day"};
     static const char *const lines[] = {
-        "p,30,5.5,Xq7SECRETq7X,2020-02-03\n",
-        "p,30,5.5,Xq7SECRETq7X,2020-02-03,no,no\n",
-        "p,30,5.5,\"Xq7SECRETq7X,2020-02-03,no\n",
-        "p,Xq7SECRETq7X,5.5,north,2020-02-03,no\n",
-        "p,30,Xq7SECRETq7X,north,2020-02-03,no\n",
-        "p,30,5.5,north,Xq7SECRETq7X,no\n",
-        "p,30,5.5,north,2020-02-30,no\n",
-        "p,30,5.5,north,2020-02-03,Xq7SECRETq7X\n",
-        "p,30,5.5,north,2020-02-03,NA\n",
-        "p,NA,5.5,north,2020-02-03,no\n",
-        "p,30,5.5,n,2020-02-03,no\np,3,5,n,2020-02-03,no\n",
+        "p,30,5.5,Xq7SECRETq7X,2020-02-03\n",      "p,30,5.5,Xq7SECRETq7X,2020-02-03,no,no\n",
+        "p,30,5.5,\"Xq7SECRETq7X,2020-02-03,no\n", "p,Xq7SECRETq7X,5.5,north,2020-02-03,no\n",
+        "p,30,Xq7SECRETq7X,north,2020-02-03,no\n", "p,30,5.5,north,Xq7SECRETq7X,no\n",
+        "p,30,5.5,north,2020-02-30,no\n",          "p,30,5.5,north,2020-02-03,Xq7SECRETq7X\n",
+        "p,30,5.5,north,2020-02-03,NA\n",          "p,NA,5.5,north,2020-02-03,no\n",
     };
     static const char nul[] = "p,30,5.5,nor\0th,2020-02-03,no\n";
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
@@ -381,6 +376,40 @@ START_TEST(bad_tables_are_refused)
     refuse("an empty file");
     put("table.csv", "id,age,pay,town,day,ill\n");
     refuse("a table without rows");
+}
+END_TEST
+
+/* Neighbours by one row both have a release, under one schema: the guarantee is about adding and removing
+ * rows. */
+START_TEST(a_table_with_a_row_more_or_less_trains)
+{
+    static const char *const outputs[] = {"less", "more"};
+    for (size_t i = 0; i < 2; i++) {
+        put("schema.yaml", replace(schema, "rows: 600", i ? "rows: 599" : "rows: 601"));
+        sotto_run_options options = options_for(outputs[i]);
+        json_decref(train_with(&options, SOTTO_OK));
+        char name[32];
+        (void)snprintf(name, sizeof name, "%s/private/train.log", outputs[i]);
+        char *log = get(name);
+        ck_assert_ptr_nonnull(strstr(log, "the table has 600 rows"));
+        free(log);
+        (void)snprintf(name, sizeof name, "%s/release/privacy.json", outputs[i]);
+        json_t *statement = read_json(name);
+        ck_assert_double_eq(number(statement, "sampling", "rows"), i ? 599 : 601);
+        json_decref(statement);
+    }
+}
+END_TEST
+
+/* P11: a drafted schema looked at the data; while a line of it is still marked, nothing is trained with it.
+ */
+START_TEST(a_drafted_schema_is_refused_until_it_is_edited)
+{
+    char *draft;
+    ck_assert_int_eq(sotto_schema_draft(at("table.csv"), "NA", &draft, NULL), SOTTO_OK);
+    put("schema.yaml", draft);
+    free(draft);
+    refuse("a draft");
 }
 END_TEST
 
@@ -666,6 +695,8 @@ int main(void)
     tcase_add_test(tests, bad_configs_are_refused);
     tcase_add_test(tests, bad_schemas_are_refused);
     tcase_add_test(tests, bad_tables_are_refused);
+    tcase_add_test(tests, a_table_with_a_row_more_or_less_trains);
+    tcase_add_test(tests, a_drafted_schema_is_refused_until_it_is_edited);
     tcase_add_test(tests, a_run_is_never_overwritten);
     tcase_add_test(tests, hostile_numbers_train_to_the_end);
     tcase_add_test(tests, test_seed_gives_equal_bytes_and_stamps_them);

@@ -19,7 +19,10 @@
 extern "C" {
 #endif
 
-/** How far a job is. All of it may be shown to anyone: nothing here is computed from real rows. */
+/**
+ * How far a job is. Steps and ε are public; the speed is not quite, since a step's time depends on how many
+ * rows its coins chose, so this is for whoever runs the job.
+ */
 typedef struct sotto_progress {
     const char *phase;       /**< "training", "sampling" */
     uint64_t step;           /**< steps or rows done */

@@ -51,6 +51,8 @@ char *sotto_arena_copy(sotto_arena *arena, const char *text, size_t length, sott
 /**
  * The root of all randomness of one process: 32 bytes of operating-system entropy in memory that is locked
  * where the system allows, wiped on destruction, zeroed in a forked child and kept out of core dumps.
+ * (libcrypto's own copy of a stream's round keys lies on the ordinary heap while the stream lives; it is
+ * wiped when the stream is destroyed.)
  */
 typedef struct sotto_random sotto_random;
 

@@ -23,6 +23,7 @@ struct sotto_random {
     unsigned char key[KEY_BYTES];
     uint64_t streams; /* how many were made: part of the next one's key */
     bool private;
+    pid_t owner; /* in a forked child the key is wiped, and a stream of it would be known to all */
 };
 
 struct sotto_stream {
@@ -68,6 +69,18 @@ static void secret_give(void *memory, size_t bytes)
     (void)munmap(memory, page_multiple(bytes));
 }
 
+/* Nothing private may go on with a cipher that does not work: there is no status to ignore here. */
+static void insist(bool condition)
+{
+    if (!condition) {
+        static const char message[] =
+            "sotto: libcrypto's AES failed, or a random stream crossed a fork; stopping\n";
+        ssize_t written = write(STDERR_FILENO, message, sizeof message - 1);
+        (void)written;
+        abort();
+    }
+}
+
 static sotto_status entropy(void *bytes, size_t count, sotto_error *err)
 {
     if (getentropy(bytes, count) != 0)
@@ -91,6 +104,7 @@ sotto_status sotto_random_create(sotto_random **random, sotto_error *err)
         return status;
     }
     made->private = true;
+    made->owner = getpid();
     *random = made;
     return SOTTO_OK;
 }
@@ -106,6 +120,7 @@ sotto_status sotto_random_create_insecure_for_tests(sotto_random **random, uint6
         text[sizeof text - 9 + i] = (unsigned char)(seed >> (8 * i));
     SHA256(text, sizeof text, made->key);
     made->private = false;
+    made->owner = getpid();
     *random = made;
     return SOTTO_OK;
 }
@@ -122,18 +137,6 @@ bool sotto_random_is_private(const sotto_random *random)
 
 /* ---- streams ---- */
 
-/* Nothing private may go on with a cipher that does not work: there is no status to ignore here. */
-static void insist(bool condition)
-{
-    if (!condition) {
-        static const char message[] =
-            "sotto: libcrypto's AES failed, or a random stream crossed a fork; stopping\n";
-        ssize_t written = write(STDERR_FILENO, message, sizeof message - 1);
-        (void)written;
-        abort();
-    }
-}
-
 static void start_cipher(sotto_stream *stream)
 {
     static const unsigned char counter[16] = {0};
@@ -145,6 +148,7 @@ sotto_status sotto_stream_create(sotto_stream **stream, sotto_random *random, so
                                  sotto_error *err)
 {
     *stream = NULL;
+    insist(random->owner == getpid());
     sotto_stream *made = secret_take(sizeof *made);
     if (!made)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a random stream");

@@ -52,7 +52,9 @@ sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_m
     for (size_t i = 0; i < cells; i++) {
         float noise;
         sotto_stream_gaussian(stream, scale, &noise, 1);
-        counts[i] += (double)noise;
+        /* The counts are integers, so rounding the noise is rounding the release: post-processing. Unrounded,
+         * the noise's float grid would shine through the sum and tell the count beneath it. */
+        counts[i] += nearbyint((double)noise);
     }
 done:
     sotto_stream_destroy(stream);

@@ -163,8 +163,8 @@ typedef struct sotto_counts_query {
 
 /**
  * Charge one use of `mechanism` (Gaussian) under `label`, count, and add N(0, σ²·tables) to each cell.
- * `counts` holds the tables one after the other; noisy counts may be negative. SOTTO_ERROR_BUDGET where the
- * budget refuses.
+ * `counts` holds the tables one after the other; noisy counts are integers and may be negative.
+ * SOTTO_ERROR_BUDGET where the budget refuses.
  */
 sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_mechanism *mechanism,
                                   sotto_budget *budget, const char *label, const uint32_t *units,

@@ -8,9 +8,8 @@
  *     sotto model 1 HEADER_BYTES SCHEMA_BYTES PARAMETERS\n header schema parameters digest
  *
  * A file is read as hostile input: sizes are checked against the file's length and the architecture before
- * anything is believed, and no parameter may be NaN or infinite.
+ * anything large is made, and no parameter may be NaN or infinite.
  */
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +169,10 @@ static sotto_status read_facts(sotto_saved_model *saved, const sotto_node *root,
     if (!stamp || !sotto_node_text(stamp) || !epsilon || !delta)
         return sotto_node_error(root, err, "the header lacks its privacy facts");
     saved->facts.not_private = sotto_node_text(stamp);
+    /* The stamp becomes the first line of a table: it must be one line, and say what it is for. */
+    if (saved->facts.not_private[0] && (strncmp(saved->facts.not_private, "NOT PRIVATE", 11) != 0 ||
+                                        strpbrk(saved->facts.not_private, "\r\n")))
+        return sotto_node_error(stamp, err, "the header's NOT PRIVATE stamp is not one");
     status = sotto_node_double(epsilon, "epsilon", 0, 1e300, &saved->facts.epsilon, err);
     return status == SOTTO_OK ? sotto_node_double(delta, "delta", 0, 1, &saved->facts.delta, err) : status;
 }
@@ -179,8 +182,6 @@ static sotto_status read_parameters(sotto_model *model, const struct parts *part
 {
     size_t count;
     float *parameters = model->kind->released(model, &count);
-    if (count != parts->parameter_count)
-        return damaged(path, "it holds another number of parameters than its architecture has", err);
     memcpy(parameters, parts->parameters, count * sizeof *parameters);
     for (size_t i = 0; i < count; i++)
         if (!isfinite(parameters[i]))
@@ -208,9 +209,11 @@ static sotto_status build(sotto_saved_model *saved, const char *path, const stru
         status = sotto_model_create(&saved->model, section, saved->encoder, err);
     if (status == SOTTO_OK)
         status = read_frequencies(saved->model, sotto_node_get(root, "frequencies"), path, err);
+    if (status == SOTTO_OK && sotto_model_parameters(saved->model) != parts->parameter_count)
+        status = damaged(path, "it holds another number of parameters than its architecture has", err);
     if (status == SOTTO_OK)
-        status = read_parameters(saved->model, parts, path, err);
-    return status == SOTTO_OK ? saved->model->kind->prepare_sampling(saved->model, threads, err) : status;
+        status = saved->model->kind->prepare_sampling(saved->model, threads, err);
+    return status == SOTTO_OK ? read_parameters(saved->model, parts, path, err) : status;
 }
 
 sotto_status sotto_model_load(sotto_saved_model *saved, const char *path, unsigned threads, sotto_error *err)

@@ -95,21 +95,32 @@ static sotto_status lay_out(gan *model, sotto_error *err)
     return status == SOTTO_OK ? make_networks(model, err) : status;
 }
 
-static sotto_status take_parameters(gan *model, sotto_error *err)
+/* What sampling needs; a discriminator is only taken for training. */
+static sotto_status take_released(gan *model, sotto_error *err)
+{
+    const size_t generator = sotto_network_parameters(model->generator);
+    model->average = sotto_arena_take(model->arena, generator, sizeof(float), err);
+    model->means = sotto_arena_take(model->arena, model->classes, model->width * sizeof(double), err);
+    return model->average && model->means ? SOTTO_OK : SOTTO_ERROR_MEMORY;
+}
+
+static sotto_status take_trained(gan *model, sotto_error *err)
 {
     const size_t generator = sotto_network_parameters(model->generator);
     const size_t discriminator = sotto_network_parameters(model->discriminator);
     model->generator_parameters = sotto_arena_take(model->arena, generator, sizeof(float), err);
-    model->average = sotto_arena_take(model->arena, generator, sizeof(float), err);
     model->discriminator_parameters = sotto_arena_take(model->arena, discriminator, sizeof(float), err);
-    model->label_frequency = sotto_arena_take(model->arena, model->classes, sizeof(double), err);
     model->marginals = sotto_arena_take(model->arena, model->classes, model->width * sizeof(float), err);
-    model->means = sotto_arena_take(model->arena, model->classes, model->width * sizeof(double), err);
-    bool complete = model->generator_parameters && model->average && model->discriminator_parameters &&
-                    model->label_frequency && model->marginals && model->means;
-    for (size_t k = 0; complete && k < model->classes; k++)
-        model->label_frequency[k] = 1.0 / (double)model->classes;
+    bool complete = model->generator_parameters && model->discriminator_parameters && model->marginals;
     return complete ? SOTTO_OK : SOTTO_ERROR_MEMORY;
+}
+
+static sotto_status take_frequencies(gan *model, sotto_error *err)
+{
+    model->label_frequency = sotto_arena_take(model->arena, model->classes, sizeof(double), err);
+    for (size_t k = 0; model->label_frequency && k < model->classes; k++)
+        model->label_frequency[k] = 1.0 / (double)model->classes;
+    return model->label_frequency ? SOTTO_OK : SOTTO_ERROR_MEMORY;
 }
 
 static sotto_status gan_create(sotto_model **out, const sotto_node *section, const sotto_encoder *encoder,
@@ -130,7 +141,7 @@ static sotto_status gan_create(sotto_model **out, const sotto_node *section, con
     if (status == SOTTO_OK)
         status = lay_out(model, err);
     if (status == SOTTO_OK)
-        status = take_parameters(model, err);
+        status = take_frequencies(model, err);
     if (status != SOTTO_OK) {
         gan_destroy(&model->base);
         return status;
@@ -151,7 +162,7 @@ static sotto_status gan_numbers(const sotto_node *section, sotto_numbers *number
 
 /* ---- before training ---- */
 
-static sotto_status take_lanes(gan *model, sotto_error *err)
+static sotto_status take_lanes(gan *model, bool training, sotto_error *err)
 {
     const size_t cells = (size_t)SOTTO_CHUNK_ROWS * model->width;
     for (size_t i = 0; i < SOTTO_LANES; i++) {
@@ -165,7 +176,7 @@ static sotto_status take_lanes(gan *model, sotto_error *err)
             return SOTTO_ERROR_MEMORY;
         sotto_status status =
             sotto_workspace_create(&lane->generator, model->generator, SOTTO_CHUNK_ROWS, err);
-        if (status == SOTTO_OK)
+        if (status == SOTTO_OK && training)
             status =
                 sotto_workspace_create(&lane->discriminator, model->discriminator, SOTTO_CHUNK_ROWS, err);
         if (status != SOTTO_OK)
@@ -178,7 +189,9 @@ static sotto_status gan_prepare_sampling(sotto_model *base, unsigned threads, so
 {
     gan *model = (gan *)base;
     model->training.threads = threads;
-    sotto_status status = take_lanes(model, err);
+    sotto_status status = take_released(model, err);
+    if (status == SOTTO_OK)
+        status = take_lanes(model, false, err);
     return status == SOTTO_OK ? gan_batch_take(model, &model->batch, SOTTO_MODEL_ROWS, err) : status;
 }
 
@@ -201,9 +214,13 @@ static sotto_status gan_prepare(sotto_model *base, const sotto_training *trainin
 {
     gan *model = (gan *)base;
     model->training = *training;
-    sotto_status status = initialise(model, random, err);
+    sotto_status status = take_released(model, err);
     if (status == SOTTO_OK)
-        status = take_lanes(model, err);
+        status = take_trained(model, err);
+    if (status == SOTTO_OK)
+        status = initialise(model, random, err);
+    if (status == SOTTO_OK)
+        status = take_lanes(model, true, err);
     if (status == SOTTO_OK)
         status = gan_batch_take(model, &model->batch,
                                 training->batch > SOTTO_MODEL_ROWS ? training->batch : SOTTO_MODEL_ROWS, err);

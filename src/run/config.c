@@ -7,6 +7,9 @@
 
 static const double most_steps = 1e12;
 
+/* The noise ends at 8.5 standard deviations, so a floating-point run cannot keep a smaller δ than this. */
+static const double least_delta = 1e-12;
+
 /* ---- paths ---- */
 
 char *sotto_path_join(const char *root, const char *name)
@@ -170,7 +173,7 @@ static sotto_status read_privacy(sotto_config *config, const sotto_node *section
     if (status == SOTTO_OK)
         status = require(section, "delta", "privacy.delta", &node, err);
     if (status == SOTTO_OK)
-        status = sotto_node_double(node, "privacy.delta", 1e-300, 0.999, &config->delta, err);
+        status = sotto_node_double(node, "privacy.delta", least_delta, 0.999, &config->delta, err);
     if (status == SOTTO_OK)
         status = read_promises(section, err);
     if (status == SOTTO_OK)

@@ -44,6 +44,7 @@ sotto_status sotto_config_format(const sotto_config *config, char **text, sotto_
 /** What will be done, decided from config and schema alone. */
 typedef struct sotto_plan {
     sotto_schema *schema;
+    char schema_sha256[65]; /**< of the bytes that were parsed */
     sotto_encoder *encoder;
     sotto_model *model;
     sotto_training training;

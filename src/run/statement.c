@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "report/report.h"
 #include "run/run.h"
 
 static void add_text(json_t *list, const char *text)
@@ -78,19 +79,17 @@ static sotto_status curve(const sotto_budget *budget, json_t *list, sotto_error 
 
 static json_t *uncharged_accesses(void)
 {
-    return json_pack("[{s:s, s:s}, {s:s, s:s}]", "what",
-                     "while reading, the table is checked against the schema: columns, row count, types, "
-                     "declared categories",
-                     "why",
-                     "a failed check ends the run with a message to the custodian alone, before anything is "
-                     "charged or released; "
-                     "nothing of it reaches release/",
-                     "what",
-                     "losses, realised batch sizes and how many values were clamped are written to private/",
-                     "why",
-                     "they are computed from real data without noise, are not covered by the guarantee, and "
-                     "must stay with the "
-                     "custodian");
+    return json_pack(
+        "[{s:s, s:s}, {s:s, s:s}]", "what",
+        "while reading, the table is checked against the schema: columns, types, declared categories", "why",
+        "a failed check ends the run with a message to the custodian alone, before anything is charged or "
+        "released; that there is a release tells that every cell could be read under the schema",
+        "what",
+        "losses, realised batch sizes, the number of rows and how many values were clamped are written to "
+        "private/",
+        "why",
+        "they are computed from real data without noise, are not covered by the guarantee, and must stay "
+        "with the custodian");
 }
 
 static json_t *preprocessing(const sotto_training_record *record)
@@ -98,8 +97,8 @@ static json_t *preprocessing(const sotto_training_record *record)
     json_t *list = json_array();
     add_text(
         list,
-        "bounds, categories, bins, spikes and the row count are those declared as public in the schema; none "
-        "was taken from the data");
+        "bounds, categories, bins, spikes and the row count are those that the schema declares as public; "
+        "this program took none of them from the data, and that nobody else did is the custodian's word");
     add_text(
         list,
         "values outside the declared bounds were set to the bound, undeclared categories to the declared "
@@ -114,27 +113,26 @@ static json_t *preprocessing(const sotto_training_record *record)
 
 static json_t *not_covered(const sotto_training_record *record)
 {
+    static const char *const texts[] = {
+        "floating-point Gaussian noise: the proof is for real numbers, and the low-order bits of floating-point noise "
+        "can tell more than the formula says; exact integer noise is not built yet",
+        "floating-point sums: added up in 32 bits, the clipped gradients of a step can move by slightly more than the "
+        "clipping norm when one row is added, more so in larger batches; and the last bits of a row's own gradient "
+        "depend on its place in the batch",
+        "the files in private/, which are computed from real data without noise",
+        "other releases from the same table: epsilons of several runs add up, and no ledger keeps the sum yet",
+        "choices made by looking at the data: a schema drafted from the table, settings tuned on it, or a run picked "
+        "among several",
+        "running time, memory use and other side channels of the machine during training",
+        "tables with cells that the schema has no place for: they end in an error instead of a release",
+        "what follows about one person from the population as a whole, as it would without that person's row",
+        "several rows of one person: the unit is a row",
+    };
     json_t *list = json_array();
     if (record->not_private[0])
         add_text(list, "anything at all: the noise was made from a fixed seed");
-    add_text(list, "floating-point Gaussian noise: the proof is for real numbers, and the low-order bits of "
-                   "floating-point "
-                   "noise can tell more than the formula says; exact integer noise is not built yet");
-    add_text(list, "floating-point rounding in the sum of clipped gradients; the clip bound leaves room for "
-                   "it, but that "
-                   "is an argument, not a proof");
-    add_text(list, "the files in private/, which are computed from real data without noise");
-    add_text(list, "other releases from the same table: epsilons of several runs add up, and no ledger keeps "
-                   "the sum yet");
-    add_text(list, "choices made by looking at the data: a schema drafted from the table, settings tuned on "
-                   "it, or a run "
-                   "picked among several");
-    add_text(list, "running time, memory use and other side channels of the machine during training");
-    add_text(
-        list,
-        "the row count, which the schema declares as public, and anything about one person that follows from "
-        "the population as a whole");
-    add_text(list, "several rows of one person: the unit is a row");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        add_text(list, texts[i]);
     return list;
 }
 
@@ -151,33 +149,36 @@ static void code_hash(char text[96])
 static sotto_status hashes(const sotto_training_record *record, json_t **hashes, sotto_error *err)
 {
     char code[96];
-    char schema[65];
     char config[65];
     char *text = NULL;
-    sotto_status status = sotto_sha256_file(record->config->schema, schema, err);
-    if (status == SOTTO_OK)
-        status = sotto_config_format(record->config, &text, err);
+    sotto_status status = sotto_config_format(record->config, &text, err);
     if (status != SOTTO_OK)
         return status;
     sotto_sha256_hex(text, strlen(text), config);
     free(text);
     code_hash(code);
-    *hashes = json_pack("{s:s, s:s, s:s}", "code", code, "config", config, "schema", schema);
+    *hashes =
+        json_pack("{s:s, s:s, s:s}", "code", code, "config", config, "schema", record->plan->schema_sha256);
     return SOTTO_OK;
 }
 
 static json_t *guarantee(const sotto_training_record *record, double epsilon)
 {
     char sentence[640];
-    if (record->not_private[0])
+    char epsilon_text[SOTTO_FIGURE_SIZE];
+    char delta_text[SOTTO_FIGURE_SIZE];
+    if (record->not_private[0]) {
         (void)snprintf(sentence, sizeof sentence, "There is no guarantee. %s.", SOTTO_NOT_PRIVATE);
-    else
+    } else {
+        sotto_figure_up(epsilon, 6, epsilon_text);
+        sotto_figure_up(record->config->delta, 6, delta_text);
         (void)snprintf(
             sentence, sizeof sentence,
             "Whatever is made from the files in release/, adding one row to the table or taking one away "
-            "changes the probability of any outcome by a factor of at most e^%.6g, up to an additional "
-            "probability of %g.",
-            ceil(epsilon * 1e6) / 1e6, record->config->delta);
+            "changes the probability of any outcome by a factor of at most e^%s, up to an additional "
+            "probability of %s.",
+            epsilon_text, delta_text);
+    }
     return json_pack(
         "{s:s, s:f, s:f, s:f, s:s, s:s, s:s}", "sentence", sentence, "epsilon", epsilon, "delta",
         record->config->delta, "target_epsilon", record->config->epsilon, "unit", "row", "adjacency",
