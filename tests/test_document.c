@@ -78,6 +78,7 @@ static const struct {
 } refusals[] = {
     {"", 1, 1, "nothing but blanks"},
     {"# only this\n", 2, 1, "nothing but blanks"},
+    {"---\n", 2, 1, "nothing but blanks"},
     {"a:\n\tb: 1\n", 2, 1, "tab"},
     {"a:\n  \tb: 1\n", 2, 3, "tab"},
     {"a: &x 1\nb: *x\n", 1, 4, "anchor"},

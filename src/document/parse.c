@@ -306,8 +306,9 @@ static sotto_status read_node(reader *in, const yaml_event_t *event, size_t dept
 
 static sotto_status read_root(reader *in, const yaml_event_t *start, size_t depth, sotto_node **root)
 {
+    static const char nothing[] = "nothing but blanks and comments; settings were expected";
     if (start->type == YAML_STREAM_END_EVENT)
-        return refuse(in, start->start_mark, "nothing but blanks and comments; settings were expected");
+        return refuse(in, start->start_mark, nothing);
     if (start->data.document_start.version_directive ||
         start->data.document_start.tag_directives.start != start->data.document_start.tag_directives.end)
         return refuse(in, start->start_mark, "a directive; leave lines that begin with % out");
@@ -315,7 +316,11 @@ static sotto_status read_root(reader *in, const yaml_event_t *start, size_t dept
     sotto_status status = next_event(in, &event);
     if (status)
         return status;
-    status = read_node(in, &event, depth, root);
+    if (event.type == YAML_SCALAR_EVENT && event.data.scalar.length == 0 &&
+        event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
+        status = refuse(in, event.start_mark, nothing);
+    else
+        status = read_node(in, &event, depth, root);
     yaml_event_delete(&event);
     return status;
 }
