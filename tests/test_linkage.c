@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * GSL's own pkg-config file brings gslcblas, which defines the same names as OpenBLAS and is many times slower. The
- * dynamic linker is asked which library answered for the command's cblas_sgemm.
+ * GSL's own pkg-config file brings gslcblas, which defines the same names as OpenBLAS and is many times
+ * slower. The dynamic linker is asked which library answered for the command's cblas_sgemm.
  */
 #include <check.h>
 #include <stdio.h>

@@ -152,6 +152,20 @@ static double number(const json_t *json, const char *first, const char *second)
     return json_number_value(second ? json_object_get(child, second) : child);
 }
 
+/* Every synthetic row is valid under the schema by the strict reader, and there are as many as asked for. */
+static void check_rows(const char *name, size_t rows)
+{
+    sotto_schema *read;
+    sotto_table *table;
+    sotto_error err = {0};
+    const sotto_table_options strict = {.any_row_count = true, .strict = true};
+    ck_assert_int_eq(sotto_schema_load(&read, at("schema.yaml"), NULL), SOTTO_OK);
+    ck_assert_msg(sotto_table_load(&table, read, at(name), &strict, &err) == SOTTO_OK, "%s", err.message);
+    ck_assert_uint_eq(sotto_table_rows(table), rows);
+    sotto_table_destroy(table);
+    sotto_schema_destroy(read);
+}
+
 /* ---- plan and train ---- */
 
 /* The plan names the steps, train takes exactly those, and one more would cross ε by the accountant's own
@@ -248,6 +262,63 @@ START_TEST(a_stop_keeps_what_is_paid_for)
     ck_assert(exists("run/release/synthetic.csv") && exists("run/release/model.sotto"));
     json_decref(summary);
     json_decref(statement);
+}
+END_TEST
+
+static bool stop_while_sampling(void *context)
+{
+    return ++*(int *)context >= 32; /* 29 questions between 30 steps, then one for each piece of the table */
+}
+
+/* A stop while sampling keeps the rows that are there; the training was whole. */
+START_TEST(a_stop_while_sampling_keeps_the_rows)
+{
+    static const char *const settings[] = {"sample.rows=500000"};
+    int asked = 0;
+    sotto_run_options options = options_for(NULL);
+    options.settings = settings;
+    options.setting_count = 1;
+    options.stop = stop_while_sampling;
+    options.stop_context = &asked;
+    json_t *summary = train_with(&options, SOTTO_INTERRUPTED);
+    const double rows = number(summary, "rows", NULL);
+    ck_assert_double_gt(rows, 0);
+    ck_assert_double_lt(rows, 500000);
+    check_rows("run/release/synthetic.csv", (size_t)rows);
+    json_t *statement = read_json("run/release/privacy.json");
+    ck_assert_double_eq(number(statement, "training", "steps_taken"), 30);
+    json_decref(statement);
+    json_decref(summary);
+
+    char *text;
+    sotto_sample_options sample = {.model = at("run"),
+                                   .rows = 500000,
+                                   .output = at("never.csv"),
+                                   .stop = stop_while_sampling,
+                                   .stop_context = &asked};
+    ck_assert_int_eq(sotto_run_sample(&sample, &text, NULL), SOTTO_INTERRUPTED);
+    ck_assert(!exists("never.csv"));
+}
+END_TEST
+
+static void note_warning(void *context, const char *text)
+{
+    ck_assert_uint_gt(strlen(text), 20);
+    ck_assert(!exists("run/release")); /* told in time */
+    ++*(int *)context;
+}
+
+START_TEST(warnings_come_before_anything_is_charged)
+{
+    static const char *const settings[] = {"training.expected_batch_size=1"};
+    int warnings = 0;
+    sotto_run_options options = options_for(NULL);
+    options.settings = settings;
+    options.setting_count = 1;
+    options.warn = note_warning;
+    options.warn_context = &warnings;
+    json_decref(train_with(&options, SOTTO_OK));
+    ck_assert_int_ge(warnings, 1);
 }
 END_TEST
 
@@ -604,20 +675,6 @@ START_TEST(the_statement_says_what_is_not_covered)
 }
 END_TEST
 
-/* Every synthetic row is valid under the schema by the strict reader, and there are as many as asked for. */
-static void check_rows(const char *name, size_t rows)
-{
-    sotto_schema *read;
-    sotto_table *table;
-    sotto_error err = {0};
-    const sotto_table_options strict = {.any_row_count = true, .strict = true};
-    ck_assert_int_eq(sotto_schema_load(&read, at("schema.yaml"), NULL), SOTTO_OK);
-    ck_assert_msg(sotto_table_load(&table, read, at(name), &strict, &err) == SOTTO_OK, "%s", err.message);
-    ck_assert_uint_eq(sotto_table_rows(table), rows);
-    sotto_table_destroy(table);
-    sotto_schema_destroy(read);
-}
-
 /* Lines that contain `inside` and end in `end`. */
 static size_t lines_with(char *csv, const char *inside, const char *end)
 {
@@ -660,6 +717,11 @@ START_TEST(samples_are_valid_and_meet_their_conditions)
     ck_assert_uint_eq(lines_with(csv, ",south,", ",yes\n"), 300);
     free(csv);
 
+    const char *both[] = {"ill=yes", "ill=no"};
+    sample.where = both;
+    sample.output = at("never.csv");
+    ck_assert_int_eq(sotto_run_sample(&sample, &text, NULL), SOTTO_ERROR_INPUT);
+
     const char *wrong[] = {"age=3", "nothing=1", "ill=perhaps", "ill"};
     for (size_t i = 0; i < 4; i++) {
         sample.where = &wrong[i];
@@ -692,6 +754,8 @@ int main(void)
     tcase_add_test(tests, train_takes_the_planned_steps_and_no_more);
     tcase_add_test(tests, steps_that_the_budget_cannot_bear_are_refused);
     tcase_add_test(tests, a_stop_keeps_what_is_paid_for);
+    tcase_add_test(tests, a_stop_while_sampling_keeps_the_rows);
+    tcase_add_test(tests, warnings_come_before_anything_is_charged);
     tcase_add_test(tests, bad_configs_are_refused);
     tcase_add_test(tests, bad_schemas_are_refused);
     tcase_add_test(tests, bad_tables_are_refused);

@@ -48,7 +48,14 @@ typedef struct sotto_run_options {
     void (*progress)(void *context, const sotto_progress *progress);
     void *progress_context;
 
-    /** Asked after every step; true stops cleanly, keeping what is paid for. May be NULL. */
+    /** Called for each warning about the plan, before anything is charged; may be NULL. */
+    void (*warn)(void *context, const char *text);
+    void *warn_context;
+
+    /**
+     * Asked after every step, and while sampling unless training was stopped already; true stops cleanly,
+     * keeping what is paid for. May be NULL.
+     */
     bool (*stop)(void *context);
     void *stop_context;
 } sotto_run_options;
@@ -77,6 +84,10 @@ typedef struct sotto_sample_options {
     uint64_t seed;
     void (*progress)(void *context, const sotto_progress *progress);
     void *progress_context;
+
+    /** Asked now and then; true gives up: SOTTO_INTERRUPTED, and no file. May be NULL. */
+    bool (*stop)(void *context);
+    void *stop_context;
 } sotto_sample_options;
 
 /** Synthetic rows from a trained model: post-processing, free of privacy cost. */

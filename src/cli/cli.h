@@ -111,8 +111,22 @@ json_t *sotto_cli_record(const char *text, sotto_error *err);
 double sotto_cli_member(const json_t *record, const char *key);
 const char *sotto_cli_text(const json_t *record, const char *key);
 
-/** Warnings of a record, "sotto: warning: …" each, and the NOT PRIVATE stamp, on standard error. */
+/** "sotto: warning: TEXT" on standard error. */
+void sotto_cli_warning(const char *text);
+
+/** The NOT PRIVATE stamp of a record, where it has one, as a warning. */
+void sotto_cli_warn_stamp(const json_t *record);
+
+/** Warnings of a record, and its stamp. */
 void sotto_cli_warn(const json_t *record);
+
+/* ----------------------------------------------------------------- stopping */
+
+/** SIGINT and SIGTERM ask to stop, and say so; the second one ends the process. */
+void sotto_cli_catch_signals(void);
+
+/** For the `stop` of run and sample options; the context is not looked at. */
+bool sotto_cli_stop_asked(void *context);
 
 /* ----------------------------------------------------------------- progress */
 

@@ -93,19 +93,26 @@ const char *sotto_cli_text(const json_t *record, const char *key)
     return text ? text : "";
 }
 
+void sotto_cli_warning(const char *text)
+{
+    (void)fputs("sotto: warning: ", stderr);
+    sotto_text_put(stderr, text, false);
+    (void)fputc('\n', stderr);
+}
+
+void sotto_cli_warn_stamp(const json_t *record)
+{
+    const char *stamp = sotto_cli_text(record, "not_private");
+    if (*stamp)
+        sotto_cli_warning(stamp);
+}
+
 void sotto_cli_warn(const json_t *record)
 {
     const json_t *warnings = json_object_get(record, "warnings");
     for (size_t i = 0; i < json_array_size(warnings); i++) {
         const char *text = json_string_value(json_array_get(warnings, i));
-        (void)fputs("sotto: warning: ", stderr);
-        sotto_text_put(stderr, text ? text : "", false);
-        (void)fputc('\n', stderr);
+        sotto_cli_warning(text ? text : "");
     }
-    const char *stamp = sotto_cli_text(record, "not_private");
-    if (*stamp) {
-        (void)fputs("sotto: warning: ", stderr);
-        sotto_text_put(stderr, stamp, false);
-        (void)fputc('\n', stderr);
-    }
+    sotto_cli_warn_stamp(record);
 }

@@ -42,8 +42,9 @@ static void print_privacy(const json_t *plan)
     (void)printf("  noise       σ = %s, times the clipping norm C = %s\n", a, b);
     brief(sotto_cli_member(plan, "sample_rate"), a);
     brief(sotto_cli_member(plan, "expected_batch_size"), b);
-    (void)printf("  sampling    each of %.0f rows is in a batch with chance q = %s: %s rows expected\n",
-                 sotto_cli_member(plan, "rows"), a, b);
+    (void)printf(
+        "  sampling    each of the %.0f rows for training is in a batch with chance q = %s: %s rows expected\n",
+        sotto_cli_member(plan, "expected_batch_size") / sotto_cli_member(plan, "sample_rate"), a, b);
 }
 
 static void print_releases(const json_t *releases)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "cli/cli.h"
@@ -26,34 +25,6 @@ static const char help[] =
     "\n"
     "Example:\n"
     "  sotto train adult.yaml --set training.steps=2000 --output runs/adult-2000\n";
-
-/* ------------------------------------------------------------------ stopping */
-
-static volatile sig_atomic_t stop_asked;
-
-/* The first asks; the second, of either kind, ends the process when this handler returns. */
-static void ask_to_stop(int number)
-{
-    if (stop_asked) {
-        (void)signal(number, SIG_DFL);
-        (void)raise(number);
-    }
-    stop_asked = 1;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-}
-
-static bool stop(void *context)
-{
-    (void)context;
-    return stop_asked != 0;
-}
 
 /* ------------------------------------------------------------- closing words */
 
@@ -104,9 +75,15 @@ static int report(const char *json, bool as_json, bool quiet)
     else if (!quiet)
         print_outcome(outcome);
     (void)fflush(stdout);
-    sotto_cli_warn(outcome);
+    sotto_cli_warn_stamp(outcome); /* its warnings were given before anything was charged */
     json_decref(outcome);
     return sotto_cli_finish();
+}
+
+static void warn(void *context, const char *text)
+{
+    (void)context;
+    sotto_cli_warning(text);
 }
 
 static int train(const sotto_run_options *asked, bool as_json, bool quiet)
@@ -120,8 +97,9 @@ static int train(const sotto_run_options *asked, bool as_json, bool quiet)
         run.progress = sotto_bar_show;
         run.progress_context = &bar;
     }
-    run.stop = stop;
-    catch_signals();
+    run.warn = warn;
+    run.stop = sotto_cli_stop_asked;
+    sotto_cli_catch_signals();
     sotto_status status = sotto_run_train(&run, &json, &err);
     sotto_bar_finish(&bar);
     int ended;

@@ -180,6 +180,11 @@ static sotto_status read_header(drafter *in, const sotto_csv_row *row, sotto_err
 static sotto_status visit(void *context, const sotto_csv_row *row, sotto_error *err)
 {
     drafter *in = context;
+    if (row->number == 0 && row->count == 1 && strpbrk(row->cells[0], ";\t|"))
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, in->path, row->line, 0,
+            "the header is one cell with semicolons, tabs or bars in it; cells are separated by commas: "
+            "convert the table");
     if (row->number == 0)
         return read_header(in, row, err);
     if (row->count != in->columns)

@@ -86,6 +86,8 @@ static sotto_status parse_target(gan_options *options, const sotto_node *node, c
     if (status != SOTTO_OK)
         return status;
     options->target = sotto_schema_find(schema, name);
+    if (options->target == SOTTO_NONE && strcmp(name, "none") == 0)
+        return SOTTO_OK;
     if (options->target == SOTTO_NONE)
         return sotto_node_error(node, err, "model.target is \"%s\", which the schema has no column called",
                                 name);

@@ -316,7 +316,8 @@ static sotto_status read_all(sotto_config *config, const sotto_run_options *opti
     if (status == SOTTO_OK)
         status = read_sample(config, sotto_node_get(root, "sample"), err);
     config->model = sotto_node_get(root, "model");
-    if (status == SOTTO_OK && options->output) {
+    if (status == SOTTO_OK &&
+        options->output) { /* not in the document: where a run lies is no part of what it is */
         config->output = strdup(options->output);
         if (!config->output)
             status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading the config");

@@ -195,22 +195,31 @@ static sotto_status write_model(const char *folder, const sotto_training_record 
     return status;
 }
 
-static sotto_status write_synthetic(const char *folder, const sotto_training_record *record,
-                                    sotto_random *random, const sotto_run_options *options, sotto_error *err)
+static sotto_status write_synthetic(const char *folder, sotto_training_record *record, sotto_random *random,
+                                    const sotto_run_options *options, sotto_error *err)
 {
     sotto_atomic_file *file = NULL;
     char *path = sotto_path_join(folder, "synthetic.csv");
     const sotto_conditions all = {0};
+    const sotto_sampling sampling = {
+        .conditions = &all,
+        .not_private = record->not_private,
+        .rows = record->synthetic_rows,
+        .progress = options->progress,
+        .progress_context = options->progress_context,
+        .stop = record->interrupted ? NULL : options->stop, /* who stopped the training wants its release */
+        .stop_context = options->stop_context,
+    };
     if (!path)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
     sotto_status status = sotto_atomic_file_open(&file, path, 0644, err);
     free(path);
     if (status != SOTTO_OK)
         return status;
-    status = sotto_sample_write(record->plan->model, record->plan->encoder, random, &all, record->not_private,
-                                record->synthetic_rows, sotto_atomic_file_stream(file), options->progress,
-                                options->progress_context, err);
-    if (status == SOTTO_OK)
+    status = sotto_sample_write(record->plan->model, record->plan->encoder, random, &sampling,
+                                sotto_atomic_file_stream(file), &record->synthetic_rows, err);
+    record->sampling_stopped = status == SOTTO_INTERRUPTED;
+    if (status == SOTTO_OK || status == SOTTO_INTERRUPTED)
         return sotto_atomic_file_commit(file, err);
     sotto_atomic_file_abandon(file);
     return status;
@@ -236,8 +245,8 @@ static sotto_status write_statement(const char *folder, const sotto_training_rec
     return status;
 }
 
-static sotto_status write_release(const char *folder, const sotto_training_record *record,
-                                  sotto_random *random, const sotto_run_options *options, sotto_error *err)
+static sotto_status write_release(const char *folder, sotto_training_record *record, sotto_random *random,
+                                  const sotto_run_options *options, sotto_error *err)
 {
     json_t *released = json_array();
     sotto_status status = make_folder(folder, 0755, false, err);
@@ -259,7 +268,7 @@ static sotto_status write_release(const char *folder, const sotto_training_recor
     return status;
 }
 
-sotto_status sotto_run_directory_finish(sotto_run_directory *directory, const sotto_training_record *record,
+sotto_status sotto_run_directory_finish(sotto_run_directory *directory, sotto_training_record *record,
                                         sotto_random *random, const sotto_run_options *options,
                                         sotto_error *err)
 {

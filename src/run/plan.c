@@ -200,8 +200,8 @@ json_t *sotto_plan_warnings(const sotto_plan *plan, const sotto_config *config)
              "steps, a smaller network or a larger epsilon would learn more",
              1.0 / signal);
     if (config->epsilon > 10.0)
-        warn(list, "epsilon %g is a weak promise: it lets the odds about one row change by a factor of %.3g",
-             config->epsilon, exp(config->epsilon));
+        warn(list, "epsilon %g is a weak promise: it lets the odds about one row change by a factor of e^%g",
+             config->epsilon, config->epsilon);
     if (delta_rows > 0.5)
         warn(list, "delta is %.2g of 1/rows; a delta of 1/rows² or at most 1e-6 leaves more room for error",
              delta_rows);

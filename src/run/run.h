@@ -82,7 +82,8 @@ typedef struct sotto_training_record {
     const sotto_plan *plan;
     const sotto_budget *budget;
     uint64_t steps_taken;
-    bool interrupted;
+    bool interrupted;        /**< before the planned steps */
+    bool sampling_stopped;   /**< before all rows */
     const char *not_private; /**< "" or the stamp */
     size_t synthetic_rows;
     double seconds;
@@ -123,8 +124,9 @@ void sotto_run_directory_close(sotto_run_directory *directory);
 /** A line of the private log. */
 void sotto_run_log(sotto_run_directory *directory, const char *format, ...) SOTTO_PRINTF(2, 3);
 
-/** Sample, and write everything: private/ files, then release/ under another name, then the rename. */
-sotto_status sotto_run_directory_finish(sotto_run_directory *directory, const sotto_training_record *record,
+/** Sample, and write everything (`record` is told of a stop while sampling): private/ files, then release/
+ * under another name, then the rename. */
+sotto_status sotto_run_directory_finish(sotto_run_directory *directory, sotto_training_record *record,
                                         sotto_random *random, const sotto_run_options *options,
                                         sotto_error *err);
 
@@ -137,11 +139,22 @@ typedef struct sotto_conditions {
     size_t *slot;
 } sotto_conditions;
 
-/** Write `rows` synthetic rows as CSV, a NOT PRIVATE line first where `not_private` is not "". */
+/** What is to be sampled, and who watches. */
+typedef struct sotto_sampling {
+    const sotto_conditions *conditions;
+    const char *not_private; /**< "" or the stamp, which becomes the first line */
+    size_t rows;
+    void (*progress)(void *context, const sotto_progress *progress); /**< may be NULL */
+    void *progress_context;
+    bool (*stop)(void *context); /**< may be NULL */
+    void *stop_context;
+} sotto_sampling;
+
+/** Write synthetic rows as CSV. `*written` is how many; fewer than asked for, with SOTTO_INTERRUPTED, after a
+ * stop. */
 sotto_status sotto_sample_write(sotto_model *model, const sotto_encoder *encoder, sotto_random *random,
-                                const sotto_conditions *conditions, const char *not_private, size_t rows,
-                                FILE *file, void (*progress)(void *, const sotto_progress *),
-                                void *progress_context, sotto_error *err);
+                                const sotto_sampling *sampling, FILE *file, size_t *written,
+                                sotto_error *err);
 
 /* ------------------------------------------------------------------- helps */
 

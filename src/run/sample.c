@@ -38,57 +38,62 @@ struct sampler {
     size_t blocks;
 };
 
-static sotto_status write_rows(struct sampler *sampler, const sotto_conditions *conditions, size_t rows,
-                               void (*progress)(void *, const sotto_progress *), void *progress_context,
+static void show_progress(const sotto_sampling *sampling, size_t written, double start)
+{
+    const double rate = (double)written / (sotto_seconds() - start + 1e-9);
+    const sotto_progress facts = {.phase = "sampling",
+                                  .step = written,
+                                  .steps = sampling->rows,
+                                  .steps_per_second = rate,
+                                  .seconds_left = written ? (double)(sampling->rows - written) / rate : -1.0};
+    sampling->progress(sampling->progress_context, &facts);
+}
+
+static sotto_status write_rows(struct sampler *sampler, const sotto_sampling *sampling, size_t *written,
                                sotto_error *err)
 {
+    const sotto_conditions *conditions = sampling->conditions;
     const size_t label = wanted_label(sampler->model, conditions);
+    const bool all_fit = conditions->count == (label != SOTTO_NONE);
     const double start = sotto_seconds();
     double shown = start;
-    size_t tried = 0;
-    for (size_t written = 0; written < rows;) {
-        const size_t left = rows - written;
-        const size_t count =
-            conditions->count == (label != SOTTO_NONE) && left < SOTTO_MODEL_ROWS ? left : SOTTO_MODEL_ROWS;
+    for (size_t tried = 0; *written < sampling->rows;) {
+        const size_t left = sampling->rows - *written;
+        const size_t count = all_fit && left < SOTTO_MODEL_ROWS ? left : SOTTO_MODEL_ROWS;
         sotto_status status = sotto_model_sample(sampler->model, sampler->stream, label, count,
                                                  sampler->slots, sampler->values, err);
-        for (size_t i = 0; i < count && written < rows && status == SOTTO_OK; i++) {
+        for (size_t i = 0; i < count && *written < sampling->rows && status == SOTTO_OK; i++) {
             if (!meets(conditions, sampler->slots + i * sampler->blocks))
                 continue;
             status = sotto_csv_writer_row(sampler->writer, sampler->slots + i * sampler->blocks,
                                           sampler->values + i * sampler->blocks, err);
-            written++;
+            ++*written;
         }
         if (status != SOTTO_OK)
             return status;
         tried += count;
-        if (tried > patience * (written + 50))
+        if (tried > patience * (*written + 50))
             return sotto_error_set(
                 err, SOTTO_ERROR_INPUT,
-                "only %zu of %zu rows met all conditions in %zu draws: the model almost never makes "
-                "such rows; ask for fewer conditions",
-                written, rows, tried);
-        const double now = sotto_seconds();
-        if (progress && (now - shown > 0.2 || written == rows)) {
-            const double rate = (double)written / (now - start + 1e-9);
-            const sotto_progress facts = {.phase = "sampling",
-                                          .step = written,
-                                          .steps = rows,
-                                          .steps_per_second = rate,
-                                          .seconds_left = written ? (double)(rows - written) / rate : -1.0};
-            progress(progress_context, &facts);
-            shown = now;
+                "only %zu of %zu rows met all conditions in %zu draws: the model almost never "
+                "makes such rows; ask for fewer conditions",
+                *written, sampling->rows, tried);
+        if (sampling->progress && (sotto_seconds() - shown > 0.2 || *written == sampling->rows)) {
+            show_progress(sampling, *written, start);
+            shown = sotto_seconds();
         }
+        if (sampling->stop && *written < sampling->rows && sampling->stop(sampling->stop_context))
+            return sotto_error_set(err, SOTTO_INTERRUPTED, "stopped on request after %zu of %zu rows",
+                                   *written, sampling->rows);
     }
-    return sotto_csv_writer_flush(sampler->writer, err);
+    return SOTTO_OK;
 }
 
 sotto_status sotto_sample_write(sotto_model *model, const sotto_encoder *encoder, sotto_random *random,
-                                const sotto_conditions *conditions, const char *not_private, size_t rows,
-                                FILE *file, void (*progress)(void *, const sotto_progress *),
-                                void *progress_context, sotto_error *err)
+                                const sotto_sampling *sampling, FILE *file, size_t *written, sotto_error *err)
 {
     struct sampler sampler = {.model = model, .blocks = sotto_encoder_block_count(encoder)};
+    *written = 0;
     sampler.slots = calloc(SOTTO_MODEL_ROWS * sampler.blocks, sizeof *sampler.slots);
     sampler.values = calloc(SOTTO_MODEL_ROWS * sampler.blocks, sizeof *sampler.values);
     sotto_status status = sampler.slots && sampler.values
@@ -96,12 +101,16 @@ sotto_status sotto_sample_write(sotto_model *model, const sotto_encoder *encoder
                               : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for sampling");
     if (status == SOTTO_OK)
         status = sotto_stream_create(&sampler.stream, random, SOTTO_PURPOSE_GENERATION, err);
-    if (status == SOTTO_OK && not_private[0])
-        (void)fprintf(file, "# %s\n", not_private);
+    if (status == SOTTO_OK && sampling->not_private[0])
+        (void)fprintf(file, "# %s\n", sampling->not_private);
     if (status == SOTTO_OK)
         status = sotto_csv_writer_create(&sampler.writer, encoder, sampler.stream, file, err);
     if (status == SOTTO_OK)
-        status = write_rows(&sampler, conditions, rows, progress, progress_context, err);
+        status = write_rows(&sampler, sampling, written, err);
+    if (status == SOTTO_OK || status == SOTTO_INTERRUPTED) {
+        sotto_status flushed = sotto_csv_writer_flush(sampler.writer, err);
+        status = flushed == SOTTO_OK ? status : flushed;
+    }
     sotto_csv_writer_destroy(sampler.writer);
     sotto_stream_destroy(sampler.stream);
     free(sampler.slots);
@@ -152,6 +161,27 @@ static sotto_status parse_condition(const sotto_encoder *encoder, const char *te
     return SOTTO_OK;
 }
 
+static sotto_status parse_conditions(sotto_conditions *conditions, const sotto_encoder *encoder,
+                                     const char *const *where, sotto_error *err)
+{
+    conditions->block = calloc(conditions->count + 1, sizeof *conditions->block);
+    conditions->slot = calloc(conditions->count + 1, sizeof *conditions->slot);
+    if (!conditions->block || !conditions->slot)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading --where");
+    for (size_t i = 0; i < conditions->count; i++) {
+        sotto_status status =
+            parse_condition(encoder, where[i], &conditions->block[i], &conditions->slot[i], err);
+        if (status != SOTTO_OK)
+            return status;
+        for (size_t k = 0; k < i; k++)
+            if (conditions->block[k] == conditions->block[i] && conditions->slot[k] != conditions->slot[i])
+                return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                                       "--where \"%s\" and --where \"%s\" cannot hold together; drop one",
+                                       where[k], where[i]);
+    }
+    return SOTTO_OK;
+}
+
 static sotto_status open_output(const char *path, sotto_atomic_file **atomic, FILE **file, sotto_error *err)
 {
     if (strcmp(path, "-") != 0) {
@@ -194,13 +224,7 @@ sotto_status sotto_run_sample(const sotto_sample_options *options, char **json, 
         status = sotto_model_load(&saved, path, sotto_run_threads(0), err);
     if (status != SOTTO_OK)
         goto done;
-    conditions.block = calloc(conditions.count + 1, sizeof *conditions.block);
-    conditions.slot = calloc(conditions.count + 1, sizeof *conditions.slot);
-    if (!conditions.block || !conditions.slot)
-        status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading --where");
-    for (size_t i = 0; i < conditions.count && status == SOTTO_OK; i++)
-        status =
-            parse_condition(saved.encoder, options->where[i], &conditions.block[i], &conditions.slot[i], err);
+    status = parse_conditions(&conditions, saved.encoder, options->where, err);
     if (status == SOTTO_OK)
         status = sotto_run_random(&random, options->insecure_test_only_seed, options->seed, err);
     if (status != SOTTO_OK)
@@ -209,10 +233,18 @@ sotto_status sotto_run_sample(const sotto_sample_options *options, char **json, 
                         : options->insecure_test_only_seed ? SOTTO_NOT_PRIVATE
                                                            : "";
     const size_t rows = options->rows ? options->rows : saved.schema->rows;
+    size_t written;
     status = open_output(options->output, &atomic, &file, err);
     if (status == SOTTO_OK)
-        status = sotto_sample_write(saved.model, saved.encoder, random, &conditions, stamp, rows, file,
-                                    options->progress, options->progress_context, err);
+        status = sotto_sample_write(saved.model, saved.encoder, random,
+                                    &(sotto_sampling){.conditions = &conditions,
+                                                      .not_private = stamp,
+                                                      .rows = rows,
+                                                      .progress = options->progress,
+                                                      .progress_context = options->progress_context,
+                                                      .stop = options->stop,
+                                                      .stop_context = options->stop_context},
+                                    file, &written, err);
     status = close_output(atomic, file, status, err);
     if (status == SOTTO_OK)
         status = sotto_json_text(json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:s?}", "model", path, "output",

@@ -124,7 +124,7 @@ static json_t *not_covered(const sotto_training_record *record)
         "choices made by looking at the data: a schema drafted from the table, settings tuned on it, or a run picked "
         "among several",
         "running time, memory use and other side channels of the machine during training",
-        "tables with cells that the schema has no place for: they end in an error instead of a release",
+        "tables without rows, or with cells that the schema has no place for: they end in an error instead of a release",
         "what follows about one person from the population as a whole, as it would without that person's row",
         "several rows of one person: the unit is a row",
     };

@@ -131,6 +131,8 @@ static sotto_status buy_counts(struct training *training, sotto_error *err)
     training->counts = calloc(cells, sizeof *training->counts);
     if (!training->counts)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for noisy counts");
+    sotto_run_log(&training->directory, "%s: one Gaussian release at noise multiplier %.9g", wanted.label,
+                  plan->counts.noise_multiplier);
     sotto_status status = sotto_counts_release(&wanted.query, &plan->counts, training->budget, wanted.label,
                                                training->split->train, training->split->train_count,
                                                training->random, training->counts, err);
@@ -191,13 +193,37 @@ static sotto_status show_progress(const struct training *training, const sotto_r
     return SOTTO_OK;
 }
 
+/*
+ * Every so often, what the coming steps will have cost at most, before they are taken: a run that is killed
+ * leaves word of what it may have spent.
+ */
+static sotto_status log_coming_steps(struct training *training, uint64_t step, sotto_error *err)
+{
+    const uint64_t steps = training->plan.training.steps;
+    const uint64_t block = steps / 20 + 1;
+    double epsilon;
+    if ((step - 1) % block != 0)
+        return SOTTO_OK;
+    const uint64_t last = step - 1 + block < steps ? step - 1 + block : steps;
+    sotto_status status = sotto_plan_epsilon(&training->plan, &training->config, last, &epsilon, NULL, err);
+    if (status == SOTTO_OK)
+        sotto_run_log(&training->directory,
+                      "steps %llu to %llu of %llu; after them epsilon is at most %.6g at delta %g",
+                      (unsigned long long)step, (unsigned long long)last, (unsigned long long)steps,
+                      epsilon * (1 + 1e-6), training->config.delta);
+    return status;
+}
+
 static sotto_status take_steps(struct training *training, const sotto_run_options *options, sotto_error *err)
 {
     const uint64_t steps = training->plan.training.steps;
     const double start = sotto_seconds();
     double shown = 0.0;
     for (uint64_t step = 1; step <= steps; step++) {
-        sotto_status status = sotto_model_step(training->plan.model, training->step, err);
+        sotto_status status = log_coming_steps(training, step, err);
+        if (status != SOTTO_OK)
+            return status;
+        status = sotto_model_step(training->plan.model, training->step, err);
         if (status != SOTTO_OK)
             return status;
         training->record.steps_taken = step;
@@ -231,7 +257,8 @@ static sotto_status summarise(const struct training *training, char **json, sott
         training->directory.path, "epsilon", epsilon, "delta", training->config.delta, "target_epsilon",
         training->config.epsilon, "steps", (json_int_t)record->steps_taken, "steps_planned",
         (json_int_t)training->plan.training.steps, "rows", (json_int_t)record->synthetic_rows, "seconds",
-        record->seconds, "stopped", record->interrupted ? "interrupted" : "at the planned steps",
+        record->seconds, "stopped",
+        record->interrupted || record->sampling_stopped ? "interrupted" : "at the planned steps",
         "not_private", record->not_private[0] ? record->not_private : NULL, "release",
         "release/synthetic.csv", "release/model.sotto", "release/privacy.json", "release/privacy.html",
         "private", "private/config.yaml", "private/train.log", "private/metrics.json", "warnings",
@@ -252,6 +279,15 @@ static void note_row_count(struct training *training)
             rows, declared, (double)rows / (double)declared);
 }
 
+/* Before anything is charged: whoever sees that nothing can be learned may still stop for free. */
+static void give_warnings(const struct training *training, const sotto_run_options *options)
+{
+    json_t *warnings = sotto_plan_warnings(&training->plan, &training->config);
+    for (size_t i = 0; options->warn && i < json_array_size(warnings); i++)
+        options->warn(options->warn_context, json_string_value(json_array_get(warnings, i)));
+    json_decref(warnings);
+}
+
 sotto_status sotto_run_train(const sotto_run_options *options, char **json, sotto_error *err)
 {
     struct training training = {0};
@@ -268,18 +304,19 @@ sotto_status sotto_run_train(const sotto_run_options *options, char **json, sott
     sotto_run_log(&training.directory, "%zu rows for training, %zu held out", training.split->train_count,
                   training.split->holdout_count);
     note_row_count(&training);
+    give_warnings(&training, options);
     status = buy_counts(&training, err);
     if (status == SOTTO_OK)
         status = make_step(&training, err);
     if (status == SOTTO_OK)
         status = take_steps(&training, options, err);
-    training.record.seconds = sotto_seconds() - start;
     if (status == SOTTO_OK)
         status =
             sotto_run_directory_finish(&training.directory, &training.record, training.random, options, err);
+    training.record.seconds = sotto_seconds() - start;
     if (status == SOTTO_OK)
         status = summarise(&training, json, err);
-    if (status == SOTTO_OK && training.record.interrupted)
+    if (status == SOTTO_OK && (training.record.interrupted || training.record.sampling_stopped))
         status = sotto_error_set(err, SOTTO_INTERRUPTED, "stopped on request after step %llu of %llu",
                                  (unsigned long long)training.record.steps_taken,
                                  (unsigned long long)training.plan.training.steps);
