@@ -132,11 +132,6 @@ void sotto_public_step_destroy(sotto_public_step *step);
 /** The mean gradient of `count` ≥ 1 public examples, unclipped, and one step of the optimizer. */
 void sotto_public_step_take(sotto_public_step *step, size_t count, sotto_pass *pass, void *context);
 
-/** The same in two halves, for a caller that adds a gradient of its own [parameters] before the optimizer's
- * step. */
-float *sotto_public_step_gradient(sotto_public_step *step, size_t count, sotto_pass *pass, void *context);
-void sotto_public_step_apply(sotto_public_step *step);
-
 /* ----------------------------------------------------------------- sampling */
 
 /**

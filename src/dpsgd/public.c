@@ -50,7 +50,7 @@ sotto_status sotto_public_step_create(sotto_public_step **step, const sotto_publ
     return SOTTO_OK;
 }
 
-float *sotto_public_step_gradient(sotto_public_step *step, size_t count, sotto_pass *pass, void *context)
+void sotto_public_step_take(sotto_public_step *step, size_t count, sotto_pass *pass, void *context)
 {
     const size_t parameters = sotto_network_parameters(step->options.network);
     const float scale = 1.0f / (float)count;
@@ -58,18 +58,7 @@ float *sotto_public_step_gradient(sotto_public_step *step, size_t count, sotto_p
                           step->gradient);
     for (size_t i = 0; i < parameters; i++)
         step->gradient[i] *= scale;
-    return step->gradient;
-}
-
-void sotto_public_step_apply(sotto_public_step *step)
-{
     sotto_optimizer_step(step->optimizer, sotto_schedule_rate(&step->options.schedule, step->steps), 0.0,
                          step->gradient, step->options.parameters);
     step->steps++;
-}
-
-void sotto_public_step_take(sotto_public_step *step, size_t count, sotto_pass *pass, void *context)
-{
-    (void)sotto_public_step_gradient(step, count, pass, context);
-    sotto_public_step_apply(step);
 }

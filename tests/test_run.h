@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef TEST_RUN_H
+#define TEST_RUN_H
+
+/* What the run room's tests share: a scratch folder with a little table, its schema and a config. */
+#include <check.h>
+#include <jansson.h>
+
+#include "run/run.h"
+
+enum { ROWS = 600 };
+extern const char sentinel[]; /* stands in bad cells; must never be quoted */
+extern const char schema[];
+extern const char config[];
+
+/* A path in the scratch folder; the last eight stay valid. */
+const char *at(const char *name);
+
+/* Write and read a file there. */
+void put(const char *name, const char *text);
+char *get(const char *name);
+bool exists(const char *name);
+
+/* The table of ROWS rows; row `odd` (SIZE_MAX: none) gets `cell` in the pay column. */
+void put_table(size_t shift, size_t odd, const char *cell);
+
+/* A fresh folder with schema.yaml, config.yaml and table.csv. */
+void set_up(void);
+void tear_down(void);
+sotto_run_options options_for(const char *output);
+
+/* Train, want this status, give the summary (NULL: none). */
+json_t *train_with(const sotto_run_options *options, sotto_status wanted);
+json_t *read_json(const char *name);
+
+/* The number at json[first], or json[first][second]. */
+double number(const json_t *json, const char *first, const char *second);
+
+/* Every synthetic row is valid under the schema by the strict reader, and there are as many as asked for. */
+void check_rows(const char *name, size_t rows);
+
+TCase *input_tests(void); /* test_run_input.c */
+
+#endif
