@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "test_accountant.h"
+#include "suite.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -143,9 +144,5 @@ int main(void)
     suite_add_tcase(suite, composition_tests());
     suite_add_tcase(suite, budget_tests());
     suite_add_tcase(suite, calibration_tests());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

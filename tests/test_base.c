@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "suite.h"
 
 static sotto_stream *test_stream(uint64_t seed, sotto_purpose purpose)
 {
@@ -319,9 +320,5 @@ int main(void)
     tcase_add_test(tests, full_disk_is_an_error);
     tcase_add_test(tests, hashes_match_published_values);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

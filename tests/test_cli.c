@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "test_cli.h"
 
 extern char **environ;
@@ -528,9 +529,5 @@ static Suite *cli_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(cli_suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(cli_suite());
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "document/document.h"
+#include "suite.h"
 
 static sotto_document *parse(const char *text)
 {
@@ -478,9 +479,5 @@ int main(void)
     tcase_add_test(change, refuses_bad_sets_and_changes_nothing);
     tcase_add_test(change, formatting_is_read_back);
     suite_add_tcase(suite, change);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

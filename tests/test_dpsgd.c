@@ -13,6 +13,7 @@
 
 #include "dpsgd/dpsgd.h"
 #include "dpsgd/lanes.h"
+#include "suite.h"
 
 enum { INPUTS = 5, UNITS = 700, PUBLIC = 300 };
 
@@ -542,9 +543,5 @@ int main(void)
     tcase_add_test(tests, counts_carry_the_noise_of_their_sensitivity);
     tcase_add_test(tests, counts_are_refused_beyond_the_budget);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
+
 START_TEST(openblas_answers_for_matrix_products)
 {
 #ifdef __GLIBC__
@@ -40,9 +42,5 @@ int main(void)
     TCase *tests = tcase_create("linkage");
     tcase_add_test(tests, openblas_answers_for_matrix_products);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "models/gan.h"
+#include "suite.h"
 
 static const char schema_text[] = "rows: 200\n"
                                   "missing: '?'\n"
@@ -583,9 +584,5 @@ int main(void)
     tcase_add_test(tests, a_damaged_model_file_is_refused);
     tcase_add_test(tests, a_hostile_model_file_never_crashes_the_reader);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

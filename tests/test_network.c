@@ -5,6 +5,7 @@
  */
 
 #include "test_network.h"
+#include "suite.h"
 #include "tensor/tensor.h"
 
 #include <stdlib.h>
@@ -313,9 +314,5 @@ int main(void)
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, shape_tests());
     suite_add_tcase(suite, training_tests());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "sotto/accountant.h"
+#include "suite.h"
 #include "test_run.h"
 
 /* ---- plan and train ---- */
@@ -411,9 +412,5 @@ int main(void)
     tcase_add_test(tests, no_release_without_a_place_for_it);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, input_tests());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -5,6 +5,7 @@
  */
 
 #include "test_tensor.h"
+#include "suite.h"
 
 #include <cblas.h>
 #include <stdlib.h>
@@ -355,9 +356,5 @@ int main(void)
     tcase_add_test(tests, layer_norm_gradients_and_norms_agree);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, elementary_tests());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -6,6 +6,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,27 @@ static sotto_status write_text(const char *folder, const char *name, unsigned mo
     return status;
 }
 
+/* JSON has no infinity and no NaN, which a hostile row can make of a loss. */
+static json_t *number_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *step_records(const sotto_training_record *record)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < record->step_count; i++) {
+        const sotto_step_record *step = &record->steps[i];
+        (void)json_array_append_new(
+            list, json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "step", (json_int_t)step->step, "batch",
+                            (json_int_t)step->seen.batch, "clipped", (json_int_t)step->seen.clipped,
+                            "non_finite", (json_int_t)step->seen.non_finite, "loss_real",
+                            number_or_null(step->losses.real), "loss_fake", number_or_null(step->losses.fake),
+                            "loss_generator", number_or_null(step->losses.generator)));
+    }
+    return list;
+}
+
 static sotto_status write_private(const sotto_run_directory *directory, const sotto_training_record *record,
                                   sotto_error *err)
 {
@@ -154,11 +176,11 @@ static sotto_status write_private(const sotto_run_directory *directory, const so
     text = NULL;
     if (status == SOTTO_OK)
         status = sotto_json_text(
-            json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:O, s:O}", "format", "sotto metrics 1", "not_private",
+            json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:O, s:o}", "format", "sotto metrics 1", "not_private",
                       record->not_private[0] ? record->not_private : NULL, "covered", not_covered,
                       "data_sha256", record->table_sha256, "train_rows", (json_int_t)record->train_rows,
                       "holdout_rows", (json_int_t)record->holdout_rows, "columns", record->columns, "steps",
-                      record->steps),
+                      step_records(record)),
             &text, err);
     if (status == SOTTO_OK)
         status = write_text(folder, "metrics.json", 0600, "", text, strlen(text), err);

@@ -76,6 +76,13 @@ double sotto_plan_signal_to_noise(const sotto_plan *plan);
 
 /* ---------------------------------------------------------------- training */
 
+/** What one step saw of real rows: for private/ only. */
+typedef struct sotto_step_record {
+    uint64_t step;
+    sotto_dpsgd_private seen;
+    sotto_model_losses losses;
+} sotto_step_record;
+
 /** What a finished (or cleanly stopped) training leaves to be written. */
 typedef struct sotto_training_record {
     const sotto_config *config;
@@ -87,11 +94,13 @@ typedef struct sotto_training_record {
     const char *not_private; /**< "" or the stamp */
     size_t synthetic_rows;
     double seconds;
-    char table_sha256[65]; /**< private */
-    size_t train_rows;     /**< private */
-    size_t holdout_rows;   /**< private */
-    json_t *steps;         /**< private: one object for each step */
-    json_t *columns;       /**< private: what was mapped into the declared domain */
+    char table_sha256[65];    /**< private */
+    size_t train_rows;        /**< private */
+    size_t holdout_rows;      /**< private */
+    sotto_step_record *steps; /**< private: taken at the start, filled in without a further allocation */
+    size_t step_count;
+    uint64_t stride; /**< every stride-th step is recorded, so that a long run fits in memory */
+    json_t *columns; /**< private: what was mapped into the declared domain */
 } sotto_training_record;
 
 /** The stamp on every artefact that was made with a test seed (P9). */

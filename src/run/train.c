@@ -7,6 +7,8 @@
 
 #include "run/run.h"
 
+static const uint64_t most_step_records = 100000;
+
 /* All that one training holds; released in one place. */
 struct training {
     sotto_config config;
@@ -25,7 +27,7 @@ struct training {
 static void release(struct training *training)
 {
     sotto_run_directory_close(&training->directory);
-    json_decref(training->record.steps);
+    free(training->record.steps);
     json_decref(training->record.columns);
     free(training->counts);
     sotto_dpsgd_destroy(training->step);
@@ -88,7 +90,8 @@ static sotto_status start_record(struct training *training, sotto_error *err)
     record->train_rows = training->split->train_count;
     record->holdout_rows = training->split->holdout_count;
     memcpy(record->table_sha256, sotto_table_sha256(training->table), sizeof record->table_sha256);
-    record->steps = json_array();
+    record->stride = (plan->training.steps - 1) / most_step_records + 1;
+    record->steps = calloc((plan->training.steps - 1) / record->stride + 1, sizeof *record->steps);
     record->columns = column_counts(training->table);
     return record->steps && record->columns
                ? SOTTO_OK
@@ -166,14 +169,13 @@ static sotto_status make_step(struct training *training, sotto_error *err)
 
 static void record_step(struct training *training, uint64_t step)
 {
-    const sotto_dpsgd_private seen = sotto_dpsgd_last(training->step);
-    const sotto_model_losses losses = sotto_model_last_losses(training->plan.model);
-    (void)json_array_append_new(training->record.steps,
-                                json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "step", (json_int_t)step,
-                                          "batch", (json_int_t)seen.batch, "clipped",
-                                          (json_int_t)seen.clipped, "non_finite", (json_int_t)seen.non_finite,
-                                          "loss_real", losses.real, "loss_fake", losses.fake,
-                                          "loss_generator", losses.generator));
+    sotto_training_record *record = &training->record;
+    if ((step - 1) % record->stride == 0)
+        record->steps[record->step_count++] = (sotto_step_record){
+            .step = step,
+            .seen = sotto_dpsgd_last(training->step),
+            .losses = sotto_model_last_losses(training->plan.model),
+        };
 }
 
 /* What may be shown to anyone: steps, time and the accountant's ε; no loss, no batch size. */
