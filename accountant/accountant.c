@@ -6,11 +6,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-sotto_status sotto_accountant_create(sotto_accountant **out, sotto_error *err)
+const char *sotto_accountant_kind_name(sotto_accountant_kind kind)
 {
+    return kind == SOTTO_ACCOUNTANT_RDP ? "rdp" : kind == SOTTO_ACCOUNTANT_PLD ? "pld" : NULL;
+}
+
+sotto_status accountant_check_kind(sotto_accountant_kind kind, sotto_error *err)
+{
+    if (!sotto_accountant_kind_name(kind))
+        return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                               "accountant is of unknown kind %d; expected SOTTO_ACCOUNTANT_RDP (%d) or "
+                               "SOTTO_ACCOUNTANT_PLD (%d)",
+                               (int)kind, (int)SOTTO_ACCOUNTANT_RDP, (int)SOTTO_ACCOUNTANT_PLD);
+    return SOTTO_OK;
+}
+
+sotto_status sotto_accountant_create(sotto_accountant_kind kind, sotto_accountant **out, sotto_error *err)
+{
+    const sotto_status status = accountant_check_kind(kind, err);
+    if (status != SOTTO_OK)
+        return status;
     *out = calloc(1, sizeof **out);
     if (!*out)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for an accountant");
+    (*out)->kind = kind;
     return SOTTO_OK;
 }
 
@@ -205,11 +224,11 @@ sotto_status sotto_accountant_delta(const sotto_accountant *accountant, double e
     return answer(delta, order, fmax(exp(value), DBL_TRUE_MIN), 1.0 + t);
 }
 
-sotto_status accountant_epsilon_with(const sotto_accountant *rest, const sotto_mechanism *mechanism,
-                                     uint64_t count, double delta, double *epsilon, double *order,
-                                     sotto_error *err)
+sotto_status accountant_epsilon_with(sotto_accountant_kind kind, const sotto_accountant *rest,
+                                     const sotto_mechanism *mechanism, uint64_t count, double delta,
+                                     double *epsilon, double *order, sotto_error *err)
 {
-    sotto_accountant whole = {0};
+    sotto_accountant whole = {.kind = kind};
     sotto_status status = SOTTO_OK;
     if (rest && rest->length) {
         status = reserve(&whole, rest->length + 1, err);

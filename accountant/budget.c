@@ -18,9 +18,12 @@ struct sotto_budget {
     sotto_mechanism last; /* charged last */
 };
 
-sotto_status sotto_budget_create(double epsilon, double delta, sotto_budget **out, sotto_error *err)
+sotto_status sotto_budget_create(sotto_accountant_kind kind, double epsilon, double delta, sotto_budget **out,
+                                 sotto_error *err)
 {
-    sotto_status status = accountant_check_target(epsilon, delta, err);
+    sotto_status status = accountant_check_kind(kind, err);
+    if (status == SOTTO_OK)
+        status = accountant_check_target(epsilon, delta, err);
     if (status != SOTTO_OK)
         return status;
     sotto_budget *budget = calloc(1, sizeof *budget);
@@ -28,7 +31,7 @@ sotto_status sotto_budget_create(double epsilon, double delta, sotto_budget **ou
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a privacy budget");
     budget->epsilon = epsilon;
     budget->delta = delta;
-    status = sotto_accountant_create(&budget->accountant, err);
+    status = sotto_accountant_create(kind, &budget->accountant, err);
     if (status != SOTTO_OK)
         sotto_budget_destroy(budget);
     else
@@ -58,12 +61,12 @@ static sotto_status ask(sotto_budget *budget, const sotto_mechanism *mechanism, 
     if (is_answered(budget, mechanism))
         return SOTTO_OK;
     budget->has_answer = false;
-    sotto_status status = sotto_calibrate_steps(budget->epsilon, budget->delta, mechanism, budget->accountant,
-                                                &budget->remaining, err);
+    sotto_status status = sotto_calibrate_steps(budget->accountant->kind, budget->epsilon, budget->delta,
+                                                mechanism, budget->accountant, &budget->remaining, err);
     double unused;
     if (status == SOTTO_OK)
-        status = accountant_epsilon_with(budget->accountant, mechanism, budget->remaining, budget->delta,
-                                         &unused, &budget->order, err);
+        status = accountant_epsilon_with(budget->accountant->kind, budget->accountant, mechanism,
+                                         budget->remaining, budget->delta, &unused, &budget->order, err);
     if (status == SOTTO_OK) {
         budget->has_answer = true;
         budget->asked = *mechanism;
@@ -117,7 +120,8 @@ static sotto_status refuse(const sotto_budget *budget, const sotto_mechanism *me
                            const char *label, sotto_error *err)
 {
     double epsilon = INFINITY;
-    (void)accountant_epsilon_with(budget->accountant, mechanism, count, budget->delta, &epsilon, NULL, NULL);
+    (void)accountant_epsilon_with(budget->accountant->kind, budget->accountant, mechanism, count,
+                                  budget->delta, &epsilon, NULL, NULL);
     return sotto_error_set(
         err, SOTTO_ERROR_BUDGET,
         "charging %llu uses of a %s mechanism (sample rate %g, noise multiplier %g) for \"%s\" "

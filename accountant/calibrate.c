@@ -15,6 +15,7 @@ enum { MAX_PROPOSALS = 25 };
 enum { TANGENT_PROBES = 12 };
 
 typedef struct target {
+    sotto_accountant_kind kind;
     double epsilon, delta;
     const sotto_accountant *rest; /* may be NULL */
 } target;
@@ -58,8 +59,9 @@ static double try_noise(double log_noise, void *state)
         search->status =
             sotto_mechanism_sampled_gaussian(&mechanism, search->sample_rate, noise, search->err);
     if (search->status == SOTTO_OK)
-        search->status = accountant_epsilon_with(search->wanted.rest, &mechanism, search->steps,
-                                                 search->wanted.delta, &epsilon, NULL, search->err);
+        search->status =
+            accountant_epsilon_with(search->wanted.kind, search->wanted.rest, &mechanism, search->steps,
+                                    search->wanted.delta, &epsilon, NULL, search->err);
     if (epsilon <= search->wanted.epsilon)
         search->high = fmin(search->high, noise);
     else
@@ -110,9 +112,10 @@ static void narrow_noise(noise_search *search)
         try_noise(log(0.5 * (search->low + search->high)), search);
 }
 
-sotto_status sotto_calibrate_noise_multiplier(double epsilon, double delta, double sample_rate,
-                                              uint64_t steps, const sotto_accountant *rest,
-                                              double *noise_multiplier, sotto_error *err)
+sotto_status sotto_calibrate_noise_multiplier(sotto_accountant_kind kind, double epsilon, double delta,
+                                              double sample_rate, uint64_t steps,
+                                              const sotto_accountant *rest, double *noise_multiplier,
+                                              sotto_error *err)
 {
     sotto_status status = accountant_check_target(epsilon, delta, err);
     if (status != SOTTO_OK)
@@ -124,7 +127,7 @@ sotto_status sotto_calibrate_noise_multiplier(double epsilon, double delta, doub
     if (steps < 1 || steps > SOTTO_ACCOUNTANT_MAX_COUNT)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "steps is %llu; expected 1 to 2^53",
                                (unsigned long long)steps);
-    noise_search search = {{epsilon, delta, rest}, sample_rate, steps, 0.0, INFINITY, SOTTO_OK, err};
+    noise_search search = {{kind, epsilon, delta, rest}, sample_rate, steps, 0.0, INFINITY, SOTTO_OK, err};
     status = check_rest(&search.wanted, err);
     if (status != SOTTO_OK)
         return status;
@@ -136,10 +139,10 @@ sotto_status sotto_calibrate_noise_multiplier(double epsilon, double delta, doub
     return search.status;
 }
 
-sotto_status sotto_calibrate_gaussian(double epsilon, double delta, double *noise_multiplier,
-                                      sotto_error *err)
+sotto_status sotto_calibrate_gaussian(sotto_accountant_kind kind, double epsilon, double delta,
+                                      double *noise_multiplier, sotto_error *err)
 {
-    return sotto_calibrate_noise_multiplier(epsilon, delta, 1.0, 1, NULL, noise_multiplier, err);
+    return sotto_calibrate_noise_multiplier(kind, epsilon, delta, 1.0, 1, NULL, noise_multiplier, err);
 }
 
 /*
@@ -158,10 +161,11 @@ static uint64_t tangent(const target *wanted, const sotto_mechanism *mechanism, 
     return room < each * (double)most ? (uint64_t)(room / each) : most;
 }
 
-sotto_status sotto_calibrate_steps(double epsilon, double delta, const sotto_mechanism *mechanism,
-                                   const sotto_accountant *rest, uint64_t *steps, sotto_error *err)
+sotto_status sotto_calibrate_steps(sotto_accountant_kind kind, double epsilon, double delta,
+                                   const sotto_mechanism *mechanism, const sotto_accountant *rest,
+                                   uint64_t *steps, sotto_error *err)
 {
-    const target wanted = {epsilon, delta, rest};
+    const target wanted = {kind, epsilon, delta, rest};
     sotto_status status = accountant_check_target(epsilon, delta, err);
     if (status == SOTTO_OK)
         status = sotto_mechanism_check(mechanism, err);
@@ -174,7 +178,7 @@ sotto_status sotto_calibrate_steps(double epsilon, double delta, const sotto_mec
     for (int probes = 0; high - low > 1; probes++) {
         const uint64_t probe = guess <= low ? low + 1 : guess >= high ? high - 1 : guess;
         double spent, order;
-        status = accountant_epsilon_with(rest, mechanism, probe, delta, &spent, &order, err);
+        status = accountant_epsilon_with(kind, rest, mechanism, probe, delta, &spent, &order, err);
         if (status != SOTTO_OK)
             return status;
         if (spent <= epsilon)

@@ -13,11 +13,21 @@ static sotto_status check(const sotto_mechanism *mechanism, sotto_error *err)
     return accountant_check_noise_multiplier(mechanism->noise_multiplier, err);
 }
 
-/* α/(2σ²): Mironov 2017, Prop. 7. Divided twice by σ, since σ² could underflow or overflow. */
+/*
+ * αk²/(2σ²): Mironov 2017, Prop. 7, at the sensitivity k of a group. Divided twice by σ, since σ² could
+ * underflow or overflow.
+ */
 static double rdp(const sotto_mechanism *mechanism, double t)
 {
     const double sigma = mechanism->noise_multiplier;
-    return sigma > 0.0 ? 0.5 * (1.0 + t) / sigma / sigma : INFINITY;
+    const double mean = (double)mechanism->group_size;
+    return sigma > 0.0 ? 0.5 * (1.0 + t) * (mean / sigma) * (mean / sigma) : INFINITY;
 }
 
-const accountant_kind accountant_gaussian = {.name = "gaussian", .check = check, .rdp = rdp};
+const accountant_kind accountant_gaussian = {
+    .name = "gaussian",
+    .adjacencies = ACCOUNTANT_ADD_REMOVE | ACCOUNTANT_REPLACE_ONE,
+    .groups = true,
+    .check = check,
+    .rdp = rdp,
+};

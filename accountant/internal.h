@@ -11,9 +11,19 @@
 
 #include "sotto/accountant.h"
 
+/** Adjacencies as bits. */
+enum {
+    ACCOUNTANT_ADD_REMOVE = 1 << SOTTO_ADJACENCY_ADD_REMOVE,
+    ACCOUNTANT_REPLACE_ONE = 1 << SOTTO_ADJACENCY_REPLACE_ONE,
+};
+
 /** One kind of release. */
 typedef struct accountant_kind {
     const char *name; /**< stable: records carry it */
+    /** The adjacencies it can be measured under, 1 << adjacency each; the lowest is what a constructor sets.
+     */
+    unsigned adjacencies;
+    bool groups; /**< can it price groups of more than one unit? */
     /** Are the parameters possible? kind and adjacency are checked already. */
     sotto_status (*check)(const sotto_mechanism *mechanism, sotto_error *err);
     /** Rényi divergence of one use at order 1 + t, 0 ≤ t < ∞, of a checked mechanism; INFINITY, never NaN. */
@@ -34,6 +44,7 @@ double accountant_mechanism_rdp(const sotto_mechanism *mechanism, double t);
 
 /** Distinct mechanisms, in `accountant_mechanism_compare` order: sums do not depend on who came first. */
 struct sotto_accountant {
+    sotto_accountant_kind kind;
     struct accountant_use {
         sotto_mechanism mechanism;
         uint64_t count;
@@ -48,16 +59,20 @@ uint64_t accountant_count(const sotto_accountant *accountant, const sotto_mechan
 /** As `sotto_accountant_rdp` at order 1 + t. */
 double accountant_rdp(const sotto_accountant *accountant, double t);
 
+/** SOTTO_ERROR_INPUT unless there is such a kind. */
+sotto_status accountant_check_kind(sotto_accountant_kind kind, sotto_error *err);
+
 /** SOTTO_ERROR_INPUT unless 0 < δ < 1. */
 sotto_status accountant_check_delta(double delta, sotto_error *err);
 
 /** SOTTO_ERROR_INPUT unless 0 < ε < ∞. */
 sotto_status accountant_check_target(double epsilon, double delta, sotto_error *err);
 
-/** ε of `rest` (may be NULL) and `count` further uses of a mechanism: as if they were composed. */
-sotto_status accountant_epsilon_with(const sotto_accountant *rest, const sotto_mechanism *mechanism,
-                                     uint64_t count, double delta, double *epsilon, double *order,
-                                     sotto_error *err);
+/** ε by the accountant of a kind, of `rest` (may be NULL) and `count` further uses of a mechanism: as if they
+ * were composed. */
+sotto_status accountant_epsilon_with(sotto_accountant_kind kind, const sotto_accountant *rest,
+                                     const sotto_mechanism *mechanism, uint64_t count, double delta,
+                                     double *epsilon, double *order, sotto_error *err);
 
 /** Turn GSL's aborting error handler off, once; before any call of GSL that could raise. */
 void accountant_quiet_gsl(void);

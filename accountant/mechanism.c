@@ -35,10 +35,24 @@ sotto_status sotto_mechanism_check(const sotto_mechanism *mechanism, sotto_error
         return sotto_error_set(err, SOTTO_ERROR_INPUT,
                                "mechanism is of unknown kind %d; make mechanisms with their constructors",
                                (int)mechanism->kind);
-    if (mechanism->adjacency != SOTTO_ADJACENCY_ADD_REMOVE)
+    const char *adjacency = sotto_adjacency_name(mechanism->adjacency);
+    if (!adjacency)
+        return sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "%s mechanism has unknown adjacency %d; expected add or remove one unit (%d) or "
+            "replace one unit (%d)",
+            kind->name, (int)mechanism->adjacency, (int)SOTTO_ADJACENCY_ADD_REMOVE,
+            (int)SOTTO_ADJACENCY_REPLACE_ONE);
+    if (!(kind->adjacencies & 1u << mechanism->adjacency))
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "%s mechanism cannot be priced under the adjacency %s",
+                               kind->name, adjacency);
+    if (mechanism->group_size < 1 || mechanism->group_size > SOTTO_ACCOUNTANT_MAX_COUNT)
         return sotto_error_set(err, SOTTO_ERROR_INPUT,
-                               "%s mechanism has unknown adjacency %d; expected add or remove one unit (%d)",
-                               kind->name, (int)mechanism->adjacency, (int)SOTTO_ADJACENCY_ADD_REMOVE);
+                               "%s mechanism has a group of %llu units; expected 1 to 2^53", kind->name,
+                               (unsigned long long)mechanism->group_size);
+    if (mechanism->group_size > 1 && !kind->groups)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                               "%s mechanism cannot be priced for groups; expected one unit", kind->name);
     return kind->check(mechanism, err);
 }
 
@@ -51,6 +65,7 @@ static sotto_status make(sotto_mechanism *out, sotto_mechanism_kind kind, double
         /* + 0.0 turns a negative zero into zero, so that equal parameters are also equal bit for bit. */
         .sample_rate = sample_rate + 0.0,
         .noise_multiplier = noise_multiplier + 0.0,
+        .group_size = 1,
     };
     const sotto_status status = sotto_mechanism_check(&mechanism, err);
     if (status == SOTTO_OK)
@@ -79,12 +94,25 @@ int accountant_mechanism_compare(const sotto_mechanism *a, const sotto_mechanism
         return a->sample_rate < b->sample_rate ? -1 : 1;
     if (a->noise_multiplier != b->noise_multiplier)
         return a->noise_multiplier < b->noise_multiplier ? -1 : 1;
+    if (a->group_size != b->group_size)
+        return a->group_size < b->group_size ? -1 : 1;
     return 0;
 }
 
 bool sotto_mechanism_equal(const sotto_mechanism *a, const sotto_mechanism *b)
 {
     return accountant_mechanism_compare(a, b) == 0;
+}
+
+const char *sotto_adjacency_name(sotto_adjacency adjacency)
+{
+    switch (adjacency) {
+    case SOTTO_ADJACENCY_ADD_REMOVE:
+        return "add or remove one";
+    case SOTTO_ADJACENCY_REPLACE_ONE:
+        return "replace one";
+    }
+    return NULL;
 }
 
 const char *sotto_mechanism_kind_name(sotto_mechanism_kind kind)

@@ -304,4 +304,9 @@ static sotto_status check(const sotto_mechanism *mechanism, sotto_error *err)
     return accountant_check_noise_multiplier(mechanism->noise_multiplier, err);
 }
 
-const accountant_kind accountant_sampled_gaussian = {.name = "sampled gaussian", .check = check, .rdp = rdp};
+const accountant_kind accountant_sampled_gaussian = {
+    .name = "sampled gaussian",
+    .adjacencies = ACCOUNTANT_ADD_REMOVE,
+    .check = check,
+    .rdp = rdp,
+};

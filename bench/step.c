@@ -116,7 +116,7 @@ static sotto_status make_steps(struct scene *scene, unsigned threads, sotto_erro
     const sotto_optimizer_options adam = sotto_optimizer_defaults(SOTTO_OPTIMIZER_ADAM);
     const sotto_schedule schedule = {.rate = 2e-4, .steps = UINT64_MAX};
     sotto_mechanism mechanism;
-    sotto_status status = sotto_budget_create(1e12, 1e-5, &scene->budget, err);
+    sotto_status status = sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1e12, 1e-5, &scene->budget, err);
     if (status == SOTTO_OK)
         status = sotto_mechanism_sampled_gaussian(&mechanism, (double)scene->batch / (double)scene->pool, 1.0,
                                                   err);

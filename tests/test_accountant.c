@@ -88,7 +88,7 @@ sotto_mechanism sampled(double sample_rate, double noise_multiplier)
 sotto_accountant *composed(sotto_mechanism mechanism, uint64_t count)
 {
     sotto_accountant *accountant;
-    ck_assert_int_eq(sotto_accountant_create(&accountant, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_accountant_compose(accountant, &mechanism, count, NULL), SOTTO_OK);
     return accountant;
 }

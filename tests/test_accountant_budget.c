@@ -7,7 +7,7 @@
 static sotto_budget *budget_of(double epsilon, double delta)
 {
     sotto_budget *budget;
-    ck_assert_int_eq(sotto_budget_create(epsilon, delta, &budget, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, epsilon, delta, &budget, NULL), SOTTO_OK);
     return budget;
 }
 
@@ -185,7 +185,8 @@ START_TEST(mechanisms_take_turns)
                  sotto_budget_charge(budget, &quantile, 1, "norm quantile", NULL) == SOTTO_OK;
     ck_assert_int_eq(taken, ROUNDS);
     uint64_t steps; /* what is left is what a search from nothing finds */
-    ck_assert_int_eq(sotto_calibrate_steps(3.0, 1e-5, &step, sotto_budget_accountant(budget), &steps, NULL),
+    ck_assert_int_eq(sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, 3.0, 1e-5, &step,
+                                           sotto_budget_accountant(budget), &steps, NULL),
                      SOTTO_OK);
     ck_assert_uint_eq(sotto_budget_remaining(budget, &step), steps);
     sotto_budget_destroy(budget);
@@ -198,7 +199,8 @@ START_TEST(impossible_budgets_are_refused)
     const double pairs[][2] = {{0, 1e-5}, {-1, 1e-5}, {NAN, 1e-5}, {INFINITY, 1e-5},
                                {1, 0},    {1, 1},     {1, NAN},    {1, -1e-9}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        ck_assert_int_eq(sotto_budget_create(pairs[i][0], pairs[i][1], &budget, NULL), SOTTO_ERROR_INPUT);
+        ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, pairs[i][0], pairs[i][1], &budget, NULL),
+                         SOTTO_ERROR_INPUT);
     ck_assert_ptr_null(budget);
 }
 END_TEST
@@ -210,7 +212,8 @@ static double noise_for(double epsilon, double delta, double q, uint64_t steps, 
 {
     double sigma;
     sotto_error err = {0};
-    ck_assert_msg(sotto_calibrate_noise_multiplier(epsilon, delta, q, steps, rest, &sigma, &err) == SOTTO_OK,
+    ck_assert_msg(sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_RDP, epsilon, delta, q, steps, rest,
+                                                   &sigma, &err) == SOTTO_OK,
                   "%s", err.message);
     return sigma;
 }
@@ -218,7 +221,8 @@ static double noise_for(double epsilon, double delta, double q, uint64_t steps, 
 static uint64_t steps_for(double epsilon, double delta, sotto_mechanism m, const sotto_accountant *rest)
 {
     uint64_t steps;
-    ck_assert_int_eq(sotto_calibrate_steps(epsilon, delta, &m, rest, &steps, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, epsilon, delta, &m, rest, &steps, NULL),
+                     SOTTO_OK);
     return steps;
 }
 
@@ -245,7 +249,8 @@ START_TEST(gaussian_noise_is_enough)
     for (table *t = table_open("gauss_sigma.csv"); table_next(t, 18);) {
         const double epsilon = table_number(t, "epsilon"), delta = table_number(t, "delta");
         double sigma;
-        ck_assert_int_eq(sotto_calibrate_gaussian(epsilon, delta, &sigma, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_calibrate_gaussian(SOTTO_ACCOUNTANT_RDP, epsilon, delta, &sigma, NULL),
+                         SOTTO_OK);
         ck_assert_double_ge(sigma, table_number(t, "sigma_exact"));
         ck_assert_double_le(sigma, table_number(t, "sigma_exact") * 3.0);
         ck_assert_double_le(epsilon_for(gaussian(sigma), 1, delta), epsilon);
@@ -303,8 +308,9 @@ START_TEST(the_rest_is_taken_into_account)
     /* where the rest alone is too much, nothing helps */
     double unused = 42.0;
     sotto_error err = {0};
-    ck_assert_int_eq(sotto_calibrate_noise_multiplier(epsilon, delta, 0.01, 1, rest, &unused, &err),
-                     SOTTO_ERROR_BUDGET);
+    ck_assert_int_eq(
+        sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_RDP, epsilon, delta, 0.01, 1, rest, &unused, &err),
+        SOTTO_ERROR_BUDGET);
     ck_assert_double_eq(unused, 42.0);
     ck_assert_uint_eq(steps_for(epsilon, delta, step, rest), 0);
     sotto_accountant_destroy(rest);
@@ -334,22 +340,31 @@ START_TEST(wrong_calibrations_are_refused)
     const sotto_mechanism fine = gaussian(1.0);
     const double rates[] = {0.0, -0.1, 1.1, NAN, INFINITY}, bad[] = {0.0, -1.0, NAN, INFINITY};
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-        ck_assert_int_eq(sotto_calibrate_noise_multiplier(1, 1e-5, rates[i], 1, NULL, &sigma, NULL),
-                         SOTTO_ERROR_INPUT);
+        ck_assert_int_eq(
+            sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_RDP, 1, 1e-5, rates[i], 1, NULL, &sigma, NULL),
+            SOTTO_ERROR_INPUT);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        ck_assert_int_eq(sotto_calibrate_noise_multiplier(bad[i], 1e-5, 0.1, 1, NULL, &sigma, NULL),
+        ck_assert_int_eq(
+            sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_RDP, bad[i], 1e-5, 0.1, 1, NULL, &sigma, NULL),
+            SOTTO_ERROR_INPUT);
+        ck_assert_int_eq(
+            sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_RDP, 1, bad[i], 0.1, 1, NULL, &sigma, NULL),
+            SOTTO_ERROR_INPUT);
+        ck_assert_int_eq(sotto_calibrate_gaussian(SOTTO_ACCOUNTANT_RDP, bad[i], 1e-5, &sigma, NULL),
                          SOTTO_ERROR_INPUT);
-        ck_assert_int_eq(sotto_calibrate_noise_multiplier(1, bad[i], 0.1, 1, NULL, &sigma, NULL),
+        ck_assert_int_eq(sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, bad[i], 1e-5, &fine, NULL, &steps, NULL),
                          SOTTO_ERROR_INPUT);
-        ck_assert_int_eq(sotto_calibrate_gaussian(bad[i], 1e-5, &sigma, NULL), SOTTO_ERROR_INPUT);
-        ck_assert_int_eq(sotto_calibrate_steps(bad[i], 1e-5, &fine, NULL, &steps, NULL), SOTTO_ERROR_INPUT);
-        ck_assert_int_eq(sotto_calibrate_steps(1, bad[i], &fine, NULL, &steps, NULL), SOTTO_ERROR_INPUT);
+        ck_assert_int_eq(sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, 1, bad[i], &fine, NULL, &steps, NULL),
+                         SOTTO_ERROR_INPUT);
     }
-    ck_assert_int_eq(sotto_calibrate_noise_multiplier(1, 1e-5, 0.1, 0, NULL, &sigma, NULL),
+    ck_assert_int_eq(
+        sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_RDP, 1, 1e-5, 0.1, 0, NULL, &sigma, NULL),
+        SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(
+        sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_RDP, 1, 1e-5, 0.1, UINT64_MAX, NULL, &sigma, NULL),
+        SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, 1, 1e-5, NULL, NULL, &steps, NULL),
                      SOTTO_ERROR_INPUT);
-    ck_assert_int_eq(sotto_calibrate_noise_multiplier(1, 1e-5, 0.1, UINT64_MAX, NULL, &sigma, NULL),
-                     SOTTO_ERROR_INPUT);
-    ck_assert_int_eq(sotto_calibrate_steps(1, 1e-5, NULL, NULL, &steps, NULL), SOTTO_ERROR_INPUT);
     ck_assert_double_eq(sigma, 42.0);
     ck_assert_uint_eq(steps, 42);
 }

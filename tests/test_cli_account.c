@@ -27,7 +27,7 @@ static sotto_accountant *composed(double rate, double noise, uint64_t count)
 {
     sotto_accountant *accountant;
     sotto_mechanism step;
-    ck_assert_int_eq(sotto_accountant_create(&accountant, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_mechanism_sampled_gaussian(&step, rate, noise, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_accountant_compose(accountant, &step, count, NULL), SOTTO_OK);
     return accountant;
@@ -70,9 +70,12 @@ START_TEST(noise_and_steps_are_the_accountants)
     double noise;
     uint64_t count;
     sotto_mechanism step;
-    ck_assert_int_eq(sotto_calibrate_noise_multiplier(2, 1e-5, 0.02, 3000, NULL, &noise, NULL), SOTTO_OK);
+    ck_assert_int_eq(
+        sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_RDP, 2, 1e-5, 0.02, 3000, NULL, &noise, NULL),
+        SOTTO_OK);
     ck_assert_int_eq(sotto_mechanism_sampled_gaussian(&step, 0.02, 1.3, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_calibrate_steps(2, 1e-5, &step, NULL, &count, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, 2, 1e-5, &step, NULL, &count, NULL),
+                     SOTTO_OK);
     (void)run("account noise --sample-rate 0.02 --steps 3000 --epsilon 2 --delta 1e-5 --json");
     ck_assert_double_eq(answer_of("noise_multiplier"), noise);
     ck_assert_double_gt(answer_of("order"), 1);

@@ -110,7 +110,8 @@ static void open_step(struct scene *scene, double sample_rate, double noise_mult
                                    .random = scene->random};
     ck_assert_int_eq(
         sotto_mechanism_sampled_gaussian(&options.mechanism, sample_rate, noise_multiplier, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_budget_create(epsilon, 1e-5, &scene->budget, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, epsilon, 1e-5, &scene->budget, NULL),
+                     SOTTO_OK);
     options.budget = scene->budget;
     ck_assert_int_eq(sotto_dpsgd_create(&scene->step, &options, NULL), SOTTO_OK);
 }
@@ -331,7 +332,8 @@ START_TEST(the_step_stops_at_the_budget)
     uint64_t taken = 0;
     open_step(scene, 0.05, 1.5, UNITS, 1.0, 1);
     ck_assert_int_eq(sotto_mechanism_sampled_gaussian(&mechanism, 0.05, 1.5, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_calibrate_steps(1.0, 1e-5, &mechanism, NULL, &allowed, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, 1.0, 1e-5, &mechanism, NULL, &allowed, NULL),
+                     SOTTO_OK);
     ck_assert_uint_gt(allowed, 3);
     while (sotto_dpsgd_begin(scene->step, &err) == SOTTO_OK) {
         ck_assert_int_eq(sotto_dpsgd_accumulate(scene->step, 10, pass, scene, NULL), SOTTO_OK);
@@ -473,7 +475,7 @@ START_TEST(counts_carry_the_noise_of_their_sensitivity)
     double sum = 0;
     double squares = 0;
     ck_assert_int_eq(sotto_mechanism_gaussian(&mechanism, 10.0, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_budget_create(1e6, 1e-5, &budget, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1e6, 1e-5, &budget, NULL), SOTTO_OK);
     for (int release = 0; release < RELEASES; release++) {
         double counts[7];
         ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", scene->units, UNITS,
@@ -506,7 +508,7 @@ START_TEST(counts_are_refused_beyond_the_budget)
     sotto_budget *budget;
     double counts[2] = {-1.0, -1.0};
     size_t lines;
-    ck_assert_int_eq(sotto_budget_create(0.1, 1e-5, &budget, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 0.1, 1e-5, &budget, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_mechanism_gaussian(&mechanism, 1.0, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", scene->units, UNITS,
                                           scene->random, counts, NULL),

@@ -379,7 +379,7 @@ static struct trained train(int shift, const char *section, size_t unit_count, d
     ck_assert_int_eq(sotto_encoder_numbers(scene.encoder), numbers);
     ck_assert_int_eq(sotto_table_load(&table, scene.schema, path, NULL, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_encode(&data, scene.encoder, table, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_budget_create(1e9, 1e-5, &budget, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1e9, 1e-5, &budget, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_model_prepare(scene.model, &training, random, NULL), SOTTO_OK);
     sotto_model_data(scene.model, data);
     for (uint32_t i = 0; i < 200; i++)

@@ -39,7 +39,7 @@ START_TEST(train_takes_the_planned_steps_and_no_more)
     ck_assert_uint_eq(json_array_size(accesses), 2);
     for (int more = 0; more < 2; more++) {
         sotto_accountant *accountant;
-        ck_assert_int_eq(sotto_accountant_create(&accountant, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, NULL), SOTTO_OK);
         for (size_t i = 0; i < 2; i++) {
             const json_t *access = json_array_get(accesses, i);
             const bool sampled = number(access, "sample_rate", NULL) < 1.0;

@@ -30,6 +30,9 @@
 extern "C" {
 #endif
 
+/** A composition of mechanisms. Opaque. No answer depends on the order in which they were composed. */
+typedef struct sotto_accountant sotto_accountant;
+
 /* ---- mechanisms ---- */
 
 /** The kinds of release this library can price. 0 is none of them, so that a forgotten `{0}` is refused. */
@@ -42,7 +45,8 @@ typedef enum sotto_mechanism_kind {
 
 /** Which data sets count as neighbours. */
 typedef enum sotto_adjacency {
-    SOTTO_ADJACENCY_ADD_REMOVE = 1, /**< one unit added or removed */
+    SOTTO_ADJACENCY_ADD_REMOVE = 1,  /**< one unit added or removed */
+    SOTTO_ADJACENCY_REPLACE_ONE = 2, /**< one unit replaced by another; how many there are is public */
 } sotto_adjacency;
 
 /**
@@ -55,6 +59,7 @@ typedef struct sotto_mechanism {
     sotto_adjacency adjacency;
     double sample_rate;      /**< q in [0, 1]; 1 where nothing is sampled */
     double noise_multiplier; /**< σ ≥ 0, finite; 0 guarantees nothing unless q is 0 */
+    uint64_t group_size;     /**< k ≥ 1: how many units make one neighbour's difference */
 } sotto_mechanism;
 
 /**
@@ -79,6 +84,9 @@ SOTTO_API sotto_status sotto_mechanism_check(const sotto_mechanism *mechanism, s
 /** The same kind, adjacency and parameters. */
 SOTTO_API bool sotto_mechanism_equal(const sotto_mechanism *a, const sotto_mechanism *b);
 
+/** "add or remove one" or "replace one"; NULL where there is no such adjacency. */
+SOTTO_API const char *sotto_adjacency_name(sotto_adjacency adjacency);
+
 /** The kind's stable name, for records: "gaussian", "sampled gaussian"; NULL where there is no such kind. */
 SOTTO_API const char *sotto_mechanism_kind_name(sotto_mechanism_kind kind);
 
@@ -100,11 +108,25 @@ SOTTO_API double sotto_mechanism_rdp(const sotto_mechanism *mechanism, double or
 /** No mechanism can be composed more often than this in all: the integers that a double counts exactly. */
 #define SOTTO_ACCOUNTANT_MAX_COUNT ((uint64_t)1 << 53)
 
-/** A composition of mechanisms. Opaque. No answer depends on the order in which they were composed. */
-typedef struct sotto_accountant sotto_accountant;
+/** By what an accountant answers. */
+typedef enum sotto_accountant_kind {
+    /** Rényi divergences: every mechanism has them, every answer takes microseconds */
+    SOTTO_ACCOUNTANT_RDP = 1,
+    /** privacy-loss distributions: tight, certified from both sides, milliseconds; not every mechanism has
+       one */
+    SOTTO_ACCOUNTANT_PLD = 2,
+} sotto_accountant_kind;
 
-/** An accountant that has seen nothing. \param[out] out the caller's, for `sotto_accountant_destroy`. */
-SOTTO_API sotto_status sotto_accountant_create(sotto_accountant **out, sotto_error *err);
+/** "rdp" or "pld"; NULL where there is no such kind. */
+SOTTO_API const char *sotto_accountant_kind_name(sotto_accountant_kind kind);
+
+/**
+ * An accountant that has seen nothing.
+ * \param[out] out the caller's, for `sotto_accountant_destroy`
+ * \return SOTTO_ERROR_INPUT for an unknown kind, SOTTO_ERROR_MEMORY
+ */
+SOTTO_API sotto_status sotto_accountant_create(sotto_accountant_kind kind, sotto_accountant **out,
+                                               sotto_error *err);
 
 /** NULL is allowed. */
 SOTTO_API void sotto_accountant_destroy(sotto_accountant *accountant);
@@ -158,13 +180,14 @@ typedef struct sotto_charge {
 } sotto_charge;
 
 /**
- * An untouched budget.
+ * An untouched budget for a plan whose mechanisms are fixed in advance.
+ * \param kind       by what the ε of all charges is found
  * \param epsilon    > 0, finite
  * \param delta      in (0, 1), both ends excluded
  * \param[out] out   the caller's, for `sotto_budget_destroy`
  */
-SOTTO_API sotto_status sotto_budget_create(double epsilon, double delta, sotto_budget **out,
-                                           sotto_error *err);
+SOTTO_API sotto_status sotto_budget_create(sotto_accountant_kind kind, double epsilon, double delta,
+                                           sotto_budget **out, sotto_error *err);
 
 /** NULL is allowed. */
 SOTTO_API void sotto_budget_destroy(sotto_budget *budget);
@@ -222,22 +245,24 @@ SOTTO_API const sotto_accountant *sotto_budget_accountant(const sotto_budget *bu
  * `rest`, keep `epsilon` at `delta`. To 1e-12 relative, the safe end, checked with the accountant itself: a
  * budget of (ε, δ) charged with `rest` allows these steps at this σ.
  *
+ * \param kind         by which accountant
  * \param epsilon      > 0, finite
  * \param delta        in (0, 1)
  * \param sample_rate  in (0, 1]
  * \param steps        ≥ 1
- * \param rest         what else is spent; may be NULL; only read
+ * \param rest         what else is spent; may be NULL; only its composition is read, its kind does not matter
  * \param[out] noise_multiplier rounded up
  * \return SOTTO_ERROR_BUDGET where no noise multiplier up to 1e15 keeps it, as where `rest` alone crosses ε;
  *         SOTTO_ERROR_INPUT, SOTTO_ERROR_MEMORY
  */
-SOTTO_API sotto_status sotto_calibrate_noise_multiplier(double epsilon, double delta, double sample_rate,
-                                                        uint64_t steps, const sotto_accountant *rest,
+SOTTO_API sotto_status sotto_calibrate_noise_multiplier(sotto_accountant_kind kind, double epsilon,
+                                                        double delta, double sample_rate, uint64_t steps,
+                                                        const sotto_accountant *rest,
                                                         double *noise_multiplier, sotto_error *err);
 
 /** The smallest noise multiplier at which one unsampled Gaussian release keeps ε at δ; as above. */
-SOTTO_API sotto_status sotto_calibrate_gaussian(double epsilon, double delta, double *noise_multiplier,
-                                                sotto_error *err);
+SOTTO_API sotto_status sotto_calibrate_gaussian(sotto_accountant_kind kind, double epsilon, double delta,
+                                                double *noise_multiplier, sotto_error *err);
 
 /**
  * The largest number of uses of a mechanism that, composed with `rest` (may be NULL), keeps `epsilon` at
@@ -245,8 +270,9 @@ SOTTO_API sotto_status sotto_calibrate_gaussian(double epsilon, double delta, do
  * SOTTO_ACCOUNTANT_MAX_COUNT where the uses cost nothing.
  * \return SOTTO_ERROR_INPUT, SOTTO_ERROR_MEMORY
  */
-SOTTO_API sotto_status sotto_calibrate_steps(double epsilon, double delta, const sotto_mechanism *mechanism,
-                                             const sotto_accountant *rest, uint64_t *steps, sotto_error *err);
+SOTTO_API sotto_status sotto_calibrate_steps(sotto_accountant_kind kind, double epsilon, double delta,
+                                             const sotto_mechanism *mechanism, const sotto_accountant *rest,
+                                             uint64_t *steps, sotto_error *err);
 
 #ifdef __cplusplus
 }

@@ -27,7 +27,7 @@ static sotto_status compose(const query *q, sotto_accountant **accountant, sotto
     sotto_mechanism step;
     sotto_status status = sotto_mechanism_sampled_gaussian(&step, q->sample_rate, q->noise_multiplier, err);
     if (status == SOTTO_OK)
-        status = sotto_accountant_create(accountant, err);
+        status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, accountant, err);
     if (status == SOTTO_OK)
         status = sotto_accountant_compose(*accountant, &step, q->steps, err);
     return status;
@@ -66,8 +66,8 @@ static sotto_status find_order(const query *found, answer *out, sotto_error *err
 static sotto_status answer_noise(const query *q, answer *out, sotto_error *err)
 {
     query found = *q;
-    sotto_status status = sotto_calibrate_noise_multiplier(q->epsilon, q->delta, q->sample_rate, q->steps,
-                                                           NULL, &out->figure, err);
+    sotto_status status = sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_RDP, q->epsilon, q->delta,
+                                                           q->sample_rate, q->steps, NULL, &out->figure, err);
     found.noise_multiplier = out->figure;
     return status == SOTTO_OK ? find_order(&found, out, err) : status;
 }
@@ -78,7 +78,8 @@ static sotto_status answer_steps(const query *q, answer *out, sotto_error *err)
     sotto_mechanism step;
     sotto_status status = sotto_mechanism_sampled_gaussian(&step, q->sample_rate, q->noise_multiplier, err);
     if (status == SOTTO_OK)
-        status = sotto_calibrate_steps(q->epsilon, q->delta, &step, NULL, &found.steps, err);
+        status =
+            sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, q->epsilon, q->delta, &step, NULL, &found.steps, err);
     out->figure = (double)found.steps; /* at most 2^53 */
     return status == SOTTO_OK ? find_order(&found, out, err) : status;
 }

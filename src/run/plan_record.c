@@ -8,7 +8,7 @@ static sotto_status release_record(const char *name, const sotto_mechanism *mech
 {
     double alone = 0.0;
     sotto_accountant *accountant;
-    sotto_status status = sotto_accountant_create(&accountant, err);
+    sotto_status status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, err);
     if (status == SOTTO_OK)
         status = sotto_accountant_compose(accountant, mechanism, count, err);
     if (status == SOTTO_OK)
@@ -78,7 +78,7 @@ static sotto_status measure(const sotto_config *config, const sotto_plan *plan, 
     if (status == SOTTO_OK)
         status = sotto_model_prepare(model, &training, random, err);
     if (status == SOTTO_OK)
-        status = sotto_budget_create(1e12, config->delta, &budget, err);
+        status = sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1e12, config->delta, &budget, err);
     if (status == SOTTO_OK) {
         const sotto_model_private wanted = sotto_model_private_wanted(model);
         const sotto_dpsgd_options options = {

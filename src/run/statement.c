@@ -21,7 +21,7 @@ static void add_text(json_t *list, const char *text)
 static sotto_status epsilon_alone(const sotto_charge *charge, double delta, double *epsilon, sotto_error *err)
 {
     sotto_accountant *accountant;
-    sotto_status status = sotto_accountant_create(&accountant, err);
+    sotto_status status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, err);
     if (status != SOTTO_OK)
         return status;
     status = sotto_accountant_compose(accountant, &charge->mechanism, charge->count, err);

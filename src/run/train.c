@@ -112,7 +112,8 @@ static sotto_status set_up(struct training *training, const sotto_run_options *o
                                     coins, err);
     sotto_stream_destroy(coins);
     if (status == SOTTO_OK)
-        status = sotto_budget_create(config->epsilon, config->delta, &training->budget, err);
+        status =
+            sotto_budget_create(SOTTO_ACCOUNTANT_RDP, config->epsilon, config->delta, &training->budget, err);
     if (status == SOTTO_OK)
         status = start_record(training, err);
     if (status == SOTTO_OK)
