@@ -91,10 +91,29 @@ static sotto_status insert(sotto_accountant *accountant, size_t place, const sot
     return SOTTO_OK;
 }
 
+/* All of a composition is about the same neighbours, or its sum is about none. */
+sotto_status accountant_check_use(const sotto_accountant *accountant, const sotto_mechanism *mechanism,
+                                  sotto_error *err)
+{
+    const sotto_status status = sotto_mechanism_check(mechanism, err);
+    if (status != SOTTO_OK)
+        return status;
+    if (accountant->length == 0 || accountant->uses[0].mechanism.adjacency == mechanism->adjacency)
+        return SOTTO_OK;
+    const sotto_mechanism *first = &accountant->uses[0].mechanism;
+    return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                           "%s mechanism is under the adjacency %s, but what is composed already (%s and "
+                           "others) is under %s; measure all noise under one adjacency and say so with "
+                           "sotto_mechanism_with_adjacency",
+                           sotto_mechanism_kind_name(mechanism->kind),
+                           sotto_adjacency_name(mechanism->adjacency), sotto_mechanism_kind_name(first->kind),
+                           sotto_adjacency_name(first->adjacency));
+}
+
 sotto_status sotto_accountant_compose(sotto_accountant *accountant, const sotto_mechanism *mechanism,
                                       uint64_t count, sotto_error *err)
 {
-    const sotto_status status = sotto_mechanism_check(mechanism, err);
+    const sotto_status status = accountant_check_use(accountant, mechanism, err);
     if (status != SOTTO_OK || count == 0)
         return status;
     bool found;

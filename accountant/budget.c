@@ -82,7 +82,7 @@ static sotto_status ask(sotto_budget *budget, const sotto_mechanism *mechanism, 
 static bool is_evident(const sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count)
 {
     if (!(budget->order > 1.0 && isfinite(budget->order)) ||
-        sotto_mechanism_check(mechanism, NULL) != SOTTO_OK ||
+        accountant_check_use(budget->accountant, mechanism, NULL) != SOTTO_OK ||
         sotto_mechanism_equal(&budget->last, mechanism) ||
         count > SOTTO_ACCOUNTANT_MAX_COUNT - accountant_count(budget->accountant, mechanism))
         return false;

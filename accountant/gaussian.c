@@ -3,16 +3,6 @@
 
 #include <math.h>
 
-static sotto_status check(const sotto_mechanism *mechanism, sotto_error *err)
-{
-    if (mechanism->sample_rate != 1.0)
-        return sotto_error_set(err, SOTTO_ERROR_INPUT,
-                               "gaussian mechanism has sample rate %g; expected 1: for a sampled release use "
-                               "sotto_mechanism_sampled_gaussian",
-                               mechanism->sample_rate);
-    return accountant_check_noise_multiplier(mechanism->noise_multiplier, err);
-}
-
 /*
  * αk²/(2σ²): Mironov 2017, Prop. 7, at the sensitivity k of a group. Divided twice by σ, since σ² could
  * underflow or overflow.
@@ -27,7 +17,13 @@ static double rdp(const sotto_mechanism *mechanism, double t)
 const accountant_kind accountant_gaussian = {
     .name = "gaussian",
     .adjacencies = ACCOUNTANT_ADD_REMOVE | ACCOUNTANT_REPLACE_ONE,
+    .parameters = ACCOUNTANT_NOISE_MULTIPLIER,
     .groups = true,
-    .check = check,
     .rdp = rdp,
 };
+
+sotto_status sotto_mechanism_gaussian(sotto_mechanism *out, double noise_multiplier, sotto_error *err)
+{
+    return accountant_mechanism_make(
+        out, (sotto_mechanism){.kind = SOTTO_MECHANISM_GAUSSIAN, .noise_multiplier = noise_multiplier}, err);
+}

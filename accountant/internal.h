@@ -17,24 +17,48 @@ enum {
     ACCOUNTANT_REPLACE_ONE = 1 << SOTTO_ADJACENCY_REPLACE_ONE,
 };
 
+/** Parameters as bits. What a kind does not have must be as the constructors leave it: 1 for the sample rate,
+ * 0 for all others. */
+enum {
+    ACCOUNTANT_SAMPLE_RATE = 1,
+    ACCOUNTANT_NOISE_MULTIPLIER = 2,
+    ACCOUNTANT_EPSILON = 4,
+    ACCOUNTANT_RHO = 8,
+};
+
 /** One kind of release. */
 typedef struct accountant_kind {
     const char *name; /**< stable: records carry it */
     /** The adjacencies it can be measured under, 1 << adjacency each; the lowest is what a constructor sets.
      */
     unsigned adjacencies;
-    bool groups; /**< can it price groups of more than one unit? */
-    /** Are the parameters possible? kind and adjacency are checked already. */
-    sotto_status (*check)(const sotto_mechanism *mechanism, sotto_error *err);
+    unsigned parameters; /**< the ones it has */
+    bool groups;         /**< can it price groups of more than one unit? */
     /** Rényi divergence of one use at order 1 + t, 0 ≤ t < ∞, of a checked mechanism; INFINITY, never NaN. */
     double (*rdp)(const sotto_mechanism *mechanism, double t);
 } accountant_kind;
 
 extern const accountant_kind accountant_gaussian;
 extern const accountant_kind accountant_sampled_gaussian;
+extern const accountant_kind accountant_discrete_gaussian;
+extern const accountant_kind accountant_sampled_discrete_gaussian;
+extern const accountant_kind accountant_laplace;
+extern const accountant_kind accountant_pure;
+extern const accountant_kind accountant_zcdp;
+extern const accountant_kind accountant_exponential;
 
-/** SOTTO_ERROR_INPUT unless σ is finite and ≥ 0. */
-sotto_status accountant_check_noise_multiplier(double noise_multiplier, sotto_error *err);
+/**
+ * For constructors: `draft` with its kind and parameters, given the kind's first adjacency, a group of one
+ * and, where nothing is sampled, rate 1; checked.
+ */
+sotto_status accountant_mechanism_make(sotto_mechanism *out, sotto_mechanism draft, sotto_error *err);
+
+/**
+ * A bound between the integer orders at which one is known: (α−1)r of the true curve is convex (van Erven and
+ * Harremoës 2014, Cor. 2), so it lies below the line between bounds, and 0 at α = 1 is one.
+ */
+double accountant_interpolate(double (*at_integer)(const sotto_mechanism *mechanism, double t),
+                              const sotto_mechanism *mechanism, double t);
 
 /** A total order of mechanisms: below, at or above 0 as a comes before, with or after b. */
 int accountant_mechanism_compare(const sotto_mechanism *a, const sotto_mechanism *b);
@@ -52,6 +76,10 @@ struct sotto_accountant {
     size_t length;
     size_t capacity;
 };
+
+/** SOTTO_ERROR_INPUT unless the mechanism is valid and of the adjacency of what is composed already. */
+sotto_status accountant_check_use(const sotto_accountant *accountant, const sotto_mechanism *mechanism,
+                                  sotto_error *err);
 
 /** How often the mechanism was composed. */
 uint64_t accountant_count(const sotto_accountant *accountant, const sotto_mechanism *mechanism);

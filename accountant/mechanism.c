@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "internal.h"
 
+#include <float.h>
 #include <math.h>
 
 /* Every kind that can be priced. */
 static const accountant_kind *const kinds[] = {
     [SOTTO_MECHANISM_GAUSSIAN] = &accountant_gaussian,
     [SOTTO_MECHANISM_SAMPLED_GAUSSIAN] = &accountant_sampled_gaussian,
+    [SOTTO_MECHANISM_DISCRETE_GAUSSIAN] = &accountant_discrete_gaussian,
+    [SOTTO_MECHANISM_SAMPLED_DISCRETE_GAUSSIAN] = &accountant_sampled_discrete_gaussian,
+    [SOTTO_MECHANISM_LAPLACE] = &accountant_laplace,
+    [SOTTO_MECHANISM_PURE] = &accountant_pure,
+    [SOTTO_MECHANISM_ZCDP] = &accountant_zcdp,
+    [SOTTO_MECHANISM_EXPONENTIAL] = &accountant_exponential,
 };
 
 static const accountant_kind *find_kind(sotto_mechanism_kind kind)
@@ -15,14 +22,35 @@ static const accountant_kind *find_kind(sotto_mechanism_kind kind)
     return index < sizeof kinds / sizeof *kinds ? kinds[index] : NULL;
 }
 
-sotto_status accountant_check_noise_multiplier(double noise_multiplier, sotto_error *err)
+/* One parameter: within its range where the kind has it, as the constructors leave it where not. */
+static sotto_status check_parameter(const accountant_kind *kind, unsigned parameter, const char *name,
+                                    double value, double neutral, double most, sotto_error *err)
 {
-    if (!(noise_multiplier >= 0.0 && isfinite(noise_multiplier)))
+    if (!(kind->parameters & parameter) && value != neutral)
         return sotto_error_set(err, SOTTO_ERROR_INPUT,
-                               "noise multiplier is %g; expected a finite number of at least 0: the noise's "
-                               "standard deviation over the sensitivity",
-                               noise_multiplier);
+                               "%s mechanism has %s %g; it has none to choose: make mechanisms with their "
+                               "constructors",
+                               kind->name, name, value);
+    if (!(value >= 0.0 && value <= most))
+        return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                               "%s mechanism has %s %g; expected a finite number of at least 0%s", kind->name,
+                               name, value, most == 1.0 ? " and at most 1" : "");
     return SOTTO_OK;
+}
+
+static sotto_status check_parameters(const accountant_kind *kind, const sotto_mechanism *m, sotto_error *err)
+{
+    const double most = DBL_MAX;
+    sotto_status status =
+        check_parameter(kind, ACCOUNTANT_SAMPLE_RATE, "sample rate", m->sample_rate, 1.0, 1.0, err);
+    if (status == SOTTO_OK)
+        status = check_parameter(kind, ACCOUNTANT_NOISE_MULTIPLIER, "noise multiplier", m->noise_multiplier,
+                                 0.0, most, err);
+    if (status == SOTTO_OK)
+        status = check_parameter(kind, ACCOUNTANT_EPSILON, "epsilon", m->epsilon, 0.0, most, err);
+    if (status == SOTTO_OK)
+        status = check_parameter(kind, ACCOUNTANT_RHO, "rho", m->rho, 0.0, most, err);
+    return status;
 }
 
 sotto_status sotto_mechanism_check(const sotto_mechanism *mechanism, sotto_error *err)
@@ -53,35 +81,45 @@ sotto_status sotto_mechanism_check(const sotto_mechanism *mechanism, sotto_error
     if (mechanism->group_size > 1 && !kind->groups)
         return sotto_error_set(err, SOTTO_ERROR_INPUT,
                                "%s mechanism cannot be priced for groups; expected one unit", kind->name);
-    return kind->check(mechanism, err);
+    return check_parameters(kind, mechanism, err);
 }
 
-static sotto_status make(sotto_mechanism *out, sotto_mechanism_kind kind, double sample_rate,
-                         double noise_multiplier, sotto_error *err)
+sotto_status accountant_mechanism_make(sotto_mechanism *out, sotto_mechanism draft, sotto_error *err)
 {
-    const sotto_mechanism mechanism = {
-        .kind = kind,
-        .adjacency = SOTTO_ADJACENCY_ADD_REMOVE,
-        /* + 0.0 turns a negative zero into zero, so that equal parameters are also equal bit for bit. */
-        .sample_rate = sample_rate + 0.0,
-        .noise_multiplier = noise_multiplier + 0.0,
-        .group_size = 1,
-    };
-    const sotto_status status = sotto_mechanism_check(&mechanism, err);
+    const accountant_kind *kind = find_kind(draft.kind);
+    draft.adjacency =
+        kind->adjacencies & ACCOUNTANT_ADD_REMOVE ? SOTTO_ADJACENCY_ADD_REMOVE : SOTTO_ADJACENCY_REPLACE_ONE;
+    draft.group_size = 1;
+    if (!(kind->parameters & ACCOUNTANT_SAMPLE_RATE))
+        draft.sample_rate = 1.0;
+    /* + 0.0 turns a negative zero into zero, so that equal parameters are also equal bit for bit. */
+    draft.sample_rate += 0.0;
+    draft.noise_multiplier += 0.0;
+    draft.epsilon += 0.0;
+    draft.rho += 0.0;
+    const sotto_status status = sotto_mechanism_check(&draft, err);
     if (status == SOTTO_OK)
-        *out = mechanism;
+        *out = draft;
     return status;
 }
 
-sotto_status sotto_mechanism_gaussian(sotto_mechanism *out, double noise_multiplier, sotto_error *err)
+sotto_status sotto_mechanism_with_adjacency(sotto_mechanism *out, const sotto_mechanism *one,
+                                            sotto_adjacency adjacency, sotto_error *err)
 {
-    return make(out, SOTTO_MECHANISM_GAUSSIAN, 1.0, noise_multiplier, err);
+    sotto_status status = sotto_mechanism_check(one, err);
+    if (status != SOTTO_OK)
+        return status;
+    sotto_mechanism other = *one;
+    other.adjacency = adjacency;
+    status = sotto_mechanism_check(&other, err);
+    if (status == SOTTO_OK)
+        *out = other;
+    return status;
 }
 
-sotto_status sotto_mechanism_sampled_gaussian(sotto_mechanism *out, double sample_rate,
-                                              double noise_multiplier, sotto_error *err)
+static int compare_numbers(double a, double b)
 {
-    return make(out, SOTTO_MECHANISM_SAMPLED_GAUSSIAN, sample_rate, noise_multiplier, err);
+    return a < b ? -1 : a > b;
 }
 
 int accountant_mechanism_compare(const sotto_mechanism *a, const sotto_mechanism *b)
@@ -90,13 +128,12 @@ int accountant_mechanism_compare(const sotto_mechanism *a, const sotto_mechanism
         return a->kind < b->kind ? -1 : 1;
     if (a->adjacency != b->adjacency)
         return a->adjacency < b->adjacency ? -1 : 1;
-    if (a->sample_rate != b->sample_rate)
-        return a->sample_rate < b->sample_rate ? -1 : 1;
-    if (a->noise_multiplier != b->noise_multiplier)
-        return a->noise_multiplier < b->noise_multiplier ? -1 : 1;
     if (a->group_size != b->group_size)
         return a->group_size < b->group_size ? -1 : 1;
-    return 0;
+    int order = compare_numbers(a->sample_rate, b->sample_rate);
+    order = order ? order : compare_numbers(a->noise_multiplier, b->noise_multiplier);
+    order = order ? order : compare_numbers(a->epsilon, b->epsilon);
+    return order ? order : compare_numbers(a->rho, b->rho);
 }
 
 bool sotto_mechanism_equal(const sotto_mechanism *a, const sotto_mechanism *b)
@@ -119,6 +156,18 @@ const char *sotto_mechanism_kind_name(sotto_mechanism_kind kind)
 {
     const accountant_kind *found = find_kind(kind);
     return found ? found->name : NULL;
+}
+
+double accountant_interpolate(double (*at_integer)(const sotto_mechanism *mechanism, double t),
+                              const sotto_mechanism *mechanism, double t)
+{
+    if (t <= 1.0)
+        return at_integer(mechanism, 1.0);
+    const double whole = floor(t), part = t - whole;
+    const double low = at_integer(mechanism, whole);
+    if (part == 0.0)
+        return low;
+    return low * ((1.0 - part) * whole / t) + at_integer(mechanism, whole + 1.0) * (part * (whole + 1.0) / t);
 }
 
 double accountant_mechanism_rdp(const sotto_mechanism *mechanism, double t)

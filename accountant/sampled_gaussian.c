@@ -294,19 +294,19 @@ static double rdp(const sotto_mechanism *mechanism, double t)
     return divergence >= 0.0 ? divergence : INFINITY; /* NaN too is no guarantee */
 }
 
-static sotto_status check(const sotto_mechanism *mechanism, sotto_error *err)
-{
-    if (!(mechanism->sample_rate >= 0.0 && mechanism->sample_rate <= 1.0))
-        return sotto_error_set(err, SOTTO_ERROR_INPUT,
-                               "sample rate is %g; expected a probability between 0 and 1: the chance of a "
-                               "unit to be in a batch",
-                               mechanism->sample_rate);
-    return accountant_check_noise_multiplier(mechanism->noise_multiplier, err);
-}
-
 const accountant_kind accountant_sampled_gaussian = {
     .name = "sampled gaussian",
     .adjacencies = ACCOUNTANT_ADD_REMOVE,
-    .check = check,
+    .parameters = ACCOUNTANT_SAMPLE_RATE | ACCOUNTANT_NOISE_MULTIPLIER,
     .rdp = rdp,
 };
+
+sotto_status sotto_mechanism_sampled_gaussian(sotto_mechanism *out, double sample_rate,
+                                              double noise_multiplier, sotto_error *err)
+{
+    return accountant_mechanism_make(out,
+                                     (sotto_mechanism){.kind = SOTTO_MECHANISM_SAMPLED_GAUSSIAN,
+                                                       .sample_rate = sample_rate,
+                                                       .noise_multiplier = noise_multiplier},
+                                     err);
+}

@@ -46,6 +46,7 @@ double power_between(uint64_t *state, double low, double high);
 double excess(double value, double wanted);
 
 TCase *rdp_tests(void);
+TCase *mechanism_tests(void);
 TCase *composition_tests(void);
 TCase *budget_tests(void);
 TCase *calibration_tests(void);

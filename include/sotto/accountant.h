@@ -6,8 +6,8 @@
  * What a release costs: mechanisms, Rényi accounting, budgets, calibration. A library of its own
  * (`libsotto-accountant`, pkg-config `sotto-accountant`).
  *
- * Conventions. All divergences and every ε are in nats. A neighbouring data set has one privacy unit added or
- * removed. `noise_multiplier` σ is the noise's standard deviation over the L2 sensitivity. Every ε, δ and σ
+ * Conventions. All divergences and every ε are in nats. Neighbouring data sets are what a mechanism's adjacency
+ * says; one composition has one adjacency. `noise_multiplier` σ is the noise's standard deviation over the L2 sensitivity. Every ε, δ and σ
  * handed out is rounded up and every number of uses down, so that rounding never promises more than is kept;
  * INFINITY means "no guarantee", and NaN is never returned.
  *
@@ -41,6 +41,18 @@ typedef enum sotto_mechanism_kind {
     SOTTO_MECHANISM_GAUSSIAN = 1,
     /** the same over a Poisson sample: each unit is in it with probability q, independently */
     SOTTO_MECHANISM_SAMPLED_GAUSSIAN = 2,
+    /** the discrete Gaussian of parameter σ² added to integers of integer sensitivity, in units of which σ is */
+    SOTTO_MECHANISM_DISCRETE_GAUSSIAN = 4,
+    /** the same over a Poisson sample */
+    SOTTO_MECHANISM_SAMPLED_DISCRETE_GAUSSIAN = 5,
+    /** Laplace noise of scale b added to a query of L1 sensitivity 1 */
+    SOTTO_MECHANISM_LAPLACE = 6,
+    /** anything that is ε-differentially private */
+    SOTTO_MECHANISM_PURE = 7,
+    /** anything that is ρ-zero-concentrated differentially private */
+    SOTTO_MECHANISM_ZCDP = 8,
+    /** an exponential mechanism, or whatever else has a privacy loss of range ε */
+    SOTTO_MECHANISM_EXPONENTIAL = 9,
 } sotto_mechanism_kind;
 
 /** Which data sets count as neighbours. */
@@ -58,8 +70,10 @@ typedef struct sotto_mechanism {
     sotto_mechanism_kind kind;
     sotto_adjacency adjacency;
     double sample_rate;      /**< q in [0, 1]; 1 where nothing is sampled */
-    double noise_multiplier; /**< σ ≥ 0, finite; 0 guarantees nothing unless q is 0 */
+    double noise_multiplier; /**< σ ≥ 0 (Laplace: b), finite; 0 guarantees nothing unless q is 0 */
     uint64_t group_size;     /**< k ≥ 1: how many units make one neighbour's difference */
+    double epsilon;          /**< pure, exponential: ε ≥ 0, finite, of one unit; otherwise 0 */
+    double rho;              /**< zCDP: ρ ≥ 0, finite, of one unit; otherwise 0 */
 } sotto_mechanism;
 
 /**
@@ -78,6 +92,66 @@ SOTTO_API sotto_status sotto_mechanism_gaussian(sotto_mechanism *out, double noi
 SOTTO_API sotto_status sotto_mechanism_sampled_gaussian(sotto_mechanism *out, double sample_rate,
                                                         double noise_multiplier, sotto_error *err);
 
+/**
+ * A discrete Gaussian release: noise of P(x) ∝ e^{−x²/(2s²)} on the integers, for each coordinate on its own,
+ * added to a vector of integers whose L2 sensitivity is Δ. Its Rényi divergence is at most α/(2σ²), which is
+ * the Gaussian's, at every order (Canonne, Kamath, Steinke 2020).
+ * \param noise_multiplier σ = s/Δ
+ * \return SOTTO_ERROR_INPUT where σ is negative, infinite or NaN
+ */
+SOTTO_API sotto_status sotto_mechanism_discrete_gaussian(sotto_mechanism *out, double noise_multiplier,
+                                                         sotto_error *err);
+
+/**
+ * The same over a Poisson sample of rate q. At integer orders the sampled Gaussian's divergence, which bounds
+ * it there; between them interpolated, for (α−1)r of the true curve is convex, and below 2 that of 2.
+ * \return SOTTO_ERROR_INPUT where q is outside [0, 1], or σ negative, infinite or NaN
+ */
+SOTTO_API sotto_status sotto_mechanism_sampled_discrete_gaussian(sotto_mechanism *out, double sample_rate,
+                                                                 double noise_multiplier, sotto_error *err);
+
+/**
+ * A Laplace release, exactly (Mironov 2017, Prop. 6).
+ * \param noise_multiplier the noise's scale b over the L1 sensitivity: the release is 1/b-private
+ * \return SOTTO_ERROR_INPUT where b is negative, infinite or NaN
+ */
+SOTTO_API sotto_status sotto_mechanism_laplace(sotto_mechanism *out, double noise_multiplier,
+                                               sotto_error *err);
+
+/**
+ * Any ε-private release. None tells more than randomised response that tells the truth with odds of e^ε
+ * (Kairouz, Oh, Viswanath 2015), which is priced exactly: never above ε.
+ * \return SOTTO_ERROR_INPUT where ε is negative, infinite or NaN
+ */
+SOTTO_API sotto_status sotto_mechanism_pure(sotto_mechanism *out, double epsilon, sotto_error *err);
+
+/**
+ * Any release of Rényi divergence at most αρ at every order α (Bun and Steinke 2016, Def. 1.1).
+ * \return SOTTO_ERROR_INPUT where ρ is negative, infinite or NaN
+ */
+SOTTO_API sotto_status sotto_mechanism_zcdp(sotto_mechanism *out, double rho, sotto_error *err);
+
+/**
+ * An exponential mechanism: a draw with odds of e^{ε·utility/(2Δ)}, such as report-noisy-max with Gumbel
+ * noise. Its privacy loss has a range of at most ε (Dong, Durfee, Rogers 2020), so that it is ε²/8-zCDP
+ * (Cesar and Rogers 2021) and ε-private; each order gets the lesser of both.
+ * \param epsilon Δ the utility's sensitivity; with odds of e^{ε·utility/Δ} for a utility that moves in one
+ *                direction only, the same ε
+ * \return SOTTO_ERROR_INPUT where ε is negative, infinite or NaN
+ */
+SOTTO_API sotto_status sotto_mechanism_exponential(sotto_mechanism *out, double epsilon, sotto_error *err);
+
+/**
+ * The same release, under another notion of neighbours: its noise measured by the sensitivity under that. No
+ * figure is converted: a sum of clipped vectors moves by twice as much where one is replaced as where one is
+ * removed, so σ halves, and that is the caller's to say.
+ * \param[out] out may be `one`; written on success only
+ * \return SOTTO_ERROR_INPUT for an invalid mechanism, or one that cannot be priced under that adjacency:
+ *         Poisson samples only under add or remove
+ */
+SOTTO_API sotto_status sotto_mechanism_with_adjacency(sotto_mechanism *out, const sotto_mechanism *one,
+                                                      sotto_adjacency adjacency, sotto_error *err);
+
 /** SOTTO_ERROR_INPUT, and why, unless kind, adjacency and parameters are such as the constructors make. */
 SOTTO_API sotto_status sotto_mechanism_check(const sotto_mechanism *mechanism, sotto_error *err);
 
@@ -94,7 +168,7 @@ SOTTO_API const char *sotto_mechanism_kind_name(sotto_mechanism_kind kind);
  * Rényi divergence of one use, the larger of both directions of adjacency, in nats.
  *
  * Gaussian: α/(2σ²) (Mironov 2017, Prop. 7). Sampled Gaussian: the exact divergence, not a bound (Mironov,
- * Talwar, Zhang 2019, Thms 4 and 5), by quadrature.
+ * Talwar, Zhang 2019, Thms 4 and 5), by quadrature. The others as their constructors say.
  *
  * \param order α ≥ 1; at 1 the Kullback–Leibler divergence, which is the limit
  * \return ≥ 0, to about 1e-13 relative; INFINITY where there is no guarantee, the mechanism does not pass
@@ -133,8 +207,8 @@ SOTTO_API void sotto_accountant_destroy(sotto_accountant *accountant);
 
 /**
  * Add `count` uses of a mechanism; 0 adds nothing. On failure nothing is added.
- * \return SOTTO_ERROR_INPUT for an invalid mechanism or more than SOTTO_ACCOUNTANT_MAX_COUNT uses of it,
- *         SOTTO_ERROR_MEMORY
+ * \return SOTTO_ERROR_INPUT for an invalid mechanism, one of another adjacency than what is composed already,
+ *         or more than SOTTO_ACCOUNTANT_MAX_COUNT uses of it, SOTTO_ERROR_MEMORY
  */
 SOTTO_API sotto_status sotto_accountant_compose(sotto_accountant *accountant,
                                                 const sotto_mechanism *mechanism, uint64_t count,
