@@ -8,6 +8,7 @@
 struct sotto_budget {
     double epsilon, delta;
     sotto_accountant *accountant; /* all charges, composed */
+    accountant_filter *filter;    /* NULL where the parameters are fixed in advance */
     sotto_charge *charges;        /* the same, by label */
     size_t length, capacity;
     /* The answer to the last question about remaining uses, kept true by every charge. */
@@ -47,12 +48,48 @@ void sotto_budget_destroy(sotto_budget *budget)
         free((char *)budget->charges[i].label);
     free(budget->charges);
     sotto_accountant_destroy(budget->accountant);
+    accountant_filter_destroy(budget->filter);
     free(budget);
+}
+
+sotto_status sotto_budget_create_filter(double epsilon, double delta, const sotto_accountant *plan,
+                                        sotto_budget **out, sotto_error *err)
+{
+    sotto_budget *budget;
+    sotto_status status = sotto_budget_create(SOTTO_ACCOUNTANT_RDP, epsilon, delta, &budget, err);
+    if (status != SOTTO_OK)
+        return status;
+    status = accountant_filter_create(plan, epsilon, delta, &budget->filter, err);
+    if (status != SOTTO_OK)
+        sotto_budget_destroy(budget);
+    else
+        *out = budget;
+    return status;
 }
 
 static bool is_answered(const sotto_budget *budget, const sotto_mechanism *mechanism)
 {
     return budget->has_answer && mechanism && sotto_mechanism_equal(&budget->asked, mechanism);
+}
+
+static sotto_status ask_filter(sotto_budget *budget, const sotto_mechanism *mechanism, sotto_error *err)
+{
+    const sotto_status status = sotto_mechanism_check(mechanism, err);
+    if (status != SOTTO_OK)
+        return status;
+    const uint64_t most = SOTTO_ACCOUNTANT_MAX_COUNT - accountant_count(budget->accountant, mechanism);
+    return accountant_filter_remaining(budget->filter, mechanism, most, &budget->remaining, err);
+}
+
+static sotto_status ask_accountant(sotto_budget *budget, const sotto_mechanism *mechanism, sotto_error *err)
+{
+    sotto_status status = sotto_calibrate_steps(budget->accountant->kind, budget->epsilon, budget->delta,
+                                                mechanism, budget->accountant, &budget->remaining, err);
+    double unused;
+    if (status == SOTTO_OK)
+        status = accountant_epsilon_with(budget->accountant->kind, budget->accountant, mechanism,
+                                         budget->remaining, budget->delta, &unused, &budget->order, err);
+    return status;
 }
 
 /* Make `remaining` the answer for this mechanism. */
@@ -61,12 +98,8 @@ static sotto_status ask(sotto_budget *budget, const sotto_mechanism *mechanism, 
     if (is_answered(budget, mechanism))
         return SOTTO_OK;
     budget->has_answer = false;
-    sotto_status status = sotto_calibrate_steps(budget->accountant->kind, budget->epsilon, budget->delta,
-                                                mechanism, budget->accountant, &budget->remaining, err);
-    double unused;
-    if (status == SOTTO_OK)
-        status = accountant_epsilon_with(budget->accountant->kind, budget->accountant, mechanism,
-                                         budget->remaining, budget->delta, &unused, &budget->order, err);
+    const sotto_status status =
+        budget->filter ? ask_filter(budget, mechanism, err) : ask_accountant(budget, mechanism, err);
     if (status == SOTTO_OK) {
         budget->has_answer = true;
         budget->asked = *mechanism;
@@ -116,9 +149,24 @@ bool sotto_budget_allows(sotto_budget *budget, const sotto_mechanism *mechanism,
     return allowed;
 }
 
+static sotto_status refuse_by_filter(const sotto_budget *budget, const sotto_mechanism *mechanism,
+                                     uint64_t count, const char *label, sotto_error *err)
+{
+    return sotto_error_set(
+        err, SOTTO_ERROR_BUDGET,
+        "charging %llu uses of a %s mechanism (sample rate %g, noise multiplier %g) for \"%s\" "
+        "would exceed the privacy filter's share of some order, and so perhaps epsilon %g at delta %g; "
+        "%llu uses are left",
+        (unsigned long long)count, sotto_mechanism_kind_name(mechanism->kind), mechanism->sample_rate,
+        mechanism->noise_multiplier, label, budget->epsilon, budget->delta,
+        (unsigned long long)budget->remaining);
+}
+
 static sotto_status refuse(const sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
                            const char *label, sotto_error *err)
 {
+    if (budget->filter)
+        return refuse_by_filter(budget, mechanism, count, label, err);
     double epsilon = INFINITY;
     (void)accountant_epsilon_with(budget->accountant->kind, budget->accountant, mechanism, count,
                                   budget->delta, &epsilon, NULL, NULL);
@@ -183,6 +231,8 @@ sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *me
             free((char *)budget->charges[place].label);
         return status;
     }
+    if (budget->filter)
+        accountant_filter_take(budget->filter, mechanism, count);
     if (place == budget->length)
         budget->length++;
     budget->charges[place].count += count;
@@ -196,6 +246,10 @@ sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *me
 sotto_status sotto_budget_epsilon(const sotto_budget *budget, double *epsilon, double *order,
                                   sotto_error *err)
 {
+    if (budget->filter) {
+        *epsilon = accountant_filter_epsilon(budget->filter, order);
+        return SOTTO_OK;
+    }
     return sotto_accountant_epsilon(budget->accountant, budget->delta, epsilon, order, err);
 }
 

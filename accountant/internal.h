@@ -135,4 +135,32 @@ typedef double (*accountant_objective)(double t, const void *context);
 sotto_status accountant_minimise(accountant_objective objective, const void *context, double start, double *t,
                                  double *value, sotto_error *err);
 
+/* ---- privacy filter (filter.c) ---- */
+
+/**
+ * How many uses of a release keep what is spent within its share at every order: the largest n ≤ most with
+ * spent[i] + n·rdp[i] ≤ share[i] for all i; 0 where there is none. All ≥ 0; an rdp may be infinite.
+ */
+uint64_t accountant_filter_uses(size_t orders, const long double *spent, const double *rdp,
+                                const long double *share, uint64_t most);
+
+/** Shares of a target over orders, and what was taken of each. */
+typedef struct accountant_filter accountant_filter;
+
+/** As `sotto_budget_create_filter`, of a target already checked. */
+sotto_status accountant_filter_create(const sotto_accountant *plan, double epsilon, double delta,
+                                      accountant_filter **out, sotto_error *err);
+
+void accountant_filter_destroy(accountant_filter *filter);
+
+/** The ε that the shares guarantee at the target's δ, whatever is chosen, and the order that gave it. */
+double accountant_filter_epsilon(const accountant_filter *filter, double *order);
+
+/** How many more uses, at most `most`, every share bears. */
+sotto_status accountant_filter_remaining(accountant_filter *filter, const sotto_mechanism *mechanism,
+                                         uint64_t most, uint64_t *remaining, sotto_error *err);
+
+/** Take `count` uses, no more than remain, of a checked mechanism. */
+void accountant_filter_take(accountant_filter *filter, const sotto_mechanism *mechanism, uint64_t count);
+
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_COLUMNS = 16 };
+enum { MAX_COLUMNS = 24 };
 
 struct table {
     FILE *file;
@@ -145,5 +145,6 @@ int main(void)
     suite_add_tcase(suite, composition_tests());
     suite_add_tcase(suite, budget_tests());
     suite_add_tcase(suite, calibration_tests());
+    suite_add_tcase(suite, filter_tests());
     return run_suite(suite);
 }

@@ -50,5 +50,6 @@ TCase *mechanism_tests(void);
 TCase *composition_tests(void);
 TCase *budget_tests(void);
 TCase *calibration_tests(void);
+TCase *filter_tests(void);
 
 #endif

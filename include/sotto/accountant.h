@@ -13,8 +13,8 @@
  *
  * What it assumes. Composition here is that of mechanisms whose parameters are fixed in advance or at least
  * do not depend on what was released (Mironov 2017, Prop. 1). Parameters chosen after seeing earlier releases
- * need a privacy filter, which this interface is not: the order is optimised at the end, and "some order is
- * within budget" is unsound against an adaptive choice of parameters.
+ * need `sotto_budget_create_filter`: elsewhere the order is optimised at the end, and "some order is within
+ * budget" is unsound against an adaptive choice of parameters.
  *
  * Threads. Functions that take a const object may be called from several threads at once; the others may not.
  * GSL's error handler, which would abort, is turned off for the process at the first search.
@@ -254,7 +254,11 @@ typedef struct sotto_charge {
 } sotto_charge;
 
 /**
- * An untouched budget for a plan whose mechanisms are fixed in advance.
+ * An untouched budget for a plan whose mechanisms are fixed in advance: which ones, in which order, and how
+ * many are intended may not depend on what was released, what each releases may (Mironov 2017, Prop. 1). It
+ * is safe to stop where the budget is used up, since that depends on the parameters alone; and safe to stop
+ * sooner, for whatever reason, if ε of all that was planned is reported. For parameters that are chosen on
+ * the way there is `sotto_budget_create_filter`.
  * \param kind       by what the ε of all charges is found
  * \param epsilon    > 0, finite
  * \param delta      in (0, 1), both ends excluded
@@ -263,13 +267,38 @@ typedef struct sotto_charge {
 SOTTO_API sotto_status sotto_budget_create(sotto_accountant_kind kind, double epsilon, double delta,
                                            sotto_budget **out, sotto_error *err);
 
+/**
+ * An untouched budget for parameters that are chosen while looking at earlier releases: a privacy filter
+ * (Feldman and Zrnic 2021, Thms 3.1 and 4.3).
+ *
+ * The plan's own Rényi curve, scaled up as far as it keeps (ε, δ), is the share of each of 41 orders: the
+ * plan's best, and 40 over those that are best for it at some δ' from √δ to δ². A use is refused where at any
+ * of them what was spent and it would exceed the share. So the shares bound the whole interaction whatever was
+ * chosen, and with them the least ε over these orders, at this δ and every other. A use that resembles the
+ * plan is borne as often as by a budget of fixed parameters, within some percent; less noise or a larger
+ * sample rate than planned cost more than that: plan what is likely, on the noisy side's account.
+ *
+ * All of the functions below work on it. It answers by Rényi divergences, and counts exactly by its own rule.
+ *
+ * \param epsilon    > 0, finite
+ * \param delta      in (0, 1), both ends excluded
+ * \param plan       what is intended, fixed before anything is released, of whatever kind of accountant; only
+ *                   read
+ * \param[out] out   the caller's, for `sotto_budget_destroy`
+ * \return SOTTO_ERROR_BUDGET where the plan itself does not keep (ε, δ) by Rényi divergences;
+ *         SOTTO_ERROR_INPUT where it is empty, costs nothing, has no guarantee, or mixes adjacencies or group
+ *         sizes, SOTTO_ERROR_MEMORY
+ */
+SOTTO_API sotto_status sotto_budget_create_filter(double epsilon, double delta, const sotto_accountant *plan,
+                                                  sotto_budget **out, sotto_error *err);
+
 /** NULL is allowed. */
 SOTTO_API void sotto_budget_destroy(sotto_budget *budget);
 
 /**
- * How many further uses of the mechanism the budget bears: that many keep ε(δ) within the target, one more
- * does not. The first question about a mechanism after another was charged costs some ε evaluations; asking
- * again, charging it in between or not, costs nanoseconds.
+ * How many further uses of the mechanism the budget bears: that many keep ε(δ), or a filter's shares, within
+ * the target, one more does not. The first question about a mechanism after another was charged costs some ε
+ * evaluations; asking again, charging it in between or not, costs nanoseconds.
  * \return 0 for an invalid mechanism or where the answer could not be computed; where the uses cost nothing,
  *         what is left of SOTTO_ACCOUNTANT_MAX_COUNT
  */
@@ -292,7 +321,14 @@ SOTTO_API bool sotto_budget_allows(sotto_budget *budget, const sotto_mechanism *
 SOTTO_API sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *mechanism,
                                            uint64_t count, const char *label, sotto_error *err);
 
-/** The ε at the budget's δ of what has been charged; `order` may be NULL. As `sotto_accountant_epsilon`. */
+/**
+ * The ε at the budget's δ of what has been charged; `order` may be NULL. As `sotto_accountant_epsilon`.
+ *
+ * Of a filter it is what the shares guarantee, at most the target, from the first charge to the last. Not the
+ * ε of what happens to be spent: how much that is was chosen by looking at releases, and no theorem lets one
+ * convert a divergence that depends on the outcome. (At a fixed order it takes an odometer, which pays for
+ * every value it could have shown.)
+ */
 SOTTO_API sotto_status sotto_budget_epsilon(const sotto_budget *budget, double *epsilon, double *order,
                                             sotto_error *err);
 
@@ -309,7 +345,10 @@ SOTTO_API double sotto_budget_delta(const sotto_budget *budget);
  */
 SOTTO_API const sotto_charge *sotto_budget_charges(const sotto_budget *budget, size_t *count);
 
-/** The composition of all charges, for curves; the budget's own, valid as long as it. */
+/**
+ * The composition of all charges, for curves; the budget's own, valid as long as it. A filter's is a record
+ * of what was taken and not a guarantee: see `sotto_budget_epsilon`.
+ */
 SOTTO_API const sotto_accountant *sotto_budget_accountant(const sotto_budget *budget);
 
 /* ---- calibration ---- */
