@@ -40,6 +40,7 @@ typedef struct accountant_kind {
 
 extern const accountant_kind accountant_gaussian;
 extern const accountant_kind accountant_sampled_gaussian;
+extern const accountant_kind accountant_gaussian_without_replacement;
 extern const accountant_kind accountant_discrete_gaussian;
 extern const accountant_kind accountant_sampled_discrete_gaussian;
 extern const accountant_kind accountant_laplace;

@@ -8,6 +8,7 @@
 static const accountant_kind *const kinds[] = {
     [SOTTO_MECHANISM_GAUSSIAN] = &accountant_gaussian,
     [SOTTO_MECHANISM_SAMPLED_GAUSSIAN] = &accountant_sampled_gaussian,
+    [SOTTO_MECHANISM_GAUSSIAN_WITHOUT_REPLACEMENT] = &accountant_gaussian_without_replacement,
     [SOTTO_MECHANISM_DISCRETE_GAUSSIAN] = &accountant_discrete_gaussian,
     [SOTTO_MECHANISM_SAMPLED_DISCRETE_GAUSSIAN] = &accountant_sampled_discrete_gaussian,
     [SOTTO_MECHANISM_LAPLACE] = &accountant_laplace,

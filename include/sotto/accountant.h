@@ -41,6 +41,8 @@ typedef enum sotto_mechanism_kind {
     SOTTO_MECHANISM_GAUSSIAN = 1,
     /** the same over a Poisson sample: each unit is in it with probability q, independently */
     SOTTO_MECHANISM_SAMPLED_GAUSSIAN = 2,
+    /** the Gaussian over a batch of fixed size, drawn without replacement; replace one only */
+    SOTTO_MECHANISM_GAUSSIAN_WITHOUT_REPLACEMENT = 3,
     /** the discrete Gaussian of parameter σ² added to integers of integer sensitivity, in units of which σ is */
     SOTTO_MECHANISM_DISCRETE_GAUSSIAN = 4,
     /** the same over a Poisson sample */
@@ -91,6 +93,20 @@ SOTTO_API sotto_status sotto_mechanism_gaussian(sotto_mechanism *out, double noi
  */
 SOTTO_API sotto_status sotto_mechanism_sampled_gaussian(sotto_mechanism *out, double sample_rate,
                                                         double noise_multiplier, sotto_error *err);
+
+/**
+ * A Gaussian release over a batch of fixed size, drawn without replacement and afresh each time: not a
+ * shuffled data set cut into batches, for which nothing is claimed. Under the adjacency "replace one" only.
+ * An upper bound (Wang, Balle, Kasiviswanathan 2019, Thm 27), at integer orders, and between them by
+ * convexity; up to order 4096, above which a looser one holds.
+ * \param sample_rate      the batch's size over the data set's
+ * \param noise_multiplier σ: the noise's standard deviation over how far replacing one unit moves the sum:
+ *                         twice the clip bound
+ * \return SOTTO_ERROR_INPUT where q is outside [0, 1], or σ negative, infinite or NaN
+ */
+SOTTO_API sotto_status sotto_mechanism_gaussian_without_replacement(sotto_mechanism *out, double sample_rate,
+                                                                    double noise_multiplier,
+                                                                    sotto_error *err);
 
 /**
  * A discrete Gaussian release: noise of P(x) ∝ e^{−x²/(2s²)} on the integers, for each coordinate on its own,
