@@ -64,6 +64,9 @@ double accountant_interpolate(double (*at_integer)(const sotto_mechanism *mechan
 /** A total order of mechanisms: below, at or above 0 as a comes before, with or after b. */
 int accountant_mechanism_compare(const sotto_mechanism *a, const sotto_mechanism *b);
 
+/** The sampled Gaussian's divergence at order 1 + t for a group, 0 < q < 1 and σ > 0: exact, or from above. */
+double accountant_sampled_group_rdp(const sotto_mechanism *mechanism, double t);
+
 /** As `sotto_mechanism_rdp` at order 1 + t, for a checked mechanism. */
 double accountant_mechanism_rdp(const sotto_mechanism *mechanism, double t);
 

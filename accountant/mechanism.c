@@ -118,6 +118,23 @@ sotto_status sotto_mechanism_with_adjacency(sotto_mechanism *out, const sotto_me
     return status;
 }
 
+sotto_status sotto_mechanism_group(sotto_mechanism *out, const sotto_mechanism *one, uint64_t group_size,
+                                   sotto_error *err)
+{
+    sotto_status status = sotto_mechanism_check(one, err);
+    if (status != SOTTO_OK)
+        return status;
+    sotto_mechanism group = *one;
+    if (group_size > SOTTO_ACCOUNTANT_MAX_COUNT / one->group_size)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "%llu groups of %llu units; expected 2^53 units at most",
+                               (unsigned long long)group_size, (unsigned long long)one->group_size);
+    group.group_size *= group_size;
+    status = sotto_mechanism_check(&group, err);
+    if (status == SOTTO_OK)
+        *out = group;
+    return status;
+}
+
 static int compare_numbers(double a, double b)
 {
     return a < b ? -1 : a > b;

@@ -268,6 +268,8 @@ static double rdp(const sotto_mechanism *mechanism, double t)
         return INFINITY;
     if (mechanism->sample_rate == 1.0)
         return accountant_gaussian.rdp(mechanism, t);
+    if (mechanism->group_size > 1)
+        return accountant_sampled_group_rdp(mechanism, t);
     /* r rises with q and falls with σ: these limits keep all below in range and err upwards. */
     const double q = fmax(mechanism->sample_rate, 1e-200), sigma = fmin(mechanism->noise_multiplier, 1e50);
     integral in = {.q = q, .sigma = sigma, .t = t, .alpha = 1.0 + t};
@@ -298,6 +300,7 @@ const accountant_kind accountant_sampled_gaussian = {
     .name = "sampled gaussian",
     .adjacencies = ACCOUNTANT_ADD_REMOVE,
     .parameters = ACCOUNTANT_SAMPLE_RATE | ACCOUNTANT_NOISE_MULTIPLIER,
+    .groups = true,
     .rdp = rdp,
 };
 

@@ -168,6 +168,19 @@ SOTTO_API sotto_status sotto_mechanism_exponential(sotto_mechanism *out, double 
 SOTTO_API sotto_status sotto_mechanism_with_adjacency(sotto_mechanism *out, const sotto_mechanism *one,
                                                       sotto_adjacency adjacency, sotto_error *err);
 
+/**
+ * The same release, seen by groups of `group_size` times as many units that join, leave or change together.
+ * Exact where the release is (Gaussian: k/σ; Laplace: k/b; Poisson-sampled: a mixture over how many of them
+ * are in the sample, whichever direction is worse; up to 256 units, an upper bound for more or where little
+ * noise would make it long), kε for pure and exponential, k²ρ for zCDP.
+ * \param[out] out may be `one`; written on success only
+ * \param group_size ≥ 1
+ * \return SOTTO_ERROR_INPUT for an invalid mechanism, one that cannot be priced for groups (without
+ *         replacement, sampled discrete Gaussian), or more than 2^53 units
+ */
+SOTTO_API sotto_status sotto_mechanism_group(sotto_mechanism *out, const sotto_mechanism *one,
+                                             uint64_t group_size, sotto_error *err);
+
 /** SOTTO_ERROR_INPUT, and why, unless kind, adjacency and parameters are such as the constructors make. */
 SOTTO_API sotto_status sotto_mechanism_check(const sotto_mechanism *mechanism, sotto_error *err);
 
