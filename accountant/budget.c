@@ -74,7 +74,7 @@ static bool is_answered(const sotto_budget *budget, const sotto_mechanism *mecha
 
 static sotto_status ask_filter(sotto_budget *budget, const sotto_mechanism *mechanism, sotto_error *err)
 {
-    const sotto_status status = sotto_mechanism_check(mechanism, err);
+    const sotto_status status = accountant_check_use(budget->accountant, mechanism, err);
     if (status != SOTTO_OK)
         return status;
     const uint64_t most = SOTTO_ACCOUNTANT_MAX_COUNT - accountant_count(budget->accountant, mechanism);

@@ -40,8 +40,8 @@ struct accountant_filter {
     size_t orders;
     double t[ORDERS];
     long double share[ORDERS];
-    double epsilon, order; /* what B guarantees at the δ it was made for */
-    sotto_mechanism like;  /* whose adjacency and group the guarantee speaks of */
+    double epsilon, order;     /* what B guarantees at the δ it was made for */
+    sotto_adjacency adjacency; /* of which the guarantee speaks */
     /* What was charged: spent[], and `taken` uses of the current mechanism. */
     long double spent[ORDERS];
     uint64_t taken;
@@ -75,12 +75,6 @@ uint64_t accountant_filter_uses(size_t orders, const long double *spent, const d
     while (uses < most && is_within(orders, spent, rdp, share, uses + 1))
         uses++;
     return uses;
-}
-
-/* Do both speak of the same neighbours? */
-static bool same_neighbours(const sotto_mechanism *a, const sotto_mechanism *b)
-{
-    return a->adjacency == b->adjacency && a->group_size == b->group_size;
 }
 
 /* The plan's ε at a δ by Rényi divergences, whatever its kind, and the best t; 1 where none is finite. */
@@ -174,11 +168,6 @@ static sotto_status check_plan(const sotto_accountant *plan, double epsilon, dou
                                !plan       ? "is NULL"
                                : kl == 0.0 ? "costs nothing"
                                            : "guarantees nothing");
-    for (size_t k = 1; k < plan->length; k++)
-        if (!same_neighbours(&plan->uses[0].mechanism, &plan->uses[k].mechanism))
-            return sotto_error_set(err, SOTTO_ERROR_INPUT,
-                                   "the plan of a privacy filter mixes adjacencies or group sizes; expected "
-                                   "one, of which the guarantee is to speak");
     double needed, unused;
     const sotto_status status = find_best(plan, delta, &needed, &unused, err);
     if (status == SOTTO_OK && !(needed <= epsilon))
@@ -199,7 +188,7 @@ sotto_status accountant_filter_create(const sotto_accountant *plan, double epsil
     accountant_filter *filter = calloc(1, sizeof *filter);
     if (!filter)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a privacy filter");
-    filter->like = plan->uses[0].mechanism;
+    filter->adjacency = plan->uses[0].mechanism.adjacency;
     status = choose_orders(filter, plan, delta, err);
     if (status != SOTTO_OK) {
         free(filter);
@@ -255,11 +244,13 @@ sotto_status accountant_filter_remaining(accountant_filter *filter, const sotto_
     const sotto_status status = sotto_mechanism_check(mechanism, err);
     if (status != SOTTO_OK)
         return status;
-    if (!same_neighbours(&filter->like, mechanism))
-        return sotto_error_set(err, SOTTO_ERROR_INPUT,
-                               "%s mechanism has another adjacency or group size than the privacy filter's "
-                               "plan; expected the same: the guarantee speaks of no other",
-                               sotto_mechanism_kind_name(mechanism->kind));
+    if (mechanism->adjacency != filter->adjacency)
+        return sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "%s mechanism is under the adjacency %s, but the privacy filter's plan is under %s, of "
+            "which its guarantee speaks",
+            sotto_mechanism_kind_name(mechanism->kind), sotto_adjacency_name(mechanism->adjacency),
+            sotto_adjacency_name(filter->adjacency));
     turn_to(filter, mechanism);
     const uint64_t uses =
         accountant_filter_uses(filter->orders, filter->spent, filter->curves[filter->current].rdp,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "../accountant/internal.h"
 #include "test_accountant.h"
 
 #include <math.h>
@@ -333,6 +334,125 @@ START_TEST(free_and_hopeless_mechanisms_are_counted)
 }
 END_TEST
 
+static const sotto_accountant_kind both[] = {SOTTO_ACCOUNTANT_RDP, SOTTO_ACCOUNTANT_PLD};
+
+/* ε by an accountant of a kind, of `count` uses beside the rest, which may be NULL. */
+static double epsilon_by(sotto_accountant_kind kind, const sotto_accountant *rest, sotto_mechanism m,
+                         uint64_t count, double delta)
+{
+    double epsilon;
+    ck_assert_int_eq(accountant_epsilon_with(kind, rest, &m, count, delta, &epsilon, NULL, NULL), SOTTO_OK);
+    return epsilon;
+}
+
+/* What is found keeps the target by the accountant that was asked, and a little more does not. */
+START_TEST(rates_are_the_largest)
+{
+    uint64_t state = 31;
+    int inside = 0;
+    for (int i = 0; i < 60; i++) {
+        const sotto_accountant_kind kind = both[i % 10 == 0];
+        const double epsilon = power_between(&state, -1, 1), delta = power_between(&state, -8, -4),
+                     sigma = power_between(&state, -0.2, 1.3);
+        const uint64_t steps = (uint64_t)power_between(&state, 0, 4);
+        double q;
+        ck_assert_int_eq(sotto_calibrate_sample_rate(kind, epsilon, delta, sigma, steps, NULL, &q, NULL),
+                         SOTTO_OK);
+        ck_assert(q >= 0.0 && q <= 1.0);
+        if (q > 0.0)
+            ck_assert_double_le(epsilon_by(kind, NULL, sampled(q, sigma), steps, delta), epsilon);
+        if (q > 0.0 && q < 1.0)
+            ck_assert_double_gt(
+                epsilon_by(kind, NULL, sampled(fmin(q * (kind == both[0] ? 1 + 1e-9 : 1.001), 1.0), sigma),
+                           steps, delta),
+                epsilon);
+        inside += q > 0.0 && q < 1.0;
+    }
+    ck_assert_int_gt(inside, 30);
+    double q;
+    ck_assert_int_eq(sotto_calibrate_sample_rate(both[0], 1, 1e-5, 1e6, 1, NULL, &q, NULL), SOTTO_OK);
+    ck_assert_double_eq(q, 1.0);
+    ck_assert_int_eq(sotto_calibrate_sample_rate(both[0], 1, 1e-5, 0.0, 1, NULL, &q, NULL), SOTTO_OK);
+    ck_assert_double_eq(q, 0.0);
+}
+END_TEST
+
+START_TEST(deltas_are_the_smallest)
+{
+    uint64_t state = 32;
+    int some = 0;
+    for (int i = 0; i < 60; i++) {
+        const sotto_accountant_kind kind = both[i % 10 == 0];
+        const double epsilon = power_between(&state, -1, 1), q = power_between(&state, -3, 0),
+                     sigma = power_between(&state, -0.2, 1.3);
+        const uint64_t steps = (uint64_t)power_between(&state, 0, 3);
+        double delta = 42.0;
+        const sotto_status status = sotto_calibrate_delta(kind, epsilon, q, sigma, steps, NULL, &delta, NULL);
+        if (status == SOTTO_ERROR_BUDGET) {
+            ck_assert_double_eq(delta, 42.0);
+            ck_assert_double_gt(epsilon_by(kind, NULL, sampled(q, sigma), steps, 1 - 1e-9), epsilon);
+            continue;
+        }
+        ck_assert_int_eq(status, SOTTO_OK);
+        ck_assert(delta > 0.0 && delta < 1.0);
+        ck_assert_double_le(epsilon_by(kind, NULL, sampled(q, sigma), steps, delta), epsilon);
+        if (delta > 1e-300)
+            ck_assert_double_gt(
+                epsilon_by(kind, NULL, sampled(q, sigma), steps, delta * (kind == both[0] ? 1 - 1e-5 : 0.95)),
+                epsilon);
+        some += delta > 1e-12 && delta < 0.5;
+    }
+    ck_assert_int_gt(some, 15);
+    double delta;
+    ck_assert_int_eq(sotto_calibrate_delta(both[0], 1, 0.0, 1.0, 5, NULL, &delta, NULL), SOTTO_OK);
+    ck_assert_double_eq(delta, 0.0);
+    ck_assert_int_eq(sotto_calibrate_delta(both[0], 1, 0.5, 0.0, 5, NULL, &delta, NULL), SOTTO_ERROR_BUDGET);
+}
+END_TEST
+
+/* The rest is read by the accountant that is asked, whatever its own kind, and so is a budget charged with
+ * it. */
+START_TEST(rest_of_any_kind_is_read_by_the_kind_asked)
+{
+    const double epsilon = 2.0, delta = 1e-5;
+    const sotto_mechanism spent = sampled(0.02, 1.2), step = sampled(0.01, 1.5);
+    for (int k = 0; k < 4; k++) {
+        const sotto_accountant_kind kind = both[k / 2], other = both[k % 2];
+        sotto_accountant *rest;
+        sotto_budget *budget;
+        ck_assert_int_eq(sotto_accountant_create(other, &rest, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_accountant_compose(rest, &spent, 30, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_budget_create(kind, epsilon, delta, &budget, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_budget_charge(budget, &spent, 30, "rest", NULL), SOTTO_OK);
+        double sigma, q, least;
+        uint64_t steps;
+        ck_assert_int_eq(
+            sotto_calibrate_noise_multiplier(kind, epsilon, delta, 0.01, 200, rest, &sigma, NULL), SOTTO_OK);
+        const sotto_mechanism noisy = sampled(0.01, sigma), bare = sampled(0.01, sigma * 0.999);
+        ck_assert(sotto_budget_allows(budget, &noisy, 200));
+        ck_assert(!sotto_budget_allows(budget, &bare, 200));
+        ck_assert_int_eq(sotto_calibrate_sample_rate(kind, epsilon, delta, 1.5, 200, rest, &q, NULL),
+                         SOTTO_OK);
+        const sotto_mechanism rare = sampled(q, 1.5), often = sampled(q * 1.001, 1.5);
+        ck_assert(sotto_budget_allows(budget, &rare, 200));
+        ck_assert(!sotto_budget_allows(budget, &often, 200));
+        ck_assert_int_eq(sotto_calibrate_steps(kind, epsilon, delta, &step, rest, &steps, NULL), SOTTO_OK);
+        ck_assert_uint_eq(sotto_budget_remaining(budget, &step), steps);
+        ck_assert_int_eq(sotto_calibrate_delta(kind, epsilon, 0.01, 1.5, steps, rest, &least, NULL),
+                         SOTTO_OK);
+        ck_assert_double_le(least, delta * (1 + 1e-6));
+        ck_assert_double_ge(least, delta * 0.9);
+        /* where the rest alone is too much */
+        ck_assert_int_eq(sotto_calibrate_sample_rate(kind, 0.1, delta, 1.5, 200, rest, &q, NULL),
+                         SOTTO_ERROR_BUDGET);
+        ck_assert_int_eq(sotto_calibrate_noise_multiplier(kind, 0.1, delta, 0.01, 200, rest, &sigma, NULL),
+                         SOTTO_ERROR_BUDGET);
+        sotto_budget_destroy(budget);
+        sotto_accountant_destroy(rest);
+    }
+}
+END_TEST
+
 START_TEST(wrong_calibrations_are_refused)
 {
     double sigma = 42.0;
@@ -393,6 +513,9 @@ TCase *calibration_tests(void)
     tcase_add_test(tests, one_step_more_is_too_many);
     tcase_add_test(tests, the_rest_is_taken_into_account);
     tcase_add_test(tests, free_and_hopeless_mechanisms_are_counted);
+    tcase_add_test(tests, rates_are_the_largest);
+    tcase_add_test(tests, deltas_are_the_smallest);
+    tcase_add_test(tests, rest_of_any_kind_is_read_by_the_kind_asked);
     tcase_add_test(tests, wrong_calibrations_are_refused);
     return tests;
 }

@@ -315,8 +315,7 @@ SOTTO_API sotto_status sotto_budget_create(sotto_accountant_kind kind, double ep
  *                   read
  * \param[out] out   the caller's, for `sotto_budget_destroy`
  * \return SOTTO_ERROR_BUDGET where the plan itself does not keep (ε, δ) by Rényi divergences;
- *         SOTTO_ERROR_INPUT where it is empty, costs nothing, has no guarantee, or mixes adjacencies or group
- *         sizes, SOTTO_ERROR_MEMORY
+ *         SOTTO_ERROR_INPUT where it is empty, costs nothing or has no guarantee, SOTTO_ERROR_MEMORY
  */
 SOTTO_API sotto_status sotto_budget_create_filter(double epsilon, double delta, const sotto_accountant *plan,
                                                   sotto_budget **out, sotto_error *err);
@@ -382,18 +381,24 @@ SOTTO_API const sotto_accountant *sotto_budget_accountant(const sotto_budget *bu
 
 /* ---- calibration ---- */
 
+/*
+ * Whatever is handed out was itself found to keep the target by the accountant asked for, `rest` included: a
+ * budget of that kind, ε and δ, charged with `rest`, bears it. By Rényi divergences searches end within 1e-12
+ * of the border, relatively; privacy-loss distributions are asked some ten times and waver by 1e-5, so that
+ * their searches end within 1e-6 of *a* border. `rest` is what else is spent; it may be NULL; only its
+ * composition is read, its own kind does not matter.
+ */
+
 /**
  * The smallest noise multiplier at which `steps` uses of the sampled Gaussian at `sample_rate`, composed with
- * `rest`, keep `epsilon` at `delta`. To 1e-12 relative, the safe end, checked with the accountant itself: a
- * budget of (ε, δ) charged with `rest` allows these steps at this σ.
+ * `rest`, keep `epsilon` at `delta`.
  *
  * \param kind         by which accountant
  * \param epsilon      > 0, finite
  * \param delta        in (0, 1)
  * \param sample_rate  in (0, 1]
  * \param steps        ≥ 1
- * \param rest         what else is spent; may be NULL; only its composition is read, its kind does not matter
- * \param[out] noise_multiplier rounded up
+ * \param[out] noise_multiplier rounded up; 1e-9 where less would do
  * \return SOTTO_ERROR_BUDGET where no noise multiplier up to 1e15 keeps it, as where `rest` alone crosses ε;
  *         SOTTO_ERROR_INPUT, SOTTO_ERROR_MEMORY
  */
@@ -407,14 +412,38 @@ SOTTO_API sotto_status sotto_calibrate_gaussian(sotto_accountant_kind kind, doub
                                                 double *noise_multiplier, sotto_error *err);
 
 /**
- * The largest number of uses of a mechanism that, composed with `rest` (may be NULL), keeps `epsilon` at
- * `delta`: that many are within by the accountant itself, one more is not. 0 where none is; what is left of
- * SOTTO_ACCOUNTANT_MAX_COUNT where the uses cost nothing.
+ * The largest sample rate at which `steps` uses of the sampled Gaussian of this noise multiplier, composed
+ * with `rest`, keep `epsilon` at `delta`.
+ * \param noise_multiplier ≥ 0, finite
+ * \param[out] sample_rate in [0, 1], rounded down; 0 where not even 1e-15 keeps it
+ * \return SOTTO_ERROR_BUDGET where `rest` alone crosses ε; SOTTO_ERROR_INPUT, SOTTO_ERROR_MEMORY
+ */
+SOTTO_API sotto_status sotto_calibrate_sample_rate(sotto_accountant_kind kind, double epsilon, double delta,
+                                                   double noise_multiplier, uint64_t steps,
+                                                   const sotto_accountant *rest, double *sample_rate,
+                                                   sotto_error *err);
+
+/**
+ * The largest number of uses of a mechanism that, composed with `rest`, keeps `epsilon` at `delta`: that many
+ * were found within it, one more was not. (By privacy-loss distributions ε may waver in its fifth digit, and
+ * some larger number just beyond the border be found within as well: it is not looked for.) 0 where none is;
+ * what is left of SOTTO_ACCOUNTANT_MAX_COUNT where the uses cost nothing.
  * \return SOTTO_ERROR_INPUT, SOTTO_ERROR_MEMORY
  */
 SOTTO_API sotto_status sotto_calibrate_steps(sotto_accountant_kind kind, double epsilon, double delta,
                                              const sotto_mechanism *mechanism, const sotto_accountant *rest,
                                              uint64_t *steps, sotto_error *err);
+
+/**
+ * The smallest δ at which `steps` uses of the sampled Gaussian, composed with `rest`, keep `epsilon`: the
+ * accountant's δ, raised where that is needed for its ε at that δ to be no more than `epsilon`.
+ * \param epsilon     > 0, finite
+ * \param[out] delta  in (0, 1), rounded up; 0 where nothing is spent at all
+ * \return SOTTO_ERROR_BUDGET where no δ below 1 is kept; SOTTO_ERROR_INPUT, SOTTO_ERROR_MEMORY
+ */
+SOTTO_API sotto_status sotto_calibrate_delta(sotto_accountant_kind kind, double epsilon, double sample_rate,
+                                             double noise_multiplier, uint64_t steps,
+                                             const sotto_accountant *rest, double *delta, sotto_error *err);
 
 #ifdef __cplusplus
 }
