@@ -191,14 +191,23 @@ static target by_renyi(target wanted)
     return wanted;
 }
 
+/* err is written on failure only, and that there is no answer by Rényi divergences is none. */
+static sotto_status pass_on(sotto_status status, const sotto_error *why, sotto_error *err)
+{
+    if (err)
+        *err = *why;
+    return status;
+}
+
 static sotto_status find_noise(target wanted, const sotto_mechanism *mechanism, uint64_t steps, double *noise,
                                sotto_error *err)
 {
     double start = 1.0;
     if (wanted.kind != SOTTO_ACCOUNTANT_RDP) {
-        const sotto_status status = find_noise(by_renyi(wanted), mechanism, steps, &start, err);
+        sotto_error why;
+        const sotto_status status = find_noise(by_renyi(wanted), mechanism, steps, &start, &why);
         if (status != SOTTO_OK && status != SOTTO_ERROR_BUDGET)
-            return status;
+            return pass_on(status, &why, err);
     }
     sotto_status status = check_rest(&wanted, err);
     border b = {.wanted = wanted, .along = NOISE, .mechanism = *mechanism, .steps = steps, .err = err};
@@ -249,9 +258,10 @@ static sotto_status find_rate(target wanted, const sotto_mechanism *mechanism, u
 {
     double start = 1.0;
     if (wanted.kind != SOTTO_ACCOUNTANT_RDP) {
-        const sotto_status status = find_rate(by_renyi(wanted), mechanism, steps, &start, err);
+        sotto_error why;
+        const sotto_status status = find_rate(by_renyi(wanted), mechanism, steps, &start, &why);
         if (status != SOTTO_OK && status != SOTTO_ERROR_BUDGET)
-            return status;
+            return pass_on(status, &why, err);
     }
     sotto_status status = check_rest(&wanted, err);
     border b = {.wanted = wanted, .along = RATE, .mechanism = *mechanism, .steps = steps, .err = err};

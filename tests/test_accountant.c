@@ -147,5 +147,6 @@ int main(void)
     suite_add_tcase(suite, budget_tests());
     suite_add_tcase(suite, calibration_tests());
     suite_add_tcase(suite, filter_tests());
+    suite_add_tcase(suite, hostility_tests());
     return run_suite(suite);
 }

@@ -52,5 +52,6 @@ TCase *composition_tests(void);
 TCase *budget_tests(void);
 TCase *calibration_tests(void);
 TCase *filter_tests(void);
+TCase *hostility_tests(void);
 
 #endif
