@@ -35,8 +35,11 @@ sotto_status sotto_accountant_create(sotto_accountant_kind kind, sotto_accountan
 
 void sotto_accountant_destroy(sotto_accountant *accountant)
 {
-    if (accountant)
-        free(accountant->uses);
+    if (!accountant)
+        return;
+    for (size_t i = 0; i < accountant->length; i++)
+        accountant_mechanism_release(&accountant->uses[i].mechanism);
+    free(accountant->uses);
     free(accountant);
 }
 
@@ -78,15 +81,19 @@ static sotto_status reserve(sotto_accountant *accountant, size_t capacity, sotto
 static sotto_status insert(sotto_accountant *accountant, size_t place, const sotto_mechanism *mechanism,
                            uint64_t count, sotto_error *err)
 {
+    sotto_mechanism owned = *mechanism;
     if (accountant->length == accountant->capacity) {
         const sotto_status status =
             reserve(accountant, accountant->capacity ? 2 * accountant->capacity : 4, err);
         if (status != SOTTO_OK)
             return status;
     }
+    const sotto_status status = accountant_mechanism_own(&owned, err);
+    if (status != SOTTO_OK)
+        return status;
     memmove(accountant->uses + place + 1, accountant->uses + place,
             (accountant->length - place) * sizeof *accountant->uses);
-    accountant->uses[place] = (struct accountant_use){*mechanism, count};
+    accountant->uses[place] = (struct accountant_use){owned, count};
     accountant->length++;
     return SOTTO_OK;
 }
@@ -128,6 +135,13 @@ sotto_status sotto_accountant_compose(sotto_accountant *accountant, const sotto_
         return insert(accountant, place, mechanism, count, err);
     accountant->uses[place].count += count;
     return SOTTO_OK;
+}
+
+const sotto_mechanism *accountant_kept(const sotto_accountant *accountant, const sotto_mechanism *mechanism)
+{
+    bool found;
+    const size_t place = find(accountant, mechanism, &found);
+    return found ? &accountant->uses[place].mechanism : NULL;
 }
 
 uint64_t accountant_count(const sotto_accountant *accountant, const sotto_mechanism *mechanism)
@@ -259,6 +273,10 @@ sotto_status accountant_epsilon_with(sotto_accountant_kind kind, const sotto_acc
     status = sotto_accountant_compose(&whole, mechanism, count, err);
     if (status == SOTTO_OK)
         status = sotto_accountant_epsilon(&whole, delta, epsilon, order, err);
+    /* All but the new one belong to `rest`. */
+    sotto_mechanism *new = mechanism ? (sotto_mechanism *)accountant_kept(&whole, mechanism) : NULL;
+    if (new && !(rest && accountant_kept(rest, mechanism)))
+        accountant_mechanism_release(new);
     free(whole.uses);
     return status;
 }

@@ -13,7 +13,7 @@ struct sotto_budget {
     size_t length, capacity;
     /* The answer to the last question about remaining uses, kept true by every charge. */
     bool has_answer;
-    sotto_mechanism asked;
+    sotto_mechanism asked; /* owned, while there is an answer */
     uint64_t remaining;
     double order;         /* the one at which that answer's last use would have met the target; 0 before it */
     sotto_mechanism last; /* charged last */
@@ -40,6 +40,14 @@ sotto_status sotto_budget_create(sotto_accountant_kind kind, double epsilon, dou
     return status;
 }
 
+/* The last answer no longer holds. */
+static void forget(sotto_budget *budget)
+{
+    if (budget->has_answer)
+        accountant_mechanism_release(&budget->asked);
+    budget->has_answer = false;
+}
+
 void sotto_budget_destroy(sotto_budget *budget)
 {
     if (!budget)
@@ -47,6 +55,7 @@ void sotto_budget_destroy(sotto_budget *budget)
     for (size_t i = 0; i < budget->length; i++)
         free((char *)budget->charges[i].label);
     free(budget->charges);
+    forget(budget);
     sotto_accountant_destroy(budget->accountant);
     accountant_filter_destroy(budget->filter);
     free(budget);
@@ -97,12 +106,13 @@ static sotto_status ask(sotto_budget *budget, const sotto_mechanism *mechanism, 
 {
     if (is_answered(budget, mechanism))
         return SOTTO_OK;
-    budget->has_answer = false;
-    const sotto_status status =
+    forget(budget);
+    sotto_status status =
         budget->filter ? ask_filter(budget, mechanism, err) : ask_accountant(budget, mechanism, err);
     if (status == SOTTO_OK) {
-        budget->has_answer = true;
         budget->asked = *mechanism;
+        status = accountant_mechanism_own(&budget->asked, err);
+        budget->has_answer = status == SOTTO_OK;
     }
     return status;
 }
@@ -236,8 +246,10 @@ sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *me
     if (place == budget->length)
         budget->length++;
     budget->charges[place].count += count;
-    budget->last = *mechanism;
-    budget->has_answer = is_answered(budget, mechanism);
+    budget->last = *accountant_kept(budget->accountant, mechanism);
+    budget->charges[place].mechanism = budget->last; /* which lives as long as the record */
+    if (!is_answered(budget, mechanism))
+        forget(budget);
     if (budget->has_answer)
         budget->remaining -= count;
     return SOTTO_OK;

@@ -220,7 +220,9 @@ static size_t find_curve(accountant_filter *filter, const sotto_mechanism *mecha
             return k;
     const size_t place = filter->next;
     filter->next = (filter->next + 1) % CURVES;
-    filter->curves[place].mechanism = *mechanism;
+    /* A selection's run is not ours to keep: it is priced again whenever it comes. */
+    const sotto_mechanism unknown = {0};
+    filter->curves[place].mechanism = mechanism->run ? unknown : *mechanism;
     for (size_t i = 0; i < filter->orders; i++)
         filter->curves[place].rdp[i] = accountant_mechanism_rdp(mechanism, filter->t[i]);
     return place;

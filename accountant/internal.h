@@ -24,6 +24,7 @@ enum {
     ACCOUNTANT_NOISE_MULTIPLIER = 2,
     ACCOUNTANT_EPSILON = 4,
     ACCOUNTANT_RHO = 8,
+    ACCOUNTANT_SELECTION = 16, /**< shape, mean, run */
 };
 
 /** One kind of release. */
@@ -47,10 +48,25 @@ extern const accountant_kind accountant_laplace;
 extern const accountant_kind accountant_pure;
 extern const accountant_kind accountant_zcdp;
 extern const accountant_kind accountant_exponential;
+extern const accountant_kind accountant_selection;
+
+/* A selection's run is the caller's in a mechanism that the caller made, and a copy in an accountant. */
+
+/** SOTTO_ERROR_INPUT unless shape, mean and run are a selection's. */
+sotto_status accountant_check_selection(const sotto_mechanism *mechanism, sotto_error *err);
+
+/** As `accountant_mechanism_compare`, of what two runs have composed; NULL comes first. */
+int accountant_run_compare(const sotto_accountant *a, const sotto_accountant *b);
+
+/** Replace the run, where there is one, by a copy, for `accountant_mechanism_release`. */
+sotto_status accountant_mechanism_own(sotto_mechanism *mechanism, sotto_error *err);
+
+/** Destroy an owned run, where there is one. */
+void accountant_mechanism_release(sotto_mechanism *mechanism);
 
 /**
- * For constructors: `draft` with its kind and parameters, given the kind's first adjacency, a group of one
- * and, where nothing is sampled, rate 1; checked.
+ * For constructors: `draft` with its kind and parameters, given the kind's first adjacency unless it has one,
+ * a group of one and, where nothing is sampled, rate 1; checked.
  */
 sotto_status accountant_mechanism_make(sotto_mechanism *out, sotto_mechanism draft, sotto_error *err);
 
@@ -84,6 +100,9 @@ struct sotto_accountant {
 /** SOTTO_ERROR_INPUT unless the mechanism is valid and of the adjacency of what is composed already. */
 sotto_status accountant_check_use(const sotto_accountant *accountant, const sotto_mechanism *mechanism,
                                   sotto_error *err);
+
+/** The accountant's own copy of a mechanism that was composed; NULL where it was not. */
+const sotto_mechanism *accountant_kept(const sotto_accountant *accountant, const sotto_mechanism *mechanism);
 
 /** How often the mechanism was composed. */
 uint64_t accountant_count(const sotto_accountant *accountant, const sotto_mechanism *mechanism);

@@ -15,6 +15,7 @@ static const accountant_kind *const kinds[] = {
     [SOTTO_MECHANISM_PURE] = &accountant_pure,
     [SOTTO_MECHANISM_ZCDP] = &accountant_zcdp,
     [SOTTO_MECHANISM_EXPONENTIAL] = &accountant_exponential,
+    [SOTTO_MECHANISM_SELECTION] = &accountant_selection,
 };
 
 static const accountant_kind *find_kind(sotto_mechanism_kind kind)
@@ -51,7 +52,16 @@ static sotto_status check_parameters(const accountant_kind *kind, const sotto_me
         status = check_parameter(kind, ACCOUNTANT_EPSILON, "epsilon", m->epsilon, 0.0, most, err);
     if (status == SOTTO_OK)
         status = check_parameter(kind, ACCOUNTANT_RHO, "rho", m->rho, 0.0, most, err);
-    return status;
+    if (status != SOTTO_OK)
+        return status;
+    if (kind->parameters & ACCOUNTANT_SELECTION)
+        return accountant_check_selection(m, err);
+    if (m->shape != 0.0 || m->mean != 0.0 || m->run)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                               "%s mechanism has a selection's parameters; make mechanisms with their "
+                               "constructors",
+                               kind->name);
+    return SOTTO_OK;
 }
 
 sotto_status sotto_mechanism_check(const sotto_mechanism *mechanism, sotto_error *err)
@@ -88,8 +98,9 @@ sotto_status sotto_mechanism_check(const sotto_mechanism *mechanism, sotto_error
 sotto_status accountant_mechanism_make(sotto_mechanism *out, sotto_mechanism draft, sotto_error *err)
 {
     const accountant_kind *kind = find_kind(draft.kind);
-    draft.adjacency =
-        kind->adjacencies & ACCOUNTANT_ADD_REMOVE ? SOTTO_ADJACENCY_ADD_REMOVE : SOTTO_ADJACENCY_REPLACE_ONE;
+    if (!draft.adjacency)
+        draft.adjacency = kind->adjacencies & ACCOUNTANT_ADD_REMOVE ? SOTTO_ADJACENCY_ADD_REMOVE
+                                                                    : SOTTO_ADJACENCY_REPLACE_ONE;
     draft.group_size = 1;
     if (!(kind->parameters & ACCOUNTANT_SAMPLE_RATE))
         draft.sample_rate = 1.0;
@@ -126,7 +137,8 @@ sotto_status sotto_mechanism_group(sotto_mechanism *out, const sotto_mechanism *
         return status;
     sotto_mechanism group = *one;
     if (group_size > SOTTO_ACCOUNTANT_MAX_COUNT / one->group_size)
-        return sotto_error_set(err, SOTTO_ERROR_INPUT, "%llu groups of %llu units; expected 2^53 units at most",
+        return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                               "%llu groups of %llu units; expected 2^53 units at most",
                                (unsigned long long)group_size, (unsigned long long)one->group_size);
     group.group_size *= group_size;
     status = sotto_mechanism_check(&group, err);
@@ -151,7 +163,10 @@ int accountant_mechanism_compare(const sotto_mechanism *a, const sotto_mechanism
     int order = compare_numbers(a->sample_rate, b->sample_rate);
     order = order ? order : compare_numbers(a->noise_multiplier, b->noise_multiplier);
     order = order ? order : compare_numbers(a->epsilon, b->epsilon);
-    return order ? order : compare_numbers(a->rho, b->rho);
+    order = order ? order : compare_numbers(a->rho, b->rho);
+    order = order ? order : compare_numbers(a->shape, b->shape);
+    order = order ? order : compare_numbers(a->mean, b->mean);
+    return order ? order : accountant_run_compare(a->run, b->run);
 }
 
 bool sotto_mechanism_equal(const sotto_mechanism *a, const sotto_mechanism *b)

@@ -70,7 +70,8 @@ static ratio ratio_at(integral *in, double z)
         mean += i * share;
     }
     in->work += in->group;
-    return (ratio){top + log(sum), mean / sum, largest, log(sum)};
+    const double others = log1p(sum - 1.0); /* the largest is 1 of it */
+    return (ratio){top + others, mean / sum, largest, others};
 }
 
 /* Σ w_i(e^{L_i} − 1), without the units that no sample held */

@@ -143,6 +143,7 @@ int main(void)
     suite_add_tcase(suite, rdp_tests());
     suite_add_tcase(suite, mechanism_tests());
     suite_add_tcase(suite, group_tests());
+    suite_add_tcase(suite, selection_tests());
     suite_add_tcase(suite, composition_tests());
     suite_add_tcase(suite, budget_tests());
     suite_add_tcase(suite, calibration_tests());

@@ -48,6 +48,7 @@ double excess(double value, double wanted);
 TCase *rdp_tests(void);
 TCase *mechanism_tests(void);
 TCase *group_tests(void);
+TCase *selection_tests(void);
 TCase *composition_tests(void);
 TCase *budget_tests(void);
 TCase *calibration_tests(void);

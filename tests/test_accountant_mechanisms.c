@@ -21,6 +21,8 @@ static sotto_mechanism draw(uint64_t *state, sotto_mechanism_kind kind)
     case SOTTO_MECHANISM_GAUSSIAN_WITHOUT_REPLACEMENT:
         status = sotto_mechanism_gaussian_without_replacement(&made, q, sigma, NULL);
         break;
+    case SOTTO_MECHANISM_SELECTION: /* test_accountant_selection.c */
+        break;
     case SOTTO_MECHANISM_DISCRETE_GAUSSIAN:
         status = sotto_mechanism_discrete_gaussian(&made, sigma, NULL);
         break;

@@ -55,6 +55,8 @@ typedef enum sotto_mechanism_kind {
     SOTTO_MECHANISM_ZCDP = 8,
     /** an exponential mechanism, or whatever else has a privacy loss of range ε */
     SOTTO_MECHANISM_EXPONENTIAL = 9,
+    /** the best of a random number of runs */
+    SOTTO_MECHANISM_SELECTION = 10,
 } sotto_mechanism_kind;
 
 /** Which data sets count as neighbours. */
@@ -76,6 +78,10 @@ typedef struct sotto_mechanism {
     uint64_t group_size;     /**< k ≥ 1: how many units make one neighbour's difference */
     double epsilon;          /**< pure, exponential: ε ≥ 0, finite, of one unit; otherwise 0 */
     double rho;              /**< zCDP: ρ ≥ 0, finite, of one unit; otherwise 0 */
+    double shape;            /**< selection: η > −1, or INFINITY for Poisson; otherwise 0 */
+    double mean;             /**< selection: runs on average, ≥ 1; otherwise 0 */
+    const sotto_accountant *run; /**< selection: the cost of one run; otherwise NULL. Borrowed: whoever made
+                                      the mechanism keeps it; what composes or charges it keeps a copy */
 } sotto_mechanism;
 
 /**
@@ -158,6 +164,22 @@ SOTTO_API sotto_status sotto_mechanism_zcdp(sotto_mechanism *out, double rho, so
 SOTTO_API sotto_status sotto_mechanism_exponential(sotto_mechanism *out, double epsilon, sotto_error *err);
 
 /**
+ * The best of K runs, all told: each run costs what `run` has composed, K is drawn afresh and independent of
+ * the data, one of the outcomes is chosen by a score that is part of it, and nothing else is released, K and
+ * the other scores included (Papernot and Steinke 2022, Thms 2 and 6). What is always tried in full, such as
+ * a grid, is not this: compose all of it.
+ *
+ * \param run   what one run costs; an empty one costs nothing, however often. Its kind does not matter. The
+ *              caller keeps it for as long as the mechanism is used
+ * \param shape η of a negative binomial distribution without 0, −1 < η: 0 logarithmic, 1 geometric, or
+ *              INFINITY for Poisson, which has no such tail and costs less for few runs and more for many
+ * \param mean  E[K] ≥ 1, finite; γ follows from it, P(K=k) ∝ (1−γ)^k·Γ(k+η)/k!
+ * \return SOTTO_ERROR_INPUT for parameters out of range, no run, or a run that has a selection in it
+ */
+SOTTO_API sotto_status sotto_mechanism_selection(sotto_mechanism *out, const sotto_accountant *run,
+                                                 double shape, double mean, sotto_error *err);
+
+/**
  * The same release, under another notion of neighbours: its noise measured by the sensitivity under that. No
  * figure is converted: a sum of clipped vectors moves by twice as much where one is replaced as where one is
  * removed, so σ halves, and that is the caller's to say.
@@ -176,7 +198,7 @@ SOTTO_API sotto_status sotto_mechanism_with_adjacency(sotto_mechanism *out, cons
  * \param[out] out may be `one`; written on success only
  * \param group_size ≥ 1
  * \return SOTTO_ERROR_INPUT for an invalid mechanism, one that cannot be priced for groups (without
- *         replacement, sampled discrete Gaussian), or more than 2^53 units
+ *         replacement, sampled discrete Gaussian, selection: make its run of groups), or more than 2^53 units
  */
 SOTTO_API sotto_status sotto_mechanism_group(sotto_mechanism *out, const sotto_mechanism *one,
                                              uint64_t group_size, sotto_error *err);
