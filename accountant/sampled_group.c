@@ -266,10 +266,8 @@ static double minkowski(const sotto_mechanism *mechanism, double t)
     return alpha / t * (k <= MAX_PARTS ? m : k * m) * (1.0 + 1e-12);
 }
 
-double accountant_sampled_group_rdp(const sotto_mechanism *mechanism, double t)
+double accountant_sampled_group_one_way(const sotto_mechanism *mechanism, double t, bool remove)
 {
-    const double limit = accountant_gaussian.rdp(mechanism, t); /* no sampling */
-    const double at_most = fmin(minkowski(mechanism, t), limit);
     integral in = {.group = mechanism->group_size <= MAX_GROUP ? (int)mechanism->group_size : 0,
                    .sigma = fmin(mechanism->noise_multiplier, 1e50),
                    .t = t,
@@ -277,11 +275,18 @@ double accountant_sampled_group_rdp(const sotto_mechanism *mechanism, double t)
     in.variance = in.sigma * in.sigma;
     /* Beyond this nodes have no digits for their exponents. */
     if (in.group == 0 || in.alpha * in.group > 1e7 * in.sigma || in.sigma < 1e-3)
+        return INFINITY;
+    set_direction(&in, mechanism, remove ? in.alpha : -t);
+    return divergence(log_expectation(&in), t);
+}
+
+double accountant_sampled_group_rdp(const sotto_mechanism *mechanism, double t)
+{
+    const double unsampled = accountant_gaussian.rdp(mechanism, t);
+    const double at_most = fmin(minkowski(mechanism, t), unsampled);
+    const double remove = accountant_sampled_group_one_way(mechanism, t, true);
+    if (!(remove < at_most))
         return at_most;
-    set_direction(&in, mechanism, in.alpha);
-    const double remove = log_expectation(&in);
-    set_direction(&in, mechanism, -t);
-    const double log_j = fmax(remove, log_expectation(&in));
-    const double exact = divergence(log_j, t);
-    return exact < at_most ? exact : at_most;
+    const double add = accountant_sampled_group_one_way(mechanism, t, false);
+    return add < at_most ? fmax(remove, add) : at_most;
 }

@@ -32,6 +32,14 @@ START_TEST(groups_meet_our_own_reference_both_ways)
         sotto_mechanism m = grouped(one, (uint64_t)table_number(t, "group_size"));
         const double wanted = fmax(table_number(t, "remove_25_digits"), table_number(t, "add_25_digits"));
         const double rdp = accountant_sampled_group_rdp(&m, table_number(t, "t"));
+        for (int remove = 0; remove < 2; remove++) {
+            const double one_way = accountant_sampled_group_one_way(&m, table_number(t, "t"), remove);
+            const double truth = table_number(t, remove ? "remove_25_digits" : "add_25_digits");
+            ck_assert_msg(fabs(excess(one_way, truth)) <= 1e-11,
+                          "q %.17g sigma %.17g group %g t %.17g, remove %d: %.17g, not %.17g",
+                          one.sample_rate, one.noise_multiplier, (double)m.group_size, table_number(t, "t"),
+                          remove, one_way, truth);
+        }
         ck_assert_msg(excess(rdp, wanted) >= -1e-12 && excess(rdp, wanted) <= 1e-11,
                       "q %.17g sigma %.17g group %g t %.17g: %.17g, not %.17g", one.sample_rate,
                       one.noise_multiplier, (double)m.group_size, table_number(t, "t"), rdp, wanted);
