@@ -162,13 +162,14 @@ bool sotto_budget_allows(sotto_budget *budget, const sotto_mechanism *mechanism,
 static sotto_status refuse_by_filter(const sotto_budget *budget, const sotto_mechanism *mechanism,
                                      uint64_t count, const char *label, sotto_error *err)
 {
+    char what[160];
+    accountant_mechanism_describe(mechanism, what, sizeof what);
     return sotto_error_set(
         err, SOTTO_ERROR_BUDGET,
-        "charging %llu uses of a %s mechanism (sample rate %g, noise multiplier %g) for \"%s\" "
+        "charging %llu uses of a %s for \"%s\" "
         "would exceed the privacy filter's share of some order, and so perhaps epsilon %g at delta %g; "
         "%llu uses are left",
-        (unsigned long long)count, sotto_mechanism_kind_name(mechanism->kind), mechanism->sample_rate,
-        mechanism->noise_multiplier, label, budget->epsilon, budget->delta,
+        (unsigned long long)count, what, label, budget->epsilon, budget->delta,
         (unsigned long long)budget->remaining);
 }
 
@@ -180,12 +181,13 @@ static sotto_status refuse(const sotto_budget *budget, const sotto_mechanism *me
     double epsilon = INFINITY;
     (void)accountant_epsilon_with(budget->accountant->kind, budget->accountant, mechanism, count,
                                   budget->delta, &epsilon, NULL, NULL);
+    char what[160];
+    accountant_mechanism_describe(mechanism, what, sizeof what);
     return sotto_error_set(
         err, SOTTO_ERROR_BUDGET,
-        "charging %llu uses of a %s mechanism (sample rate %g, noise multiplier %g) for \"%s\" "
+        "charging %llu uses of a %s for \"%s\" "
         "would bring epsilon to %.6g at delta %g, above the budget of %g; %llu uses are left",
-        (unsigned long long)count, sotto_mechanism_kind_name(mechanism->kind), mechanism->sample_rate,
-        mechanism->noise_multiplier, label, epsilon, budget->delta, budget->epsilon,
+        (unsigned long long)count, what, label, epsilon, budget->delta, budget->epsilon,
         (unsigned long long)budget->remaining);
 }
 

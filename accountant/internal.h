@@ -77,6 +77,9 @@ sotto_status accountant_mechanism_make(sotto_mechanism *out, sotto_mechanism dra
 double accountant_interpolate(double (*at_integer)(const sotto_mechanism *mechanism, double t),
                               const sotto_mechanism *mechanism, double t);
 
+/** "laplace mechanism (noise multiplier 2)", cut off at `size` bytes; of a checked mechanism. */
+void accountant_mechanism_describe(const sotto_mechanism *mechanism, char *text, size_t size);
+
 /** A total order of mechanisms: below, at or above 0 as a comes before, with or after b. */
 int accountant_mechanism_compare(const sotto_mechanism *a, const sotto_mechanism *b);
 

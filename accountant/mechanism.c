@@ -3,6 +3,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 
 /* Every kind that can be priced. */
 static const accountant_kind *const kinds[] = {
@@ -189,6 +190,35 @@ const char *sotto_mechanism_kind_name(sotto_mechanism_kind kind)
 {
     const accountant_kind *found = find_kind(kind);
     return found ? found->name : NULL;
+}
+
+void accountant_mechanism_describe(const sotto_mechanism *mechanism, char *text, size_t size)
+{
+    const accountant_kind *kind = kinds[mechanism->kind];
+    const struct {
+        unsigned bit;
+        const char *name;
+        double value;
+    } parts[] = {
+        {ACCOUNTANT_SAMPLE_RATE, "sample rate", mechanism->sample_rate},
+        {ACCOUNTANT_NOISE_MULTIPLIER, "noise multiplier", mechanism->noise_multiplier},
+        {ACCOUNTANT_EPSILON, "epsilon", mechanism->epsilon},
+        {ACCOUNTANT_RHO, "rho", mechanism->rho},
+        {ACCOUNTANT_SELECTION, "shape", mechanism->shape},
+        {ACCOUNTANT_SELECTION, "mean", mechanism->mean},
+    };
+    int length = snprintf(text, size, "%s mechanism", kind->name);
+    const char *before = " (";
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (kind->parameters & parts[i].bit && length >= 0 && (size_t)length < size) {
+            length += snprintf(text + length, size - (size_t)length, "%s%s %g", before, parts[i].name,
+                               parts[i].value);
+            before = ", ";
+        }
+    if (length >= 0 && (size_t)length < size)
+        (void)snprintf(text + length, size - (size_t)length,
+                       mechanism->group_size > 1 ? ", groups of %llu)" : ")",
+                       (unsigned long long)mechanism->group_size);
 }
 
 double accountant_interpolate(double (*at_integer)(const sotto_mechanism *mechanism, double t),

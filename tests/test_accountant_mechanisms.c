@@ -337,6 +337,39 @@ START_TEST(adjacencies_do_not_mix)
 }
 END_TEST
 
+START_TEST(a_refusal_names_what_it_refuses)
+{
+    const char *const words[KIND_COUNT + 3] = {
+        [SOTTO_MECHANISM_GAUSSIAN] = "a gaussian mechanism (noise multiplier 0.25)",
+        [SOTTO_MECHANISM_SAMPLED_GAUSSIAN] =
+            "a sampled gaussian mechanism (sample rate 0.5, noise multiplier 0.25)",
+        [SOTTO_MECHANISM_LAPLACE] = "a laplace mechanism (noise multiplier 0.25, groups of 4)",
+        [SOTTO_MECHANISM_PURE] = "a pure mechanism (epsilon 40)",
+        [SOTTO_MECHANISM_ZCDP] = "a zcdp mechanism (rho 40)",
+    };
+    for (int kind = 0; kind < KIND_COUNT + 3; kind++) {
+        sotto_mechanism m = gaussian(0.25);
+        if (!words[kind])
+            continue;
+        if (kind == SOTTO_MECHANISM_SAMPLED_GAUSSIAN)
+            m = sampled(0.5, 0.25);
+        else if (kind == SOTTO_MECHANISM_LAPLACE)
+            ck_assert(sotto_mechanism_laplace(&m, 0.25, NULL) == SOTTO_OK &&
+                      sotto_mechanism_group(&m, &m, 4, NULL) == SOTTO_OK);
+        else if (kind == SOTTO_MECHANISM_PURE)
+            ck_assert_int_eq(sotto_mechanism_pure(&m, 40, NULL), SOTTO_OK);
+        else if (kind == SOTTO_MECHANISM_ZCDP)
+            ck_assert_int_eq(sotto_mechanism_zcdp(&m, 40, NULL), SOTTO_OK);
+        sotto_budget *budget;
+        sotto_error err = {0};
+        ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1, 1e-5, &budget, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_budget_charge(budget, &m, 1, "statistics", &err), SOTTO_ERROR_BUDGET);
+        ck_assert_msg(strstr(err.message, words[kind]) != NULL, "%s", err.message);
+        sotto_budget_destroy(budget);
+    }
+}
+END_TEST
+
 START_TEST(nonsense_is_refused)
 {
     const double bad[] = {-1.0, -1e-300, INFINITY, -INFINITY, NAN};
@@ -397,6 +430,7 @@ TCase *mechanism_tests(void)
     tcase_add_test(tests, without_replacement_bounds_an_example);
     tcase_add_test(tests, adjacency_is_a_choice_where_it_can_be);
     tcase_add_test(tests, adjacencies_do_not_mix);
+    tcase_add_test(tests, a_refusal_names_what_it_refuses);
     tcase_add_test(tests, nonsense_is_refused);
     tcase_add_test(tests, foreign_parameters_are_refused);
     return tests;

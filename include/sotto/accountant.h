@@ -174,7 +174,8 @@ SOTTO_API sotto_status sotto_mechanism_exponential(sotto_mechanism *out, double 
  * \param shape η of a negative binomial distribution without 0, −1 < η: 0 logarithmic, 1 geometric, or
  *              INFINITY for Poisson, which has no such tail and costs less for few runs and more for many
  * \param mean  E[K] ≥ 1, finite; γ follows from it, P(K=k) ∝ (1−γ)^k·Γ(k+η)/k!
- * \return SOTTO_ERROR_INPUT for parameters out of range, no run, or a run that has a selection in it
+ * \return SOTTO_ERROR_INPUT for parameters out of range, no run, or a run that has a selection in it. Where a search runs out of
+ *         memory the divergence is INFINITY
  */
 SOTTO_API sotto_status sotto_mechanism_selection(sotto_mechanism *out, const sotto_accountant *run,
                                                  double shape, double mean, sotto_error *err);
