@@ -83,11 +83,12 @@ void accountant_mechanism_describe(const sotto_mechanism *mechanism, char *text,
 /** A total order of mechanisms: below, at or above 0 as a comes before, with or after b. */
 int accountant_mechanism_compare(const sotto_mechanism *a, const sotto_mechanism *b);
 
-/** The sampled Gaussian's divergence at order 1 + t for a group, 0 < q < 1 and σ > 0: exact, or from above. */
+/** The sampled Gaussian's divergence at order 1 + t for a group, 0 < q < 1 and σ > 0: exact, or from above.
+ */
 double accountant_sampled_group_rdp(const sotto_mechanism *mechanism, double t);
 
-/** The same from one direction: of the data with the group from those without it (remove), or the reverse; INFINITY
- * where that would take too long. */
+/** The same from one direction: of the data with the group from those without it (remove), or the reverse;
+ * INFINITY where that would take too long. */
 double accountant_sampled_group_one_way(const sotto_mechanism *mechanism, double t, bool remove);
 
 /** As `sotto_mechanism_rdp` at order 1 + t, for a checked mechanism. */

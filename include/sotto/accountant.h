@@ -6,10 +6,10 @@
  * What a release costs: mechanisms, Rényi accounting, budgets, calibration. A library of its own
  * (`libsotto-accountant`, pkg-config `sotto-accountant`).
  *
- * Conventions. All divergences and every ε are in nats. Neighbouring data sets are what a mechanism's adjacency
- * says; one composition has one adjacency. `noise_multiplier` σ is the noise's standard deviation over the L2 sensitivity. Every ε, δ and σ
- * handed out is rounded up and every number of uses down, so that rounding never promises more than is kept;
- * INFINITY means "no guarantee", and NaN is never returned.
+ * Conventions. All divergences and every ε are in nats. Neighbouring data sets are what a mechanism's
+ * adjacency says; one composition has one adjacency. `noise_multiplier` σ is the noise's standard deviation
+ * over the L2 sensitivity. Every ε, δ and σ handed out is rounded up and every number of uses down, so that
+ * rounding never promises more than is kept; INFINITY means "no guarantee", and NaN is never returned.
  *
  * What it assumes. Composition here is that of mechanisms whose parameters are fixed in advance or at least
  * do not depend on what was released (Mironov 2017, Prop. 1). Parameters chosen after seeing earlier releases
@@ -43,7 +43,7 @@ typedef enum sotto_mechanism_kind {
     SOTTO_MECHANISM_SAMPLED_GAUSSIAN = 2,
     /** the Gaussian over a batch of fixed size, drawn without replacement; replace one only */
     SOTTO_MECHANISM_GAUSSIAN_WITHOUT_REPLACEMENT = 3,
-    /** the discrete Gaussian of parameter σ² added to integers of integer sensitivity, in units of which σ is */
+    /** discrete Gaussian noise added to integers of integer sensitivity */
     SOTTO_MECHANISM_DISCRETE_GAUSSIAN = 4,
     /** the same over a Poisson sample */
     SOTTO_MECHANISM_SAMPLED_DISCRETE_GAUSSIAN = 5,
@@ -73,13 +73,13 @@ typedef enum sotto_adjacency {
 typedef struct sotto_mechanism {
     sotto_mechanism_kind kind;
     sotto_adjacency adjacency;
-    double sample_rate;      /**< q in [0, 1]; 1 where nothing is sampled */
-    double noise_multiplier; /**< σ ≥ 0 (Laplace: b), finite; 0 guarantees nothing unless q is 0 */
-    uint64_t group_size;     /**< k ≥ 1: how many units make one neighbour's difference */
-    double epsilon;          /**< pure, exponential: ε ≥ 0, finite, of one unit; otherwise 0 */
-    double rho;              /**< zCDP: ρ ≥ 0, finite, of one unit; otherwise 0 */
-    double shape;            /**< selection: η > −1, or INFINITY for Poisson; otherwise 0 */
-    double mean;             /**< selection: runs on average, ≥ 1; otherwise 0 */
+    double sample_rate;          /**< q in [0, 1]; 1 where nothing is sampled */
+    double noise_multiplier;     /**< σ ≥ 0 (Laplace: b), finite; 0 guarantees nothing unless q is 0 */
+    uint64_t group_size;         /**< k ≥ 1: how many units make one neighbour's difference */
+    double epsilon;              /**< pure, exponential: ε ≥ 0, finite, of one unit; otherwise 0 */
+    double rho;                  /**< zCDP: ρ ≥ 0, finite, of one unit; otherwise 0 */
+    double shape;                /**< selection: η > −1, or INFINITY for Poisson; otherwise 0 */
+    double mean;                 /**< selection: runs on average, ≥ 1; otherwise 0 */
     const sotto_accountant *run; /**< selection: the cost of one run; otherwise NULL. Borrowed: whoever made
                                       the mechanism keeps it; what composes or charges it keeps a copy */
 } sotto_mechanism;
@@ -157,9 +157,9 @@ SOTTO_API sotto_status sotto_mechanism_zcdp(sotto_mechanism *out, double rho, so
  * An exponential mechanism: a draw with odds of e^{ε·utility/(2Δ)}, such as report-noisy-max with Gumbel
  * noise. Its privacy loss has a range of at most ε (Dong, Durfee, Rogers 2020), so that it is ε²/8-zCDP
  * (Cesar and Rogers 2021) and ε-private; each order gets the lesser of both.
- * \param epsilon Δ the utility's sensitivity; with odds of e^{ε·utility/Δ} for a utility that moves in one
- *                direction only, the same ε
- * \return SOTTO_ERROR_INPUT where ε is negative, infinite or NaN
+ * \param epsilon with Δ the utility's sensitivity; where one unit can move all utilities in one direction
+ * only, odds of e^{ε·utility/Δ} have the same ε \return SOTTO_ERROR_INPUT where ε is negative, infinite or
+ * NaN
  */
 SOTTO_API sotto_status sotto_mechanism_exponential(sotto_mechanism *out, double epsilon, sotto_error *err);
 
@@ -174,8 +174,8 @@ SOTTO_API sotto_status sotto_mechanism_exponential(sotto_mechanism *out, double 
  * \param shape η of a negative binomial distribution without 0, −1 < η: 0 logarithmic, 1 geometric, or
  *              INFINITY for Poisson, which has no such tail and costs less for few runs and more for many
  * \param mean  E[K] ≥ 1, finite; γ follows from it, P(K=k) ∝ (1−γ)^k·Γ(k+η)/k!
- * \return SOTTO_ERROR_INPUT for parameters out of range, no run, or a run that has a selection in it. Where a search runs out of
- *         memory the divergence is INFINITY
+ * \return SOTTO_ERROR_INPUT for parameters out of range, no run, or a run that has a selection in it. Where a
+ * search runs out of memory the divergence is INFINITY
  */
 SOTTO_API sotto_status sotto_mechanism_selection(sotto_mechanism *out, const sotto_accountant *run,
                                                  double shape, double mean, sotto_error *err);
@@ -325,9 +325,9 @@ SOTTO_API sotto_status sotto_budget_create(sotto_accountant_kind kind, double ep
  *
  * The plan's own Rényi curve, scaled up as far as it keeps (ε, δ), is the share of each of 41 orders: the
  * plan's best, and 40 over those that are best for it at some δ' from √δ to δ². A use is refused where at any
- * of them what was spent and it would exceed the share. So the shares bound the whole interaction whatever was
- * chosen, and with them the least ε over these orders, at this δ and every other. A use that resembles the
- * plan is borne as often as by a budget of fixed parameters, within some percent; less noise or a larger
+ * of them what was spent and it would exceed the share. So the shares bound the whole interaction whatever
+ * was chosen, and with them the least ε over these orders, at this δ and every other. A use that resembles
+ * the plan is borne as often as by a budget of fixed parameters, within some percent; less noise or a larger
  * sample rate than planned cost more than that: plan what is likely, on the noisy side's account.
  *
  * All of the functions below work on it. It answers by Rényi divergences, and counts exactly by its own rule.
