@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "internal.h"
+#include "pld.h"
 
 #include <float.h>
 #include <math.h>
@@ -98,6 +98,16 @@ static sotto_status insert(sotto_accountant *accountant, size_t place, const sot
     return SOTTO_OK;
 }
 
+static sotto_status check_losses(const sotto_mechanism *mechanism, sotto_error *err)
+{
+    if (!accountant_mechanism_losses(mechanism))
+        return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                               "a %s mechanism has no privacy-loss distribution that is known; use the rdp "
+                               "accountant",
+                               sotto_mechanism_kind_name(mechanism->kind));
+    return SOTTO_OK;
+}
+
 /* All of a composition is about the same neighbours, or its sum is about none. */
 sotto_status accountant_check_use(const sotto_accountant *accountant, const sotto_mechanism *mechanism,
                                   sotto_error *err)
@@ -120,7 +130,9 @@ sotto_status accountant_check_use(const sotto_accountant *accountant, const sott
 sotto_status sotto_accountant_compose(sotto_accountant *accountant, const sotto_mechanism *mechanism,
                                       uint64_t count, sotto_error *err)
 {
-    const sotto_status status = accountant_check_use(accountant, mechanism, err);
+    sotto_status status = accountant_check_use(accountant, mechanism, err);
+    if (status == SOTTO_OK && accountant->kind == SOTTO_ACCOUNTANT_PLD)
+        status = check_losses(mechanism, err);
     if (status != SOTTO_OK || count == 0)
         return status;
     bool found;
@@ -211,8 +223,8 @@ static sotto_status answer(double *out, double *order, double value, double at)
     return SOTTO_OK;
 }
 
-sotto_status sotto_accountant_epsilon(const sotto_accountant *accountant, double delta, double *epsilon,
-                                      double *order, sotto_error *err)
+sotto_status accountant_rdp_epsilon(const sotto_accountant *accountant, double delta, double *epsilon,
+                                    double *order, sotto_error *err)
 {
     sotto_status status = accountant_check_delta(delta, err);
     if (status != SOTTO_OK)
@@ -232,8 +244,8 @@ sotto_status sotto_accountant_epsilon(const sotto_accountant *accountant, double
     return answer(epsilon, order, fmax(value, 0.0), isfinite(value) ? 1.0 + t : INFINITY);
 }
 
-sotto_status sotto_accountant_delta(const sotto_accountant *accountant, double epsilon, double *delta,
-                                    double *order, sotto_error *err)
+sotto_status accountant_rdp_delta(const sotto_accountant *accountant, double epsilon, double *delta,
+                                  double *order, sotto_error *err)
 {
     if (!(epsilon >= 0.0 && isfinite(epsilon)))
         return sotto_error_set(err, SOTTO_ERROR_INPUT,
@@ -255,6 +267,66 @@ sotto_status sotto_accountant_delta(const sotto_accountant *accountant, double e
         return answer(delta, order, by_kl, 1.0);
     /* A δ too small for a double is rounded up to the least one above 0. */
     return answer(delta, order, fmax(exp(value), DBL_TRUE_MIN), 1.0 + t);
+}
+
+sotto_status sotto_accountant_epsilon(const sotto_accountant *accountant, double delta, double *epsilon,
+                                      double *order, sotto_error *err)
+{
+    if (accountant->kind == SOTTO_ACCOUNTANT_RDP)
+        return accountant_rdp_epsilon(accountant, delta, epsilon, order, err);
+    pld_bounds bounds;
+    const sotto_status status = sotto_accountant_epsilon_bounds(
+        accountant, delta, SOTTO_ACCOUNTANT_DEFAULT_GAP, &bounds.lower, &bounds.upper, err);
+    return status == SOTTO_OK ? answer(epsilon, order, bounds.upper, 0.0) : status;
+}
+
+sotto_status sotto_accountant_delta(const sotto_accountant *accountant, double epsilon, double *delta,
+                                    double *order, sotto_error *err)
+{
+    if (accountant->kind == SOTTO_ACCOUNTANT_RDP)
+        return accountant_rdp_delta(accountant, epsilon, delta, order, err);
+    pld_bounds bounds;
+    const sotto_status status = sotto_accountant_delta_bounds(
+        accountant, epsilon, SOTTO_ACCOUNTANT_DEFAULT_GAP, &bounds.lower, &bounds.upper, err);
+    return status == SOTTO_OK ? answer(delta, order, bounds.upper, 0.0) : status;
+}
+
+/* Can privacy-loss distributions answer this? */
+static sotto_status check_bounds(const sotto_accountant *accountant, double gap, sotto_error *err)
+{
+    if (!(gap >= SOTTO_ACCOUNTANT_LEAST_GAP && gap <= 1.0))
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "gap is %g; expected a share of epsilon from %g to 1",
+                               gap, SOTTO_ACCOUNTANT_LEAST_GAP);
+    for (size_t i = 0; i < accountant->length; i++) {
+        const sotto_status status = check_losses(&accountant->uses[i].mechanism, err);
+        if (status != SOTTO_OK)
+            return status;
+    }
+    return SOTTO_OK;
+}
+
+sotto_status sotto_accountant_epsilon_bounds(const sotto_accountant *accountant, double delta, double gap,
+                                             double *lower, double *upper, sotto_error *err)
+{
+    pld_bounds bounds;
+    sotto_status status = check_bounds(accountant, gap, err);
+    if (status == SOTTO_OK)
+        status = pld_epsilon(accountant, delta, gap, &bounds, err);
+    if (status == SOTTO_OK)
+        *lower = bounds.lower, *upper = bounds.upper;
+    return status;
+}
+
+sotto_status sotto_accountant_delta_bounds(const sotto_accountant *accountant, double epsilon, double gap,
+                                           double *lower, double *upper, sotto_error *err)
+{
+    pld_bounds bounds;
+    sotto_status status = check_bounds(accountant, gap, err);
+    if (status == SOTTO_OK)
+        status = pld_delta(accountant, epsilon, gap, &bounds, err);
+    if (status == SOTTO_OK)
+        *lower = bounds.lower, *upper = bounds.upper;
+    return status;
 }
 
 sotto_status accountant_epsilon_with(sotto_accountant_kind kind, const sotto_accountant *rest,

@@ -36,6 +36,7 @@ const accountant_kind accountant_pure = {
     .parameters = ACCOUNTANT_EPSILON,
     .groups = true,
     .rdp = pure_rdp,
+    .losses = &accountant_pure_losses,
 };
 
 sotto_status sotto_mechanism_pure(sotto_mechanism *out, double epsilon, sotto_error *err)
@@ -82,6 +83,7 @@ const accountant_kind accountant_exponential = {
     .parameters = ACCOUNTANT_EPSILON,
     .groups = true,
     .rdp = exponential_rdp,
+    .losses = &accountant_pure_losses,
 };
 
 sotto_status sotto_mechanism_exponential(sotto_mechanism *out, double epsilon, sotto_error *err)

@@ -20,6 +20,7 @@ const accountant_kind accountant_gaussian = {
     .parameters = ACCOUNTANT_NOISE_MULTIPLIER,
     .groups = true,
     .rdp = rdp,
+    .losses = &accountant_gaussian_losses,
 };
 
 sotto_status sotto_mechanism_gaussian(sotto_mechanism *out, double noise_multiplier, sotto_error *err)

@@ -37,7 +37,14 @@ typedef struct accountant_kind {
     bool groups;         /**< can it price groups of more than one unit? */
     /** Rényi divergence of one use at order 1 + t, 0 ≤ t < ∞, of a checked mechanism; INFINITY, never NaN. */
     double (*rdp)(const sotto_mechanism *mechanism, double t);
+    /** Its privacy-loss distribution (pld.h); NULL where none is known. */
+    const struct accountant_losses *losses;
 } accountant_kind;
+
+extern const struct accountant_losses accountant_gaussian_losses;
+extern const struct accountant_losses accountant_laplace_losses;
+extern const struct accountant_losses accountant_pure_losses;
+extern const struct accountant_losses accountant_sampled_gaussian_losses;
 
 extern const accountant_kind accountant_gaussian;
 extern const accountant_kind accountant_sampled_gaussian;
@@ -94,6 +101,9 @@ double accountant_sampled_group_one_way(const sotto_mechanism *mechanism, double
 /** As `sotto_mechanism_rdp` at order 1 + t, for a checked mechanism. */
 double accountant_mechanism_rdp(const sotto_mechanism *mechanism, double t);
 
+/** The privacy-loss distribution of a checked mechanism's kind; NULL where none is known. */
+const struct accountant_losses *accountant_mechanism_losses(const sotto_mechanism *mechanism);
+
 /** Distinct mechanisms, in `accountant_mechanism_compare` order: sums do not depend on who came first. */
 struct sotto_accountant {
     sotto_accountant_kind kind;
@@ -117,6 +127,12 @@ uint64_t accountant_count(const sotto_accountant *accountant, const sotto_mechan
 
 /** As `sotto_accountant_rdp` at order 1 + t. */
 double accountant_rdp(const sotto_accountant *accountant, double t);
+
+/** ε at δ and δ at ε by Rényi divergences, of an accountant of any kind; as the public functions. */
+sotto_status accountant_rdp_epsilon(const sotto_accountant *accountant, double delta, double *epsilon,
+                                    double *order, sotto_error *err);
+sotto_status accountant_rdp_delta(const sotto_accountant *accountant, double epsilon, double *delta,
+                                  double *order, sotto_error *err);
 
 /** SOTTO_ERROR_INPUT unless there is such a kind. */
 sotto_status accountant_check_kind(sotto_accountant_kind kind, sotto_error *err);

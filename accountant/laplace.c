@@ -41,6 +41,7 @@ const accountant_kind accountant_laplace = {
     .parameters = ACCOUNTANT_NOISE_MULTIPLIER,
     .groups = true,
     .rdp = rdp,
+    .losses = &accountant_laplace_losses,
 };
 
 sotto_status sotto_mechanism_laplace(sotto_mechanism *out, double noise_multiplier, sotto_error *err)

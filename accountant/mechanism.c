@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "internal.h"
+#include "pld.h"
 
 #include <float.h>
 #include <math.h>
@@ -236,6 +236,12 @@ double accountant_interpolate(double (*at_integer)(const sotto_mechanism *mechan
 double accountant_mechanism_rdp(const sotto_mechanism *mechanism, double t)
 {
     return kinds[mechanism->kind]->rdp(mechanism, t);
+}
+
+const struct accountant_losses *accountant_mechanism_losses(const sotto_mechanism *mechanism)
+{
+    const struct accountant_losses *losses = kinds[mechanism->kind]->losses;
+    return losses && losses->covers && !losses->covers(mechanism) ? NULL : losses;
 }
 
 double sotto_mechanism_rdp(const sotto_mechanism *mechanism, double order)

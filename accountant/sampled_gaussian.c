@@ -302,6 +302,7 @@ const accountant_kind accountant_sampled_gaussian = {
     .parameters = ACCOUNTANT_SAMPLE_RATE | ACCOUNTANT_NOISE_MULTIPLIER,
     .groups = true,
     .rdp = rdp,
+    .losses = &accountant_sampled_gaussian_losses,
 };
 
 sotto_status sotto_mechanism_sampled_gaussian(sotto_mechanism *out, double sample_rate,

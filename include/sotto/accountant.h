@@ -293,6 +293,32 @@ SOTTO_API sotto_status sotto_accountant_epsilon(const sotto_accountant *accounta
 SOTTO_API sotto_status sotto_accountant_delta(const sotto_accountant *accountant, double epsilon,
                                               double *delta, double *order, sotto_error *err);
 
+/** By default ε by privacy-loss distributions is at most this much, relatively, above the truth. */
+#define SOTTO_ACCOUNTANT_DEFAULT_GAP 1e-3
+
+/** No gap below this can be asked for. */
+#define SOTTO_ACCOUNTANT_LEAST_GAP 1e-5
+
+/**
+ * Certified bounds of the ε kept at δ, by privacy-loss distributions (docs/accounting.md): no smaller ε than
+ * `lower` is kept, and `upper` is. What an accountant of kind SOTTO_ACCOUNTANT_PLD calls ε is `upper` at the
+ * default gap. Works on an accountant of either kind; takes milliseconds.
+ *
+ * \param gap           wanted: upper − lower ≤ max(gap·ε, gap/10), from SOTTO_ACCOUNTANT_LEAST_GAP to 1.
+ * Where memory (some 100 MB) does not suffice the bounds are wider, and as true \param[out] lower    ≥ 0; 0
+ * also says that nothing could be proved \param[out] upper    at most what Rényi divergences give; INFINITY
+ * where there is no guarantee \return SOTTO_ERROR_INPUT for a δ or gap out of range, or a mechanism that has
+ * no known privacy-loss distribution; SOTTO_ERROR_MEMORY
+ */
+SOTTO_API sotto_status sotto_accountant_epsilon_bounds(const sotto_accountant *accountant, double delta,
+                                                       double gap, double *lower, double *upper,
+                                                       sotto_error *err);
+
+/** The same for the δ kept at ε; wanted: upper ≤ (1 + 10·gap)·lower, or 1e-18. */
+SOTTO_API sotto_status sotto_accountant_delta_bounds(const sotto_accountant *accountant, double epsilon,
+                                                     double gap, double *lower, double *upper,
+                                                     sotto_error *err);
+
 /* ---- budget ---- */
 
 /** A target (ε, δ) and what has been charged against it. Opaque. */

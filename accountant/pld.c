@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "pld.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* What was composed, ready for grids: what is free left out, and all that is Gaussian as one release. */
+typedef struct bundle {
+    sotto_mechanism *mechanisms;
+    uint64_t *counts;
+    size_t length;
+    double steps;   /* Σ counts */
+    double mu;      /* of the Gaussian one; 0 where there is none */
+    double largest; /* the most that all losses can add up to, in either direction */
+} bundle;
+
+static void free_bundle(bundle *b)
+{
+    free(b->mechanisms);
+    free(b->counts);
+    *b = (bundle){0};
+}
+
+static bool is_gaussian(const sotto_mechanism *m)
+{
+    return m->kind == SOTTO_MECHANISM_GAUSSIAN ||
+           (m->kind == SOTTO_MECHANISM_SAMPLED_GAUSSIAN && m->sample_rate == 1.0);
+}
+
+/* Sensitivity over noise of `count` uses together. */
+static double mean_of(const sotto_mechanism *m, uint64_t count)
+{
+    return sqrt((double)count) * ((double)m->group_size / m->noise_multiplier);
+}
+
+static sotto_status gather(const sotto_accountant *accountant, bundle *out, sotto_error *err)
+{
+    bundle b = {0};
+    b.mechanisms = malloc((accountant->length + 1) * sizeof *b.mechanisms);
+    b.counts = malloc((accountant->length + 1) * sizeof *b.counts);
+    if (!b.mechanisms || !b.counts) {
+        free_bundle(&b);
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for %zu privacy-loss distributions",
+                               accountant->length);
+    }
+    for (size_t i = 0; i < accountant->length; i++) {
+        const sotto_mechanism *m = &accountant->uses[i].mechanism;
+        const uint64_t count = accountant->uses[i].count;
+        if (accountant_mechanism_rdp(m, 0.0) == 0.0)
+            continue;
+        b.largest += (double)count * accountant_mechanism_losses(m)->largest(m);
+        if (is_gaussian(m)) {
+            b.mu = hypot(b.mu, mean_of(m, count));
+            continue;
+        }
+        b.mechanisms[b.length] = *m;
+        b.counts[b.length++] = count;
+        b.steps += (double)count;
+    }
+    if (b.mu > 0.0 && b.length > 0) {
+        b.steps += 1.0;
+        b.counts[b.length] = 1;
+        const sotto_status status =
+            sotto_mechanism_gaussian(&b.mechanisms[b.length++], 1.0 / b.mu * (1.0 - 1e-15), err);
+        if (status != SOTTO_OK) {
+            free_bundle(&b);
+            return status;
+        }
+    }
+    *out = b;
+    return SOTTO_OK;
+}
+
+/* A question, and the best that is known of its answer on either side. */
+typedef struct question {
+    const bundle *bundle;
+    bool wants_epsilon;
+    double given;    /* log δ, or ε */
+    double tail;     /* mass to cut off a release */
+    double tilt;     /* about the best λ, */
+    bool tilted;     /* once it has been looked for */
+    double spacing;  /* of the grid in work */
+    double share;    /* of δ that windows may add */
+    int directions;  /* of adjacency that differ */
+    pld_bounds best; /* ε, or log δ */
+    pld_workspace workspace;
+} question;
+
+static int directions_of(const bundle *b)
+{
+    for (size_t i = 0; i < b->length; i++)
+        if (!accountant_mechanism_losses(&b->mechanisms[i])->symmetric)
+            return PLD_DIRECTIONS;
+    return 1;
+}
+
+static void free_releases(pld_use *uses, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        pld_release_free(&uses[i].release);
+    free(uses);
+}
+
+static sotto_status make_releases(const question *q, pld_use **out, sotto_error *err)
+{
+    const bundle *b = q->bundle;
+    pld_use *uses = calloc(b->length, sizeof *uses);
+    if (!uses)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for %zu privacy-loss distributions",
+                               b->length);
+    sotto_status status = SOTTO_OK;
+    size_t atoms = 0;
+    for (size_t i = 0; i < b->length && status == SOTTO_OK; i++) {
+        uses[i].count = b->counts[i];
+        status = pld_release_make(&b->mechanisms[i], q->spacing, q->tail, &uses[i].release, err);
+        atoms += uses[i].release.atoms[PLD_REMOVE][PLD_ABOVE].length;
+        if (status == SOTTO_OK && atoms > PLD_MAX_CELLS)
+            status =
+                sotto_error_set(err, SOTTO_ERROR_NUMERIC, "%zu mechanisms do not fit one grid of spacing %g",
+                                b->length, q->spacing);
+    }
+    if (status == SOTTO_OK)
+        *out = uses;
+    else
+        free_releases(uses, b->length);
+    return status;
+}
+
+/* Largest tilt used: beyond it e^{λh} would ask for a grid finer than the losses do. */
+static const double MIN_TILT = 1e-3, MAX_TILT = 2000.0;
+
+/*
+ * By how much the λ falls short at which the saddle-point approximation meets the question: for ε at δ,
+ * log δ ≈ K − λK′ − log(λ(λ+1)√(2πK″)); for δ at ε, ε ≈ K′. Only a choice of window: any λ gives bounds.
+ */
+static double shortfall(const question *q, const pld_use *uses, double tilt)
+{
+    const pld_moments at =
+        pld_total_moments(uses, q->bundle->length, q->spacing, PLD_REMOVE, PLD_ABOVE, tilt);
+    if (!q->wants_epsilon)
+        return q->given - at.mean;
+    const double spread = 0.5 * log(2.0 * M_PI * fmax(at.variance, 1e-300));
+    return at.log_moment - tilt * at.mean - log(tilt * (tilt + 1.0)) - spread - q->given;
+}
+
+static double choose_tilt(const question *q, const pld_use *uses)
+{
+    double low = log(MIN_TILT), high = log(fmin(MAX_TILT, 2.0 / q->spacing)), middle = log(q->tilt);
+    while (high - low > 0.1) {
+        if (shortfall(q, uses, exp(middle)) > 0.0)
+            low = middle;
+        else
+            high = middle;
+        /* the first guess is seldom far off */
+        middle = low > log(MIN_TILT) && high - low > 1.5    ? low + 0.5
+                 : high - low > 1.5 && low == log(MIN_TILT) ? high - 0.5
+                                                            : 0.5 * (low + high);
+    }
+    return exp(low);
+}
+
+/* What is known of the answer on one side, one direction; `least` is the figure that another direction has.
+ */
+static sotto_status read_curve(const question *q, const pld_curve *curve, int side, double least,
+                               double *answer)
+{
+    const double high = curve->low + curve->spacing * (double)(curve->length - 1);
+    if (!q->wants_epsilon) {
+        *answer = pld_curve_log_delta(curve, side, q->given);
+        if (*answer <= least) /* true outside of the window, too */
+            return SOTTO_OK;
+        return q->given >= curve->low && q->given <= high ? SOTTO_OK : SOTTO_ERROR_NUMERIC;
+    }
+    if (least > 0.0 && pld_curve_log_delta(curve, side, least) <= q->given) {
+        *answer = least;
+        return SOTTO_OK;
+    }
+    sotto_status status = pld_curve_epsilon(curve, side, q->given, answer);
+    if (status != SOTTO_OK && *answer == curve->low && curve->low <= 0.0)
+        status = SOTTO_OK; /* ε is 0 */
+    *answer = fmax(*answer, 0.0);
+    return status;
+}
+
+enum { MAX_ATTEMPTS = 8 };
+
+/* Compose near where the answer is thought to be, and nearer where it is not. */
+static sotto_status answer_side(question *q, const pld_use *uses, int direction, int side, double least,
+                                double *answer, sotto_error *err)
+{
+    pld_aim aim = {.tilt = q->tilt,
+                   .epsilon = q->wants_epsilon ? q->best.upper : q->given,
+                   .log_delta = q->wants_epsilon ? q->given : q->best.upper,
+                   .share = q->share};
+    sotto_status status = SOTTO_ERROR_NUMERIC;
+    for (int i = 0; i < MAX_ATTEMPTS && status == SOTTO_ERROR_NUMERIC; i++) {
+        pld_curve curve;
+        double factor = 0.5; /* where the window was too long: tilted into a far tail */
+        status = pld_compose(uses, q->bundle->length, q->spacing, direction, side, &aim, &q->workspace,
+                             &curve, err);
+        if (status == SOTTO_OK) {
+            status = read_curve(q, &curve, side, least, answer);
+            const double found = q->wants_epsilon ? *answer : q->given;
+            factor = found > curve.low ? 1.7 : 0.5;
+            pld_curve_free(&curve);
+        }
+        aim.tilt *= factor;
+    }
+    return status;
+}
+
+/* One grid: improves what is known. */
+static sotto_status answer_grid(question *q, sotto_error *err)
+{
+    pld_use *uses = NULL;
+    sotto_status status = make_releases(q, &uses, err);
+    if (status != SOTTO_OK)
+        return status;
+    if (!q->tilted)
+        q->tilt = choose_tilt(q, uses);
+    q->tilted = true;
+    double upper = -INFINITY, lower = -INFINITY;
+    int worst = PLD_REMOVE;
+    for (int direction = 0; direction < q->directions && status == SOTTO_OK; direction++) {
+        double value = -INFINITY;
+        status = answer_side(q, uses, direction, PLD_ABOVE, upper, &value, err);
+        if (status == SOTTO_OK && value > upper) {
+            upper = value;
+            worst = direction;
+        }
+    }
+    if (status == SOTTO_OK) {
+        q->best.upper = fmin(q->best.upper, upper);
+        status = answer_side(q, uses, worst, PLD_BELOW, -INFINITY, &lower, err);
+    }
+    if (status == SOTTO_OK)
+        q->best.lower = fmax(q->best.lower, lower);
+    free_releases(uses, q->bundle->length);
+    return status == SOTTO_ERROR_MEMORY ? status : SOTTO_OK; /* what no window shows a finer grid may */
+}
+
+/*
+ * Chords and tangents add and take from the variance of each loss up to h²/4 between them, keeping the mean
+ * of e^{−L}: together T h²λ(λ+1)/8 of K(λ) = log E[e^{λL}], and that over λ of ε.
+ */
+static double first_spacing(const question *q, double gap)
+{
+    const double share = q->wants_epsilon ? 1.0 : q->tilt;
+    const double spacing = 1.1 * sqrt(8.0 * gap / (q->bundle->steps * share * (q->tilt + 1.0)));
+    return fmin(spacing, 2.0 / q->tilt);
+}
+
+/* What may be cut off each release: a ten-millionth of δ in all. */
+static double tail_of(const question *q)
+{
+    const double log_delta = q->wants_epsilon ? q->given : q->best.upper;
+    return fmax(1e-7 * exp(log_delta) / q->bundle->steps, 1e-300);
+}
+
+/* The finest grid that has room for all the losses. */
+static double finest_spacing(const question *q)
+{
+    double length = 0.0;
+    for (size_t i = 0; i < q->bundle->length; i++) {
+        const sotto_mechanism *m = &q->bundle->mechanisms[i];
+        double low, high;
+        accountant_mechanism_losses(m)->range(m, q->tail, &low, &high);
+        length += high - low;
+    }
+    return length / ((double)PLD_MAX_CELLS - 4.0 * (double)q->bundle->length);
+}
+
+enum { MAX_GRIDS = 12 };
+
+/* A δ below e to this is small enough for anybody: 1e-18. */
+static const double LOG_NO_DELTA = -41.4;
+
+/* Finer and finer, until both sides are within the gap or memory ends. But for errors it always succeeds:
+ * what is known at the start is an answer, too. */
+static sotto_status narrow(question *q, double relative, double absolute, double guess, sotto_error *err)
+{
+    q->tail = tail_of(q);
+    const double finest = finest_spacing(q);
+    if (!(finest > 0.0 && isfinite(finest)))
+        return SOTTO_OK;
+    q->spacing = fmax(first_spacing(q, fmax(absolute, relative * guess)), finest);
+    for (int i = 0; i < MAX_GRIDS; i++) {
+        const sotto_status status = answer_grid(q, NULL);
+        if (status == SOTTO_ERROR_MEMORY)
+            return sotto_error_set(err, status, "out of memory for privacy-loss distributions");
+        const double gap = q->best.upper - q->best.lower;
+        const double wanted = fmax(absolute, relative * fmax(q->best.lower, 0.0));
+        if (!q->wants_epsilon && q->best.upper < LOG_NO_DELTA)
+            break;
+        if (gap <= wanted || q->spacing <= finest || status != SOTTO_OK)
+            break;
+        q->tail = tail_of(q);
+        q->tilted = q->wants_epsilon; /* the tail has a say in where δ(ε) comes from */
+        q->spacing = fmax(q->spacing * fmin(fmax(sqrt(0.8 * wanted / gap), 0.2), 0.8), finest);
+    }
+    return SOTTO_OK;
+}
+
+/* ---- ε ---- */
+
+/* Of a Gaussian alone, exactly but for rounding. */
+static pld_bounds gaussian_epsilon(double mu, double log_delta)
+{
+    const double slack = 1e-11;
+    if (accountant_gaussian_log_delta(mu, 0.0) <= log_delta - slack)
+        return (pld_bounds){0.0, 0.0};
+    double low = 0.0, high = 1.0;
+    while (high < 1e300 && accountant_gaussian_log_delta(mu, high) > log_delta)
+        high *= 2.0;
+    for (int i = 0; i < 200 && high - low > 1e-15 * high; i++) {
+        const double middle = 0.5 * (low + high);
+        if (accountant_gaussian_log_delta(mu, middle) > log_delta)
+            low = middle;
+        else
+            high = middle;
+    }
+    /* d log δ/dε is at most −1/(1 + …) where it is flattest; its relative error is spread over that slope */
+    const double step = fmax(high * 1e-7, 1e-300);
+    const double slope =
+        (accountant_gaussian_log_delta(mu, high) - accountant_gaussian_log_delta(mu, high + step)) / step;
+    const double margin = high * 1e-12 + (slope > 0.0 ? slack / slope : 0.0);
+    return (pld_bounds){fmax(low - margin, 0.0), high + margin};
+}
+
+sotto_status pld_epsilon(const sotto_accountant *accountant, double delta, double gap, pld_bounds *epsilon,
+                         sotto_error *err)
+{
+    double by_rdp, order;
+    sotto_status status = accountant_rdp_epsilon(accountant, delta, &by_rdp, &order, err);
+    if (status != SOTTO_OK)
+        return status;
+    if (by_rdp == 0.0 || by_rdp == INFINITY) {
+        *epsilon = (pld_bounds){by_rdp, by_rdp};
+        return SOTTO_OK;
+    }
+    bundle b;
+    status = gather(accountant, &b, err);
+    if (status != SOTTO_OK)
+        return status;
+    const double most = fmin(by_rdp, b.largest);
+    if (b.length == 0) {
+        *epsilon = gaussian_epsilon(b.mu, log(delta));
+        epsilon->upper = fmin(epsilon->upper, most);
+    } else {
+        question q = {.bundle = &b,
+                      .share = 0.03 * gap,
+                      .directions = directions_of(&b),
+                      .wants_epsilon = true,
+                      .given = log(delta),
+                      .best = {0.0, most}};
+        q.tilt = fmin(fmax(order - 1.0, 2.0 * MIN_TILT), 0.5 * MAX_TILT);
+        status = narrow(&q, gap, 0.1 * gap, by_rdp, err);
+        *epsilon = q.best;
+        pld_workspace_free(&q.workspace);
+    }
+    free_bundle(&b);
+    return status;
+}
+
+/* ---- δ ---- */
+
+sotto_status pld_delta(const sotto_accountant *accountant, double epsilon, double gap, pld_bounds *delta,
+                       sotto_error *err)
+{
+    double by_rdp, order;
+    sotto_status status = accountant_rdp_delta(accountant, epsilon, &by_rdp, &order, err);
+    if (status != SOTTO_OK)
+        return status;
+    if (by_rdp == 0.0 || order == INFINITY) {
+        *delta = (pld_bounds){by_rdp, by_rdp};
+        return SOTTO_OK;
+    }
+    bundle b;
+    status = gather(accountant, &b, err);
+    if (status != SOTTO_OK)
+        return status;
+    if (epsilon >= b.largest) {
+        *delta = (pld_bounds){0.0, 0.0};
+    } else if (b.length == 0) {
+        const double log_delta = accountant_gaussian_log_delta(b.mu, epsilon);
+        *delta = (pld_bounds){exp(log_delta) * (1.0 - 1e-11),
+                              fmin(fmax(exp(log_delta) * (1.0 + 1e-11), 0x1p-1074), by_rdp)};
+    } else {
+        question q = {.bundle = &b,
+                      .share = 0.03 * gap,
+                      .directions = directions_of(&b),
+                      .given = epsilon,
+                      .best = {-INFINITY, log(by_rdp)}};
+        q.tilt = fmin(fmax(order - 1.0, 2.0 * MIN_TILT), 0.5 * MAX_TILT);
+        status = narrow(&q, 0.0, 10.0 * gap, 0.0, err);
+        *delta = (pld_bounds){exp(q.best.lower) * (1.0 - 1e-12),
+                              fmin(fmax(exp(q.best.upper) * (1.0 + 1e-12), 0x1p-1074), by_rdp)};
+        pld_workspace_free(&q.workspace);
+    }
+    free_bundle(&b);
+    return status;
+}

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "pld.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include <gsl/gsl_fft_halfcomplex.h>
+#include <gsl/gsl_fft_real.h>
+
+/*
+ * The composition of releases with masses w_i(l), each taken T_i times, is wanted near one ε in the tail.
+ * Tilted masses w_i(l)e^{λl}/M_i, M_i = Σ w_i e^{λl}, compose to tilted masses t(l), and
+ *
+ *     δ(ε) = Π M_i^{T_i} e^{−λε} Σ_{l>ε} (1 − e^{−(l−ε)}) e^{−λ(l−ε)} t(l)
+ *
+ * exactly, for any λ > 0. With λ such that the tilted mean is near ε, the sum is of ordinary size and what
+ * FFTs do to its last digits is relative to δ however small that is.
+ *
+ * The t(l) come from Π F_i^{T_i}, F_i the transform of one release, over a window of losses: circular, so
+ * what is outside comes back inside. How much that is Chernoff's bound says: the tilted mass above r is at
+ * most e^{K(λ+θ) − K(λ) − θr} for each θ > 0, K = Σ T_i log M_i. (And what comes back from below weighs
+ * little.)
+ *
+ * Rounding. Each output of an FFT is a sum of inputs over log₂ N levels, each of which errs by a few units of
+ * roundoff (twiddle factors included) of what it adds: at most c = 32 u log₂ N times Σ|inputs|, and Σ|inputs|
+ * of a transform forward is 1. A factor F^T is off by T c |F|^{T−1} from that, and 2T√5 u |F|^T from the
+ * multiplications; `error_of` adds these up.
+ */
+
+static const double UNIT = 0.5 * DBL_EPSILON;
+
+/* ---- exponential tilting ---- */
+
+static double loss_of_first(const pld_atoms *atoms, double spacing)
+{
+    return atoms->origin + spacing * (double)atoms->first;
+}
+
+/* Exponentials are taken once in a block of this many atoms. */
+enum { BLOCK = 64 };
+
+/* About the log of the largest w e^{λl}, and not far below it: a scale to sum by. */
+static double log_peak(const pld_atoms *atoms, double spacing, double tilt)
+{
+    double top = -INFINITY;
+    for (size_t k = 0; k < atoms->length; k += BLOCK) {
+        const size_t end = k + BLOCK < atoms->length ? k + BLOCK : atoms->length;
+        double largest = 0.0;
+        for (size_t j = k; j < end; j++)
+            largest = atoms->weights[j] > largest ? atoms->weights[j] : largest;
+        if (largest > 0.0)
+            top = fmax(top, log(largest) + tilt * spacing * (double)(end - 1));
+    }
+    return top + tilt * loss_of_first(atoms, spacing);
+}
+
+/* e^{start + rate·k} for k = 0, 1, … */
+typedef struct geometric {
+    double start, rate;
+    double powers[BLOCK];
+} geometric;
+
+static void geometric_begin(geometric *g, double start, double rate)
+{
+    g->start = start;
+    g->rate = rate;
+    for (int j = 0; j < BLOCK; j++)
+        g->powers[j] = exp(rate * j);
+}
+
+/* The factor of a block; finite, so that no mass of 0 becomes NaN. */
+static double geometric_block(const geometric *g, size_t k)
+{
+    return fmin(exp(g->start + g->rate * (double)k), 1e300);
+}
+
+static pld_moments tilted_moments(const pld_atoms *atoms, double spacing, double tilt)
+{
+    const double scale = log_peak(atoms, spacing, tilt);
+    if (scale == -INFINITY)
+        return (pld_moments){.log_moment = -INFINITY};
+    geometric g;
+    geometric_begin(&g, tilt * loss_of_first(atoms, spacing) - scale, tilt * spacing);
+    double sum = 0.0, first = 0.0, second = 0.0;
+    for (size_t k = 0; k < atoms->length; k += BLOCK) {
+        const double factor = geometric_block(&g, k);
+        for (size_t j = 0; j < BLOCK && k + j < atoms->length; j++) {
+            const double w = atoms->weights[k + j] * factor * g.powers[j], place = (double)(k + j);
+            sum += w;
+            first += w * place;
+            second += w * place * place;
+        }
+    }
+    const double mean = first / sum;
+    return (pld_moments){.log_moment = scale + log(sum),
+                         .mean = loss_of_first(atoms, spacing) + spacing * mean,
+                         .variance = spacing * spacing * fmax(second / sum - mean * mean, 0.0)};
+}
+
+/* Of the whole composition. */
+pld_moments pld_total_moments(const pld_use *uses, size_t count, double spacing, int direction, int side,
+                              double tilt)
+{
+    pld_moments total = {0};
+    for (size_t i = 0; i < count; i++) {
+        const pld_moments one = tilted_moments(&uses[i].release.atoms[direction][side], spacing, tilt);
+        const double times = (double)uses[i].count;
+        total.log_moment += times * one.log_moment;
+        total.mean += times * one.mean;
+        total.variance += times * one.variance;
+    }
+    return total;
+}
+
+/* ---- window ---- */
+
+typedef struct window {
+    int64_t first; /* its low end: above the origin, over h */
+    size_t length;
+} window;
+
+/* The least length of the form 2^a 3^b 5^c that is at least `least`; GSL is quick for these. */
+static size_t good_length(double least)
+{
+    size_t best = SIZE_MAX;
+    for (size_t five = 1; five < 4 * PLD_MAX_CELLS; five *= 5)
+        for (size_t three = five; three < 4 * PLD_MAX_CELLS; three *= 3) {
+            size_t length = three;
+            while ((double)length < least)
+                length *= 2;
+            if (length < best)
+                best = length;
+        }
+    return best;
+}
+
+typedef struct problem {
+    const pld_use *uses;
+    size_t count;
+    double spacing;
+    int direction, side;
+    const pld_aim *aim;
+    pld_moments at;  /* of the composition at the tilt */
+    double origin;   /* of its losses: they are this and multiples of the spacing */
+    double log_leak; /* log of the tilted mass that may be outside the window on a side */
+    bool chernoff;   /* is that so on the low side, too? */
+} problem;
+
+static double log_moment(const problem *p, double tilt)
+{
+    return pld_total_moments(p->uses, p->count, p->spacing, p->direction, p->side, tilt).log_moment;
+}
+
+/* Chernoff's bound at one θ: how far from the mean the tilted mass on one side is below e^log_leak. */
+static double reach_at(const problem *p, double log_leak, int sign, double theta)
+{
+    const double risen = log_moment(p, p->aim->tilt + sign * theta) - p->at.log_moment;
+    const double reach = (risen - log_leak) / theta - sign * p->at.mean;
+    return reach >= 0.0 ? reach : INFINITY; /* rounding, or NaN */
+}
+
+/* The least of these, θ changing by factors of two for as long as that helps. */
+static double reach(const problem *p, double log_leak, int sign)
+{
+    double theta = fmin(sqrt(-2.0 * log_leak / fmax(p->at.variance, 1e-300)), 500.0 / p->spacing);
+    double best = reach_at(p, log_leak, sign, theta);
+    for (int i = 0; i < 60; i++) {
+        theta *= 0.5;
+        const double next = reach_at(p, log_leak, sign, theta);
+        if (next > best)
+            break;
+        best = next;
+    }
+    return best;
+}
+
+/*
+ * The low end. What lies below it comes back n window lengths W higher, where it adds to δ at most e^{−λnW}
+ * of the mass it has untilted, in all e^{−λW}/(1 − e^{−λW}): the window may begin right below the answer if
+ * it is as long as that needs. Or else the tilted mass below it is to be small.
+ */
+static double choose_low(problem *p, double high, double log_leak)
+{
+    const double tilt = p->aim->tilt, log_alias = p->aim->log_delta + log(p->aim->share);
+    const double near = fmin(p->at.mean, p->aim->epsilon) - 1.5 * sqrt(p->at.variance) - 4.0 * p->spacing;
+    const double long_enough = high - (1.0 - log_alias) / tilt;
+    double low = fmin(near, long_enough);
+    p->chernoff = long_enough < near;
+    if (p->chernoff) {
+        const double bounded = p->at.mean - reach(p, log_leak, -1);
+        p->chernoff = bounded > low;
+        low = fmax(low, fmin(bounded, near));
+    }
+    return low;
+}
+
+static sotto_status choose_window(problem *p, size_t ready, window *out, sotto_error *err)
+{
+    /* No farther than losses go at all. */
+    double lowest = 0.0, highest = 0.0;
+    for (size_t i = 0; i < p->count; i++) {
+        const pld_atoms *atoms = &p->uses[i].release.atoms[p->direction][p->side];
+        const double times = (double)p->uses[i].count;
+        lowest += times * (double)atoms->first;
+        highest += times * (double)(atoms->first + (int64_t)atoms->length - 1);
+    }
+    const double high_loss = p->at.mean + reach(p, p->log_leak, 1);
+    const double low_loss = choose_low(p, high_loss, p->log_leak);
+    const double low = fmax(floor((low_loss - p->origin) / p->spacing), lowest);
+    const double high = fmin(ceil((high_loss - p->origin) / p->spacing), highest);
+    const double least = fmax(high - low + 2.0, 16.0);
+    if (!(least <= 2.0 * (double)PLD_MAX_CELLS && fabs(low) < 0x1p60))
+        return sotto_error_set(err, SOTTO_ERROR_NUMERIC,
+                               "a composition of %zu mechanisms needs a window of %g privacy losses",
+                               p->count, least);
+    /* tables for a length that is about right are worth more than the best length */
+    out->length = least <= (double)ready && (double)ready < 1.7 * least ? ready : good_length(least);
+    out->first = (int64_t)low;
+    return SOTTO_OK;
+}
+
+/* ---- transforms ---- */
+
+void pld_workspace_free(pld_workspace *workspace)
+{
+    free(workspace->sum);
+    if (workspace->forward)
+        gsl_fft_real_wavetable_free(workspace->forward);
+    if (workspace->backward)
+        gsl_fft_halfcomplex_wavetable_free(workspace->backward);
+    if (workspace->scratch)
+        gsl_fft_real_workspace_free(workspace->scratch);
+    *workspace = (pld_workspace){0};
+}
+
+static sotto_status prepare(pld_workspace *workspace, size_t length, sotto_error *err)
+{
+    if (workspace->length == length)
+        return SOTTO_OK;
+    pld_workspace_free(workspace);
+    accountant_quiet_gsl();
+    workspace->sum = malloc(3 * length * sizeof *workspace->sum);
+    workspace->forward = gsl_fft_real_wavetable_alloc(length);
+    workspace->backward = gsl_fft_halfcomplex_wavetable_alloc(length);
+    workspace->scratch = gsl_fft_real_workspace_alloc(length);
+    if (!workspace->sum || !workspace->forward || !workspace->backward || !workspace->scratch) {
+        pld_workspace_free(workspace);
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a transform of %zu privacy losses",
+                               length);
+    }
+    workspace->length = length;
+    workspace->factor = workspace->sum + length;
+    workspace->power = workspace->factor + length;
+    return SOTTO_OK;
+}
+
+/*
+ * x ← x^count by squaring, and y ← y·x^count, of halfcomplex arrays: the real part of frequency 0, then real
+ * and imaginary part of each frequency, then, where the length is even, the real part of the last one. Powers
+ * below 1e-50 become 0: denormal numbers would cost dearly.
+ */
+static void multiply_power(double *restrict y, double *restrict x, size_t length, uint64_t count)
+{
+    const size_t pairs = (length - 1) / 2;
+    for (; count; count >>= 1) {
+        const bool take = count & 1, last = count == 1;
+        if (take)
+            y[0] *= x[0];
+        if (take && length % 2 == 0)
+            y[length - 1] *= x[length - 1];
+        for (size_t j = 0; take && j < pairs; j++) {
+            const double re = y[2 * j + 1], im = y[2 * j + 2], a = x[2 * j + 1], b = x[2 * j + 2];
+            y[2 * j + 1] = re * a - im * b;
+            y[2 * j + 2] = re * b + im * a;
+        }
+        if (last)
+            return;
+        x[0] *= x[0];
+        if (length % 2 == 0)
+            x[length - 1] *= x[length - 1];
+        for (size_t j = 0; j < pairs; j++) {
+            const double a = x[2 * j + 1], b = x[2 * j + 2];
+            const double keep = a * a + b * b > 1e-100 ? 1.0 : 0.0;
+            x[2 * j + 1] = keep * (a * a - b * b);
+            x[2 * j + 2] = keep * 2.0 * a * b;
+        }
+    }
+}
+
+/* (1/N) Σ|F| over all frequencies of a halfcomplex array. */
+static double mean_modulus(const double *x, size_t length)
+{
+    double sum = fabs(x[0]);
+    for (size_t j = 0; j < (length - 1) / 2; j++)
+        sum += 2.0 * sqrt(x[2 * j + 1] * x[2 * j + 1] + x[2 * j + 2] * x[2 * j + 2]);
+    if (length % 2 == 0)
+        sum += fabs(x[length - 1]);
+    return sum / (double)length;
+}
+
+/* One release's tilted masses, folded onto the window's length. */
+static void fold(const pld_atoms *atoms, double spacing, double tilt, double log_sum, double *out,
+                 size_t length)
+{
+    for (size_t k = 0; k < length; k++)
+        out[k] = 0.0;
+    geometric g;
+    geometric_begin(&g, tilt * loss_of_first(atoms, spacing) - log_sum, tilt * spacing);
+    for (size_t k = 0, at = 0; k < atoms->length; k += BLOCK) {
+        const double factor = geometric_block(&g, k);
+        for (size_t j = 0; j < BLOCK && k + j < atoms->length; j++) {
+            out[at] += atoms->weights[k + j] * factor * g.powers[j];
+            if (++at == length)
+                at = 0;
+        }
+    }
+}
+
+/* The bound of the head of this file on the error of each composed mass. */
+static double error_of(const problem *p, size_t length, double modulus)
+{
+    const double c = 32.0 * UNIT * log2((double)length);
+    double uses = 0.0, small = 0.0;
+    for (size_t i = 0; i < p->count; i++) {
+        const double times = (double)p->uses[i].count;
+        uses += times;
+        /* where |F| < 1/2 the error is not relative to it: T c |F|^{T−1} ≤ T c 2^{1−T} */
+        small += c * times * exp2(1.0 - times);
+    }
+    const double relative = 3.0 * uses * c;
+    return (expm1(relative) + c) * modulus + small;
+}
+
+static sotto_status transform(const problem *p, pld_workspace *ws, size_t length, double *error,
+                              sotto_error *err)
+{
+    sotto_status status = prepare(ws, length, err);
+    if (status != SOTTO_OK)
+        return status;
+    /* the transform of a unit mass at 0 */
+    for (size_t j = 0; j < length; j++)
+        ws->sum[j] = j == 0 || j % 2 ? 1.0 : 0.0;
+    for (size_t i = 0; i < p->count; i++) {
+        const pld_atoms *atoms = &p->uses[i].release.atoms[p->direction][p->side];
+        const double log_sum = tilted_moments(atoms, p->spacing, p->aim->tilt).log_moment;
+        fold(atoms, p->spacing, p->aim->tilt, log_sum, ws->factor, length);
+        gsl_fft_real_transform(ws->factor, 1, length, ws->forward, ws->scratch);
+        multiply_power(ws->sum, ws->factor, length, p->uses[i].count);
+    }
+    *error = error_of(p, length, mean_modulus(ws->sum, length));
+    gsl_fft_halfcomplex_inverse(ws->sum, 1, length, ws->backward, ws->scratch);
+    return SOTTO_OK;
+}
+
+/* a modulo length, in [0, length) */
+static int64_t modulo(int64_t a, int64_t length)
+{
+    return (a % length + length) % length;
+}
+
+/* Where in the circular result the window's low end is. */
+static size_t rotation(const problem *p, const window *w)
+{
+    const int64_t length = (int64_t)w->length; /* below 2^22, so that products of remainders fit */
+    int64_t at = modulo(w->first, length);
+    for (size_t i = 0; i < p->count; i++) {
+        const int64_t times = (int64_t)(p->uses[i].count % w->length);
+        at -= times * modulo(p->uses[i].release.atoms[p->direction][p->side].first, length) % length;
+    }
+    return (size_t)modulo(at, length);
+}
+
+/* What rounding of the exponents of e^{λl} does to a mass. */
+static double exponent_error(const problem *p, size_t use)
+{
+    const pld_atoms *atoms = &p->uses[use].release.atoms[p->direction][p->side];
+    const double low = loss_of_first(atoms, p->spacing), high = low + p->spacing * (double)atoms->length;
+    const double farthest = fmax(fabs(low), fabs(high));
+    return 4.0 * UNIT * (4.0 + p->aim->tilt * farthest);
+}
+
+static void describe(problem *p)
+{
+    const pld_aim *aim = p->aim;
+    for (size_t i = 0; i < p->count; i++)
+        p->origin += (double)p->uses[i].count * p->uses[i].release.atoms[p->direction][p->side].origin;
+    p->at = pld_total_moments(p->uses, p->count, p->spacing, p->direction, p->side, aim->tilt);
+    /* A tilted mass adds at most e^{K − λε}/(1 + λ) of it to δ. */
+    const double log_factor = p->at.log_moment - aim->tilt * aim->epsilon - log1p(aim->tilt);
+    p->log_leak = fmin(aim->log_delta - log_factor, 0.0) + log(aim->share);
+}
+
+static void copy_curve(const problem *p, const window *w, const double *circular, double error,
+                       pld_curve *curve)
+{
+    size_t from = rotation(p, w);
+    for (size_t k = 0; k < w->length; k++) {
+        curve->mass[k] = circular[from] > 0.0 ? circular[from] : 0.0;
+        if (++from == w->length)
+            from = 0;
+    }
+    const double tilt = p->aim->tilt, leak = fmax(exp(p->log_leak), DBL_MIN);
+    const double alias = exp(-tilt * p->spacing * (double)w->length);
+    curve->spacing = p->spacing;
+    curve->tilt = tilt;
+    curve->log_scale = p->at.log_moment;
+    curve->low = p->origin + p->spacing * (double)w->first;
+    curve->length = w->length;
+    curve->error = error;
+    curve->missing = leak;
+    curve->wrapped = p->chernoff ? 2.0 * leak : leak;
+    curve->aliased = p->chernoff ? 0.0 : fmax(alias / (1.0 - alias), DBL_MIN);
+    for (size_t i = 0; i < p->count; i++) {
+        const double times = (double)p->uses[i].count;
+        curve->infinite += times * p->uses[i].release.atoms[p->direction][p->side].infinite;
+        curve->slack += times * (p->uses[i].release.slack + exponent_error(p, i));
+    }
+}
+
+sotto_status pld_compose(const pld_use *uses, size_t count, double spacing, int direction, int side,
+                         const pld_aim *aim, pld_workspace *workspace, pld_curve *curve, sotto_error *err)
+{
+    problem p = {
+        .uses = uses, .count = count, .spacing = spacing, .direction = direction, .side = side, .aim = aim};
+    describe(&p);
+    if (!isfinite(p.at.log_moment))
+        return sotto_error_set(err, SOTTO_ERROR_NUMERIC,
+                               "a composition of %zu mechanisms has no losses on a grid", count);
+    window w = {0};
+    double error;
+    sotto_status status = choose_window(&p, workspace->length, &w, err);
+    if (status == SOTTO_OK)
+        status = transform(&p, workspace, w.length, &error, err);
+    if (status != SOTTO_OK)
+        return status;
+    pld_curve made = {.mass = malloc(w.length * sizeof *made.mass)};
+    if (!made.mass)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for %zu privacy losses", w.length);
+    copy_curve(&p, &w, workspace->sum, error, &made);
+    *curve = made;
+    return SOTTO_OK;
+}
+
+void pld_curve_free(pld_curve *curve)
+{
+    free(curve->mass);
+    *curve = (pld_curve){0};
+}
+
+/* ---- reading a curve ---- */
+
+/* Σ t e^{−λd} and Σ t e^{−λd}(1 − e^{−d}) over all masses t at a distance d above some loss; and of t = 1. */
+typedef struct sums {
+    double all, part;
+    double count, weight;
+} sums;
+
+/* The same seen from `step` farther below. All terms are positive: nothing cancels. */
+static sums move_down(const pld_curve *curve, const sums *s, double step)
+{
+    const double decay = exp(-curve->tilt * step), less = -expm1(-step);
+    return (sums){.all = decay * s->all,
+                  .part = decay * (less * s->all + (1.0 - less) * s->part),
+                  .count = decay * s->count,
+                  .weight = decay * (less * s->count + (1.0 - less) * s->weight)};
+}
+
+static double log_delta_of(const pld_curve *curve, int side, const sums *s, double epsilon)
+{
+    /* e^{−λd}(1 − e^{−d}) ≤ 1/(1 + λ): what mass outside the window can weigh */
+    const double outside = 1.0 / (1.0 + curve->tilt);
+    const double scale = curve->log_scale - curve->tilt * epsilon;
+    if (side == PLD_BELOW) {
+        const double sum = s->part - curve->error * s->weight - curve->wrapped * outside;
+        const double kept = (1.0 - 1e-12) * exp(-curve->slack * 2.0) * sum;
+        const double log_kept = kept > 0.0 ? scale - 1e-15 * fabs(scale) + log(kept) : -INFINITY;
+        const double lost = curve->aliased * exp(-log_kept); /* of that */
+        return lost < 1.0 ? log_kept + log1p(-lost) : -INFINITY;
+    }
+    const double sum = s->part + curve->error * s->weight + curve->missing * outside;
+    const double tilted = scale + 1e-15 * fabs(scale) + log(sum) + curve->slack + 1e-12;
+    const double top = fmax(tilted, log(curve->infinite));
+    return top == -INFINITY ? top : top + log(exp(tilted - top) + curve->infinite * exp(-top));
+}
+
+/* The sums seen from the loss of index k, that of its own mass left out, from those seen from k + 1. */
+static sums next_down(const pld_curve *curve, const sums *above, double decay, double less, size_t k)
+{
+    const double all = above->all + curve->mass[k + 1], count = above->count + 1.0;
+    return (sums){.all = decay * all,
+                  .part = decay * (less * all + (1.0 - less) * above->part),
+                  .count = decay * count,
+                  .weight = decay * (less * count + (1.0 - less) * above->weight)};
+}
+
+/* Walk down from the high end to the last index k ≥ `stop` at which log δ is still at most the target. */
+static size_t walk_down(const pld_curve *curve, int side, double log_delta, size_t stop, sums *s)
+{
+    const double decay = exp(-curve->tilt * curve->spacing), less = -expm1(-curve->spacing);
+    size_t k = curve->length - 1, stride = BLOCK;
+    while (k > stop) {
+        const size_t to = k - stop > stride ? k - stride : stop;
+        sums next = *s;
+        for (size_t j = k; j > to; j--)
+            next = next_down(curve, &next, decay, less, j - 1);
+        if (log_delta_of(curve, side, &next, curve->low + curve->spacing * (double)to) <= log_delta) {
+            *s = next;
+            k = to;
+        } else if (stride == 1) {
+            break;
+        } else {
+            stride = 1; /* it is within this block */
+        }
+    }
+    return k;
+}
+
+double pld_curve_log_delta(const pld_curve *curve, int side, double epsilon)
+{
+    const double place = (epsilon - curve->low) / curve->spacing;
+    if (!(place >= 0.0 && place < (double)curve->length)) {
+        const double chernoff = curve->log_scale - curve->tilt * epsilon + curve->slack + 1e-12;
+        return side == PLD_ABOVE ? log(exp(fmin(chernoff, 0.0)) + curve->infinite) : -INFINITY;
+    }
+    sums s = {0};
+    const size_t stop = (size_t)ceil(place);
+    const size_t k = stop < curve->length ? walk_down(curve, side, INFINITY, stop, &s) : curve->length - 1;
+    if (stop >= curve->length) /* between the last loss of the window and its end: nothing above */
+        return log_delta_of(curve, side, &s, epsilon);
+    s.all += curve->mass[k];
+    s.count += 1.0;
+    const double step = fmax(curve->low + curve->spacing * (double)k - epsilon, 0.0);
+    const sums there = move_down(curve, &s, step);
+    return log_delta_of(curve, side, &there, epsilon);
+}
+
+sotto_status pld_curve_epsilon(const pld_curve *curve, int side, double log_delta, double *epsilon)
+{
+    sums s = {0};
+    const double high = curve->low + curve->spacing * (double)(curve->length - 1);
+    if (log_delta_of(curve, side, &s, high) > log_delta) {
+        *epsilon = high;
+        return SOTTO_ERROR_NUMERIC;
+    }
+    const size_t k = walk_down(curve, side, log_delta, 0, &s);
+    const double at = curve->low + curve->spacing * (double)k;
+    if (k == 0) {
+        *epsilon = at;
+        return SOTTO_ERROR_NUMERIC;
+    }
+    /* Between k − 1 and k: at k the δ is small enough, at k − 1 no longer. */
+    s.all += curve->mass[k];
+    s.count += 1.0;
+    double near = 0.0, far = curve->spacing;
+    for (int i = 0; i < 60; i++) {
+        const double step = 0.5 * (near + far);
+        const sums there = move_down(curve, &s, step);
+        if (log_delta_of(curve, side, &there, at - step) > log_delta)
+            far = step;
+        else
+            near = step;
+    }
+    *epsilon = at - (side == PLD_ABOVE ? near : far);
+    return SOTTO_OK;
+}
