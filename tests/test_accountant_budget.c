@@ -491,6 +491,31 @@ START_TEST(rest_of_any_kind_is_read_by_the_kind_asked)
 }
 END_TEST
 
+/* Privacy-loss distributions need no more than 0.2 % above the least noise there is, and never less. */
+START_TEST(noise_by_distributions_is_tight)
+{
+    for (table *t = table_open("calibrate.csv"); table_next(t, 21);) {
+        const double epsilon = table_number(t, "epsilon"), delta = table_number(t, "delta"),
+                     q = table_number(t, "q"), least = table_number(t, "sigma_ref");
+        const uint64_t steps = (uint64_t)table_number(t, "steps");
+        double sigma;
+        ck_assert_int_eq(sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_PLD, epsilon, delta, q, steps,
+                                                          NULL, &sigma, NULL),
+                         SOTTO_OK);
+        ck_assert_msg(sigma >= least && sigma <= least * 1.002, "%.17g, not %.17g", sigma, least);
+        ck_assert_double_le(epsilon_by(SOTTO_ACCOUNTANT_PLD, NULL, sampled(q, sigma), steps, delta), epsilon);
+    }
+    for (table *t = table_open("gauss_sigma.csv"); table_next(t, 18);) {
+        const double least = table_number(t, "sigma_exact");
+        double sigma;
+        ck_assert_int_eq(sotto_calibrate_gaussian(SOTTO_ACCOUNTANT_PLD, table_number(t, "epsilon"),
+                                                  table_number(t, "delta"), &sigma, NULL),
+                         SOTTO_OK);
+        ck_assert_msg(sigma >= least && sigma <= least * 1.00001, "%.17g, not %.17g", sigma, least);
+    }
+}
+END_TEST
+
 START_TEST(wrong_calibrations_are_refused)
 {
     double sigma = 42.0;
@@ -555,6 +580,7 @@ TCase *calibration_tests(void)
     tcase_add_test(tests, rates_are_the_largest);
     tcase_add_test(tests, deltas_are_the_smallest);
     tcase_add_test(tests, rest_of_any_kind_is_read_by_the_kind_asked);
+    tcase_add_test(tests, noise_by_distributions_is_tight);
     tcase_add_test(tests, wrong_calibrations_are_refused);
     return tests;
 }

@@ -151,8 +151,18 @@ START_TEST(no_question_of_nonsense)
         double value = 42.0, order = 43.0;
         ck_assert_int_eq(sotto_accountant_create(both[k], &accountant, NULL), SOTTO_OK);
         for (int full = 0; full < 2; full++) {
-            for (int i = 0; i < LENGTH(no_delta); i++)
+            for (int i = 0; i < LENGTH(no_delta); i++) {
                 REFUSED(sotto_accountant_epsilon(accountant, no_delta[i], &value, &order, &err));
+                REFUSED(sotto_accountant_epsilon_bounds(accountant, no_delta[i], 1e-3, &value, &order, &err));
+            }
+            for (int i = 0; i < LENGTH(no_target); i++) {
+                REFUSED(
+                    sotto_accountant_epsilon_bounds(accountant, 1e-5, no_target[i], &value, &order, &err));
+                REFUSED(sotto_accountant_delta_bounds(accountant, 1.0, no_target[i], &value, &order, &err));
+                if (no_target[i] != 0.0)
+                    REFUSED(
+                        sotto_accountant_delta_bounds(accountant, no_target[i], 1e-3, &value, &order, &err));
+            }
             for (int i = 0; i < LENGTH(no_target); i++)
                 if (no_target[i] != 0.0)
                     REFUSED(sotto_accountant_delta(accountant, no_target[i], &value, &order, &err));
