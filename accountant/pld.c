@@ -4,76 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* What was composed, ready for grids: what is free left out, and all that is Gaussian as one release. */
-typedef struct bundle {
-    sotto_mechanism *mechanisms;
-    uint64_t *counts;
-    size_t length;
-    double steps;   /* Σ counts */
-    double mu;      /* of the Gaussian one; 0 where there is none */
-    double largest; /* the most that all losses can add up to, in either direction */
-} bundle;
-
-static void free_bundle(bundle *b)
-{
-    free(b->mechanisms);
-    free(b->counts);
-    *b = (bundle){0};
-}
-
-static bool is_gaussian(const sotto_mechanism *m)
-{
-    return m->kind == SOTTO_MECHANISM_GAUSSIAN ||
-           (m->kind == SOTTO_MECHANISM_SAMPLED_GAUSSIAN && m->sample_rate == 1.0);
-}
-
-/* Sensitivity over noise of `count` uses together. */
-static double mean_of(const sotto_mechanism *m, uint64_t count)
-{
-    return sqrt((double)count) * ((double)m->group_size / m->noise_multiplier);
-}
-
-static sotto_status gather(const sotto_accountant *accountant, bundle *out, sotto_error *err)
-{
-    bundle b = {0};
-    b.mechanisms = malloc((accountant->length + 1) * sizeof *b.mechanisms);
-    b.counts = malloc((accountant->length + 1) * sizeof *b.counts);
-    if (!b.mechanisms || !b.counts) {
-        free_bundle(&b);
-        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for %zu privacy-loss distributions",
-                               accountant->length);
-    }
-    for (size_t i = 0; i < accountant->length; i++) {
-        const sotto_mechanism *m = &accountant->uses[i].mechanism;
-        const uint64_t count = accountant->uses[i].count;
-        if (accountant_mechanism_rdp(m, 0.0) == 0.0)
-            continue;
-        b.largest += (double)count * accountant_mechanism_losses(m)->largest(m);
-        if (is_gaussian(m)) {
-            b.mu = hypot(b.mu, mean_of(m, count));
-            continue;
-        }
-        b.mechanisms[b.length] = *m;
-        b.counts[b.length++] = count;
-        b.steps += (double)count;
-    }
-    if (b.mu > 0.0 && b.length > 0) {
-        b.steps += 1.0;
-        b.counts[b.length] = 1;
-        const sotto_status status =
-            sotto_mechanism_gaussian(&b.mechanisms[b.length++], 1.0 / b.mu * (1.0 - 1e-15), err);
-        if (status != SOTTO_OK) {
-            free_bundle(&b);
-            return status;
-        }
-    }
-    *out = b;
-    return SOTTO_OK;
-}
-
 /* A question, and the best that is known of its answer on either side. */
 typedef struct question {
-    const bundle *bundle;
+    const pld_bundle *bundle;
     bool wants_epsilon;
     double given;    /* log δ, or ε */
     double tail;     /* mass to cut off a release */
@@ -85,46 +18,6 @@ typedef struct question {
     pld_bounds best; /* ε, or log δ */
     pld_workspace workspace;
 } question;
-
-static int directions_of(const bundle *b)
-{
-    for (size_t i = 0; i < b->length; i++)
-        if (!accountant_mechanism_losses(&b->mechanisms[i])->symmetric)
-            return PLD_DIRECTIONS;
-    return 1;
-}
-
-static void free_releases(pld_use *uses, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        pld_release_free(&uses[i].release);
-    free(uses);
-}
-
-static sotto_status make_releases(const question *q, pld_use **out, sotto_error *err)
-{
-    const bundle *b = q->bundle;
-    pld_use *uses = calloc(b->length, sizeof *uses);
-    if (!uses)
-        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for %zu privacy-loss distributions",
-                               b->length);
-    sotto_status status = SOTTO_OK;
-    size_t atoms = 0;
-    for (size_t i = 0; i < b->length && status == SOTTO_OK; i++) {
-        uses[i].count = b->counts[i];
-        status = pld_release_make(&b->mechanisms[i], q->spacing, q->tail, &uses[i].release, err);
-        atoms += uses[i].release.atoms[PLD_REMOVE][PLD_ABOVE].length;
-        if (status == SOTTO_OK && atoms > PLD_MAX_CELLS)
-            status =
-                sotto_error_set(err, SOTTO_ERROR_NUMERIC, "%zu mechanisms do not fit one grid of spacing %g",
-                                b->length, q->spacing);
-    }
-    if (status == SOTTO_OK)
-        *out = uses;
-    else
-        free_releases(uses, b->length);
-    return status;
-}
 
 /* Largest tilt used: beyond it e^{λh} would ask for a grid finer than the losses do. */
 static const double MIN_TILT = 1e-3, MAX_TILT = 2000.0;
@@ -213,7 +106,7 @@ static sotto_status answer_side(question *q, const pld_use *uses, int direction,
 static sotto_status answer_grid(question *q, sotto_error *err)
 {
     pld_use *uses = NULL;
-    sotto_status status = make_releases(q, &uses, err);
+    sotto_status status = pld_releases_make(q->bundle, q->spacing, q->tail, &uses, err);
     if (status != SOTTO_OK)
         return status;
     if (!q->tilted)
@@ -235,7 +128,7 @@ static sotto_status answer_grid(question *q, sotto_error *err)
     }
     if (status == SOTTO_OK)
         q->best.lower = fmax(q->best.lower, lower);
-    free_releases(uses, q->bundle->length);
+    pld_releases_free(uses, q->bundle->length);
     return status == SOTTO_ERROR_MEMORY ? status : SOTTO_OK; /* what no window shows a finer grid may */
 }
 
@@ -257,19 +150,6 @@ static double tail_of(const question *q)
     return fmax(1e-7 * exp(log_delta) / q->bundle->steps, 1e-300);
 }
 
-/* The finest grid that has room for all the losses. */
-static double finest_spacing(const question *q)
-{
-    double length = 0.0;
-    for (size_t i = 0; i < q->bundle->length; i++) {
-        const sotto_mechanism *m = &q->bundle->mechanisms[i];
-        double low, high;
-        accountant_mechanism_losses(m)->range(m, q->tail, &low, &high);
-        length += high - low;
-    }
-    return length / ((double)PLD_MAX_CELLS - 4.0 * (double)q->bundle->length);
-}
-
 enum { MAX_GRIDS = 12 };
 
 /* A δ below e to this is small enough for anybody: 1e-18. */
@@ -280,11 +160,13 @@ static const double LOG_NO_DELTA = -41.4;
 static sotto_status narrow(question *q, double relative, double absolute, double guess, sotto_error *err)
 {
     q->tail = tail_of(q);
-    const double finest = finest_spacing(q);
+    const double finest = pld_finest_spacing(q->bundle, q->tail);
     if (!(finest > 0.0 && isfinite(finest)))
         return SOTTO_OK;
     q->spacing = fmax(first_spacing(q, fmax(absolute, relative * guess)), finest);
-    for (int i = 0; i < MAX_GRIDS; i++) {
+    int idle = 0; /* grids that brought nothing: rounding is all that is left of the gap */
+    double before = INFINITY;
+    for (int i = 0; i < MAX_GRIDS && idle < 2; i++) {
         const sotto_status status = answer_grid(q, NULL);
         if (status == SOTTO_ERROR_MEMORY)
             return sotto_error_set(err, status, "out of memory for privacy-loss distributions");
@@ -294,6 +176,8 @@ static sotto_status narrow(question *q, double relative, double absolute, double
             break;
         if (gap <= wanted || q->spacing <= finest || status != SOTTO_OK)
             break;
+        idle = gap < 0.95 * before || gap == INFINITY ? 0 : idle + 1;
+        before = gap;
         q->tail = tail_of(q);
         q->tilted = q->wants_epsilon; /* the tail has a say in where δ(ε) comes from */
         q->spacing = fmax(q->spacing * fmin(fmax(sqrt(0.8 * wanted / gap), 0.2), 0.8), finest);
@@ -338,8 +222,8 @@ sotto_status pld_epsilon(const sotto_accountant *accountant, double delta, doubl
         *epsilon = (pld_bounds){by_rdp, by_rdp};
         return SOTTO_OK;
     }
-    bundle b;
-    status = gather(accountant, &b, err);
+    pld_bundle b;
+    status = pld_gather(accountant, &b, err);
     if (status != SOTTO_OK)
         return status;
     const double most = fmin(by_rdp, b.largest);
@@ -349,7 +233,7 @@ sotto_status pld_epsilon(const sotto_accountant *accountant, double delta, doubl
     } else {
         question q = {.bundle = &b,
                       .share = 0.03 * gap,
-                      .directions = directions_of(&b),
+                      .directions = b.symmetric ? 1 : PLD_DIRECTIONS,
                       .wants_epsilon = true,
                       .given = log(delta),
                       .best = {0.0, most}};
@@ -358,7 +242,7 @@ sotto_status pld_epsilon(const sotto_accountant *accountant, double delta, doubl
         *epsilon = q.best;
         pld_workspace_free(&q.workspace);
     }
-    free_bundle(&b);
+    pld_bundle_free(&b);
     return status;
 }
 
@@ -375,8 +259,8 @@ sotto_status pld_delta(const sotto_accountant *accountant, double epsilon, doubl
         *delta = (pld_bounds){by_rdp, by_rdp};
         return SOTTO_OK;
     }
-    bundle b;
-    status = gather(accountant, &b, err);
+    pld_bundle b;
+    status = pld_gather(accountant, &b, err);
     if (status != SOTTO_OK)
         return status;
     if (epsilon >= b.largest) {
@@ -388,7 +272,7 @@ sotto_status pld_delta(const sotto_accountant *accountant, double epsilon, doubl
     } else {
         question q = {.bundle = &b,
                       .share = 0.03 * gap,
-                      .directions = directions_of(&b),
+                      .directions = b.symmetric ? 1 : PLD_DIRECTIONS,
                       .given = epsilon,
                       .best = {-INFINITY, log(by_rdp)}};
         q.tilt = fmin(fmax(order - 1.0, 2.0 * MIN_TILT), 0.5 * MAX_TILT);
@@ -397,6 +281,6 @@ sotto_status pld_delta(const sotto_accountant *accountant, double epsilon, doubl
                               fmin(fmax(exp(q.best.upper) * (1.0 + 1e-12), 0x1p-1074), by_rdp)};
         pld_workspace_free(&q.workspace);
     }
-    free_bundle(&b);
+    pld_bundle_free(&b);
     return status;
 }

@@ -11,7 +11,7 @@
  *
  * The way: a kind describes its losses (`accountant_losses`); they are put on a grid of losses kh, once
  * above and once below the truth (pld_grid.c); composed by FFT after exponential tilting, with a bound on
- * every rounding (pld_compose.c); and the grid is made finer until both sides are near (pld.c).
+ * every rounding (pld_compose.c, pld_curve.c); and the grid is made finer until both sides are near (pld.c).
  */
 
 #include "internal.h"
@@ -90,6 +90,31 @@ typedef struct pld_use {
     uint64_t count;
 } pld_use;
 
+/** Distinct mechanisms of a composition that cost something. */
+typedef struct pld_bundle {
+    sotto_mechanism *mechanisms;
+    uint64_t *counts;
+    size_t length;  /**< 0 where all is Gaussian */
+    double steps;   /**< Σ counts */
+    double mu;      /**< sensitivity over noise of all that is Gaussian; 0 where nothing is */
+    double largest; /**< the most that all losses can add up to, in either direction */
+    bool symmetric; /**< are both directions of adjacency the same? */
+} pld_bundle;
+
+/** \param[out] out the caller's, for `pld_bundle_free`. All mechanisms must have losses. */
+sotto_status pld_gather(const sotto_accountant *accountant, pld_bundle *out, sotto_error *err);
+
+void pld_bundle_free(pld_bundle *bundle);
+
+/** All of a bundle on one grid: `bundle->length` of them, for `pld_releases_free`; as `pld_release_make`. */
+sotto_status pld_releases_make(const pld_bundle *bundle, double spacing, double tail, pld_use **out,
+                               sotto_error *err);
+
+void pld_releases_free(pld_use *uses, size_t count);
+
+/** The finest grid that has room for all losses of a bundle, PLD_MAX_CELLS together. */
+double pld_finest_spacing(const pld_bundle *bundle, double tail);
+
 /** What e^{λL} does to the loss of a composition. */
 typedef struct pld_moments {
     double log_moment;     /**< K(λ) = log E[e^{λL}] */
@@ -150,6 +175,12 @@ double pld_curve_log_delta(const pld_curve *curve, int side, double epsilon);
  * \return SOTTO_ERROR_NUMERIC where it is not within the window: `epsilon` is then its nearer end
  */
 sotto_status pld_curve_epsilon(const pld_curve *curve, int side, double log_delta, double *epsilon);
+
+/** Is shown δ at one ε. */
+typedef void (*pld_visit)(double epsilon, double delta, void *state);
+
+/** Visit each loss of the window, the highest first, with δ rounded up or down by the side. */
+void pld_curve_walk(const pld_curve *curve, int side, pld_visit visit, void *state);
 
 /** Both sides of a figure. */
 typedef struct pld_bounds {

@@ -319,6 +319,21 @@ SOTTO_API sotto_status sotto_accountant_delta_bounds(const sotto_accountant *acc
                                                      double gap, double *lower, double *upper,
                                                      sotto_error *err);
 
+/**
+ * The trade-off curve of hypothesis testing (f-DP; Dong, Roth, Su 2022): how often an attacker who knows all
+ * but one unit must miss that it is there, given how often he may take it to be there wrongly. 1 − rate is as
+ * good as guessing. By privacy-loss distributions where all that was composed has them, exactly where all of
+ * it is Gaussian, or else by Rényi divergences; whatever the accountant's kind. Milliseconds for any number
+ * of rates.
+ *
+ * \param false_positive_rates  `count` of them, in [0, 1]
+ * \param[out] false_negative_rates `count`, rounded down: no attack has a lower one. 0 where there is no
+ * guarantee. Untouched on failure \return SOTTO_ERROR_INPUT for a rate out of range, SOTTO_ERROR_MEMORY
+ */
+SOTTO_API sotto_status sotto_accountant_tradeoff(const sotto_accountant *accountant,
+                                                 const double *false_positive_rates, size_t count,
+                                                 double *false_negative_rates, sotto_error *err);
+
 /* ---- budget ---- */
 
 /** A target (ε, δ) and what has been charged against it. Opaque. */
