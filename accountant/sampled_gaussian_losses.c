@@ -156,7 +156,8 @@ static inline double growth(double y)
 {
     if (fabs(y) > 0x1p-6)
         return expm1(y);
-    return y * (1 + y / 2 * (1 + y / 3 * (1 + y / 4 * (1 + y / 5 * (1 + y / 6 * (1 + y / 7))))));
+    const double inner = 1.0 + y * (1.0 / 5) * (1.0 + y * (1.0 / 6) * (1.0 + y * (1.0 / 7)));
+    return y * (1.0 + y * 0.5 * (1.0 + y * (1.0 / 3) * (1.0 + y * 0.25 * inner)));
 }
 
 /* One panel: the sums of the rule over Σ p_i N(x; i, σ²) times the growths from x to a and b, but for
@@ -164,14 +165,14 @@ static inline double growth(double y)
 static void add_panel(const mixture *m, const rule *r, double a, double b, double low, double high,
                       double *up, double *down)
 {
-    const double middle = 0.5 * (low + high), half = 0.5 * (high - low);
+    const double middle = 0.5 * (low + high), half = 0.5 * (high - low), inverse = 1.0 / m->sigma;
     for (int part = 0; part < m->parts; part++) {
         const double i = m->first + part, z = (middle - i) / m->sigma, rate = i / m->variance;
         const double density = half * m->p[part] * exp(-0.5 * z * z);
         if (density == 0.0)
             continue;
         for (int node = 0; node < r->nodes; node++) {
-            const double step = half * r->node[node], x = middle + step, t = step / m->sigma;
+            const double step = half * r->node[node], x = middle + step, t = step * inverse;
             const double weight = density * r->weight[node] * (1.0 + growth(-t * (z + 0.5 * t)));
             *up -= weight * growth(rate * (a - x));
             *down += weight * growth(rate * (b - x));
