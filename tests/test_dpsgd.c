@@ -411,6 +411,10 @@ START_TEST(nonsense_is_refused)
     ck_assert_int_eq(sotto_mechanism_gaussian(&options.mechanism, 1.0, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_dpsgd_create(&step, &options, &err), SOTTO_ERROR_INPUT);
     ck_assert_int_eq(sotto_mechanism_sampled_gaussian(&options.mechanism, 0.1, 1.0, NULL), SOTTO_OK);
+    sotto_mechanism single = options.mechanism;
+    ck_assert_int_eq(sotto_mechanism_group(&options.mechanism, &single, 2, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_dpsgd_create(&step, &options, &err), SOTTO_ERROR_INPUT);
+    options.mechanism = single;
     const double norms[] = {0.0, -1.0, NAN, INFINITY};
     for (size_t i = 0; i < 4; i++) {
         options.max_grad_norm = norms[i];
@@ -514,6 +518,17 @@ START_TEST(counts_are_refused_beyond_the_budget)
                                           scene->random, counts, NULL),
                      SOTTO_ERROR_BUDGET);
     ck_assert_double_eq(counts[0], -1.0);
+    /* priced for another neighbourhood than the noise is made for */
+    sotto_mechanism wide, replaced;
+    ck_assert_int_eq(sotto_mechanism_gaussian(&mechanism, 1000.0, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_mechanism_group(&wide, &mechanism, 2, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_mechanism_with_adjacency(&replaced, &mechanism, SOTTO_ADJACENCY_REPLACE_ONE, NULL),
+                     SOTTO_OK);
+    const sotto_mechanism others[] = {wide, replaced};
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_int_eq(sotto_counts_release(&query, &others[i], budget, "counts", scene->units, UNITS,
+                                              scene->random, counts, NULL),
+                         SOTTO_ERROR_INPUT);
     ck_assert_int_eq(sotto_mechanism_sampled_gaussian(&mechanism, 0.1, 100.0, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", scene->units, UNITS,
                                           scene->random, counts, NULL),

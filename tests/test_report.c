@@ -384,8 +384,8 @@ END_TEST
 
 START_TEST(empty_lists_are_said_to_be_empty)
 {
-    static const char *const lists[] = {"accesses", "uncharged_accesses", "released",
-                                        "curve",    "preprocessing",      "not_covered"};
+    static const char *const lists[] = {"accesses", "uncharged_accesses", "released",   "curve",
+                                        "attack",   "preprocessing",      "not_covered"};
     json_t *record = golden_record();
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         ck_assert_int_eq(json_array_clear(json_object_get(record, lists[i])), 0);
@@ -395,11 +395,35 @@ START_TEST(empty_lists_are_said_to_be_empty)
     size_t none = 0;
     for (const char *at = page; (at = strstr(at, "<p>None.</p>")); at++)
         none++;
-    ck_assert_uint_eq(none, 6);
+    ck_assert_uint_eq(none, 7);
     ck_assert_ptr_null(strstr(page, "<svg"));
     ck_assert_ptr_nonnull(strstr(text, "  None.\n"));
     free(text);
     free(page);
+}
+END_TEST
+
+/* Which keys of the accounting are demanded depends on the accountant. */
+START_TEST(either_accountant_is_shown)
+{
+    json_t *record = golden_record();
+    json_t *accounting = json_object_get(record, "accounting");
+    ck_assert_int_eq(json_object_set_new(accounting, "accountant", json_string("pld")), 0);
+    sotto_error err = {0};
+    char *text = json_dumps(record, 0), *page = NULL;
+    ck_assert_int_eq(sotto_report_html(text, &page, &err), SOTTO_ERROR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.message, "epsilon_lower"));
+    free(text);
+    ck_assert_int_eq(json_object_set_new(accounting, "epsilon_lower", json_real(0.99925)), 0);
+    (void)json_object_del(accounting, "order");
+    (void)json_object_del(accounting, "orders");
+    page = show(sotto_report_html, json_incref(record));
+    text = show(sotto_report_text, record);
+    ck_assert_ptr_nonnull(strstr(page, "No smaller ε is kept than"));
+    ck_assert_ptr_nonnull(strstr(text, "0.99925"));
+    ck_assert_ptr_null(strstr(page, "Order that gave ε"));
+    free(page);
+    free(text);
 }
 END_TEST
 
@@ -533,6 +557,7 @@ static Suite *report_suite(void)
     tcase_add_test(shown, xmllint_agrees);
     tcase_add_test(shown, extreme_records_are_shown);
     tcase_add_test(shown, empty_lists_are_said_to_be_empty);
+    tcase_add_test(shown, either_accountant_is_shown);
     tcase_add_test(shown, a_long_word_is_shown_whole);
     tcase_add_test(shown, not_private_cannot_be_missed);
     tcase_add_test(shown, banner_says_not_private_whatever_the_reason);

@@ -15,31 +15,32 @@
 
 /* ---- plan and train ---- */
 
-/* The plan names the steps, train takes exactly those, and one more would cross ε by the accountant's own
- * word. */
-START_TEST(train_takes_the_planned_steps_and_no_more)
+/* No false negative rate of the statement is above 1 − δ − e^ε·(false positive rate) at its own (ε, δ) by
+ * more than the exact curve allows: never above guessing, and at least what (ε, δ) alone proves. */
+static void expect_missed(const json_t *statement)
 {
-    sotto_run_options options = options_for(NULL);
-    char *text;
-    ck_assert_int_eq(sotto_run_plan(&options, &text, NULL), SOTTO_OK);
-    json_t *plan = json_loads(text, 0, NULL);
-    free(text);
-    ck_assert(!exists("run"));
-    json_decref(train_with(&options, SOTTO_OK));
-    json_t *statement = read_json("run/release/privacy.json");
-    const uint64_t steps = (uint64_t)number(plan, "steps", NULL);
-    ck_assert_uint_eq(steps, 30);
-    ck_assert_uint_eq((uint64_t)number(plan, "steps_allowed", NULL), steps);
-    ck_assert_uint_eq((uint64_t)number(statement, "training", "steps_taken"), steps);
-    ck_assert_double_eq(number(statement, "guarantee", "epsilon"), number(plan, "epsilon", NULL));
-    ck_assert_double_le(number(statement, "guarantee", "epsilon"), 2.0);
+    const json_t *attack = json_object_get(statement, "attack");
+    const double epsilon = number(statement, "guarantee", "epsilon"),
+                 delta = number(statement, "guarantee", "delta");
+    ck_assert_uint_gt(json_array_size(attack), 5);
+    for (size_t i = 0; i < json_array_size(attack); i++) {
+        const json_t *point = json_array_get(attack, i);
+        const double wrongly = number(point, "false_positive_rate", NULL);
+        const double missed = number(point, "false_negative_rate", NULL);
+        const double proved = fmax(1 - delta - exp(epsilon) * wrongly, exp(-epsilon) * (1 - delta - wrongly));
+        ck_assert_double_lt(missed, 1 - wrongly);
+        ck_assert_double_ge(missed, proved - 2e-4); /* four digits are kept, rounded down */
+    }
+}
 
-    /* Compose anew from the statement's own accesses, with one step more. */
+/* Compose anew from the statement's own accesses: they cost what it says, and one step more crosses ε. */
+static void expect_exhausted(const json_t *statement, sotto_accountant_kind kind)
+{
     const json_t *accesses = json_object_get(statement, "accesses");
     ck_assert_uint_eq(json_array_size(accesses), 2);
     for (int more = 0; more < 2; more++) {
         sotto_accountant *accountant;
-        ck_assert_int_eq(sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_accountant_create(kind, &accountant, NULL), SOTTO_OK);
         for (size_t i = 0; i < 2; i++) {
             const json_t *access = json_array_get(accesses, i);
             const bool sampled = number(access, "sample_rate", NULL) < 1.0;
@@ -64,6 +65,29 @@ START_TEST(train_takes_the_planned_steps_and_no_more)
             ck_assert_double_gt(epsilon, 2.0);
         sotto_accountant_destroy(accountant);
     }
+}
+
+/* The plan names the steps, train takes exactly those, and one more would cross ε by the accountant's own
+ * word. */
+START_TEST(train_takes_the_planned_steps_and_no_more)
+{
+    sotto_run_options options = options_for(NULL);
+    char *text;
+    ck_assert_int_eq(sotto_run_plan(&options, &text, NULL), SOTTO_OK);
+    json_t *plan = json_loads(text, 0, NULL);
+    free(text);
+    ck_assert(!exists("run"));
+    json_decref(train_with(&options, SOTTO_OK));
+    json_t *statement = read_json("run/release/privacy.json");
+    const uint64_t steps = (uint64_t)number(plan, "steps", NULL);
+    ck_assert_uint_eq(steps, 30);
+    ck_assert_uint_eq((uint64_t)number(plan, "steps_allowed", NULL), steps);
+    ck_assert_uint_eq((uint64_t)number(statement, "training", "steps_taken"), steps);
+    ck_assert_double_eq(number(statement, "guarantee", "epsilon"), number(plan, "epsilon", NULL));
+    ck_assert_double_le(number(statement, "guarantee", "epsilon"), 2.0);
+
+    expect_exhausted(statement, SOTTO_ACCOUNTANT_RDP);
+    expect_missed(statement);
     json_decref(plan);
     json_decref(statement);
 }
@@ -85,6 +109,36 @@ START_TEST(steps_that_the_budget_cannot_bear_are_refused)
     ck_assert_double_gt(number(statement, "guarantee", "epsilon"), 1.8);
     ck_assert_double_le(number(statement, "guarantee", "epsilon"), 2.0);
     json_decref(statement);
+}
+END_TEST
+
+/* By privacy-loss distributions the same promise needs less noise; the statement holds the certified other
+ * side. */
+START_TEST(the_accountant_is_the_one_asked_for)
+{
+    static const char *const settings[] = {"privacy.accountant=pld"};
+    sotto_run_options options = options_for("rdp");
+    json_decref(train_with(&options, SOTTO_OK));
+    options = options_for("pld");
+    options.settings = settings;
+    options.setting_count = 1;
+    json_decref(train_with(&options, SOTTO_OK));
+    json_t *rdp = read_json("rdp/release/privacy.json"), *pld = read_json("pld/release/privacy.json");
+    ck_assert_double_lt(number(pld, "training", "noise_multiplier"),
+                        number(rdp, "training", "noise_multiplier"));
+    const double epsilon = number(pld, "guarantee", "epsilon"),
+                 lower = number(pld, "accounting", "epsilon_lower");
+    ck_assert_double_le(epsilon, 2.0);
+    ck_assert_double_gt(epsilon, 1.99);
+    ck_assert_double_le(lower, epsilon);
+    ck_assert_double_ge(lower, 0.999 * epsilon);
+    ck_assert_str_eq(json_string_value(json_object_get(json_object_get(pld, "accounting"), "accountant")),
+                     "pld");
+    ck_assert_ptr_null(json_object_get(json_object_get(pld, "accounting"), "order"));
+    ck_assert_double_gt(number(rdp, "accounting", "order"), 1.0);
+    expect_exhausted(pld, SOTTO_ACCOUNTANT_PLD);
+    json_decref(rdp);
+    json_decref(pld);
 }
 END_TEST
 
@@ -400,6 +454,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, train_takes_the_planned_steps_and_no_more);
     tcase_add_test(tests, steps_that_the_budget_cannot_bear_are_refused);
+    tcase_add_test(tests, the_accountant_is_the_one_asked_for);
     tcase_add_test(tests, a_stop_keeps_what_is_paid_for);
     tcase_add_test(tests, a_stop_while_sampling_keeps_the_rows);
     tcase_add_test(tests, warnings_come_before_anything_is_charged);

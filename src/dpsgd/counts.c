@@ -8,6 +8,15 @@ static sotto_status check(const sotto_counts_query *query, const sotto_mechanism
 {
     if (mechanism->kind != SOTTO_MECHANISM_GAUSSIAN)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "noisy counts need an unsampled Gaussian mechanism");
+    const sotto_status status = sotto_mechanism_check(mechanism, err);
+    if (status != SOTTO_OK)
+        return status;
+    if (mechanism->adjacency != SOTTO_ADJACENCY_ADD_REMOVE || mechanism->group_size != 1)
+        return sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "noisy counts are charged for one unit added or removed, not for a group of %llu, "
+            "adjacency %s",
+            (unsigned long long)mechanism->group_size, sotto_adjacency_name(mechanism->adjacency));
     if (query->tables == 0)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "noisy counts need at least one table");
     *cells = 0;

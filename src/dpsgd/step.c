@@ -33,6 +33,15 @@ static sotto_status check(const sotto_dpsgd_options *options, sotto_error *err)
     sotto_status status = sotto_mechanism_check(&options->mechanism, err);
     if (status != SOTTO_OK)
         return status;
+    /* Noise is made for the sensitivity C of one unit added or removed: anything else would be charged
+     * wrongly. */
+    if (options->mechanism.adjacency != SOTTO_ADJACENCY_ADD_REMOVE || options->mechanism.group_size != 1)
+        return sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "a private step is charged for one unit added or removed, not for a group of %llu, "
+            "adjacency %s",
+            (unsigned long long)options->mechanism.group_size,
+            sotto_adjacency_name(options->mechanism.adjacency));
     if (!(options->max_grad_norm > 0) || !isfinite(options->max_grad_norm))
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "max_grad_norm is %g; it must be positive and finite",
                                options->max_grad_norm);

@@ -145,3 +145,74 @@ void sotto_statement_chart(const sotto_statement *statement, FILE *file)
     put_promise(&c, statement, file);
     (void)fputs("</svg>\n", file);
 }
+
+/* ------------------------------------------------------- the trade-off curve */
+
+/* Both rates from 0 to 1; the plot is square. */
+enum { SIDE = 300, SQUARE = SIDE - TOP - BOTTOM };
+
+static double rate_across(double rate)
+{
+    return LEFT + rate * SQUARE;
+}
+
+static double rate_upward(double rate)
+{
+    return SIDE - BOTTOM - rate * SQUARE;
+}
+
+static double rate_at(const json_t *points, size_t i, const char *key)
+{
+    return json_number_value(json_object_get(json_array_get(points, i), key));
+}
+
+static void put_rate_axes(FILE *file)
+{
+    for (int i = 0; i <= 4; i++) {
+        const double rate = i / 4.0, x = rate_across(rate), y = rate_upward(rate);
+        (void)fprintf(file, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>", LEFT, y,
+                      LEFT + SQUARE, y);
+        (void)fprintf(file, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", LEFT - 7, y + 4.5,
+                      rate);
+        (void)fprintf(file, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%g</text>\n", x,
+                      SIDE - BOTTOM + 20, rate);
+    }
+    (void)fprintf(file, "<line class=\"axis\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", LEFT,
+                  SIDE - BOTTOM, LEFT + SQUARE, SIDE - BOTTOM);
+    (void)fprintf(file,
+                  "<text class=\"label\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">claims it wrongly</text>\n",
+                  LEFT + SQUARE / 2, SIDE - 8);
+    (void)fprintf(file, "<text class=\"label\" x=\"%d\" y=\"%d\">misses it, at least</text>\n", LEFT - 7,
+                  TOP - 12);
+}
+
+/* Guessing without looking: what no release at all would leave. */
+static void put_guessing(FILE *file)
+{
+    (void)fprintf(file, "<line class=\"guess\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n",
+                  rate_across(0), rate_upward(1), rate_across(1), rate_upward(0));
+    (void)fprintf(file, "<text x=\"%.1f\" y=\"%.1f\">guessing blindly</text>\n", rate_across(0.5) + 8,
+                  rate_upward(0.5) - 4);
+}
+
+void sotto_statement_attack_chart(const sotto_statement *statement, FILE *file)
+{
+    const json_t *points = json_object_get(statement->root, "attack");
+    const size_t count = json_array_size(points);
+    if (count < 2)
+        return;
+    (void)fprintf(file,
+                  "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-labelledby=\"attack-title attack-words\">\n"
+                  "<title id=\"attack-title\">How often an attacker must miss a unit</title>\n"
+                  "<desc id=\"attack-words\">A line chart with %zu points, below the straight line of blind "
+                  "guessing. The table below gives each point.</desc>\n",
+                  WIDTH, SIDE, count);
+    put_rate_axes(file);
+    put_guessing(file);
+    (void)fputs("<polyline class=\"curve\" points=\"", file);
+    for (size_t i = 0; i < count; i++)
+        (void)fprintf(file, "%s%.2f,%.2f", i ? " " : "",
+                      rate_across(rate_at(points, i, "false_positive_rate")),
+                      rate_upward(rate_at(points, i, "false_negative_rate")));
+    (void)fputs("\"/>\n</svg>\n", file);
+}

@@ -35,6 +35,8 @@ static void put_fields(FILE *file, const sotto_section *section, const json_t *o
     (void)fputs("<dl>\n", file);
     for (size_t i = 0; i < section->field_count; i++) {
         const sotto_field *field = &section->fields[i];
+        if (!sotto_statement_has(section, i, object))
+            continue;
         put_element(file, "dt", field->label);
         (void)fputs("<dd>", file);
         put_value(file, field, json_object_get(object, field->key));
@@ -178,6 +180,8 @@ static void put_section(FILE *file, const sotto_statement *s, const sotto_sectio
         put_element(file, "p", section->lead);
     if (strcmp(section->key, "curve") == 0)
         sotto_statement_chart(s, file);
+    if (strcmp(section->key, "attack") == 0)
+        sotto_statement_attack_chart(s, file);
     if (promise)
         put_guarantee(file, s, section);
     else if (section->shape == SOTTO_SECTION_FIELDS)

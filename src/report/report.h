@@ -89,6 +89,8 @@ typedef struct sotto_field {
     const char *key, *label;
     sotto_field_kind kind;
     bool beneath; /**< in a table: stands in the cell of the field before it, below that one's text */
+    const char
+        *when; /**< in an object: demanded and shown only where the first field has this text; or NULL */
 } sotto_field;
 
 typedef enum sotto_section_shape {
@@ -111,6 +113,9 @@ typedef struct sotto_section {
  * form.
  */
 const sotto_section *sotto_statement_sections(size_t *count);
+
+/** Is the field demanded of this object, and shown? */
+bool sotto_statement_has(const sotto_section *section, size_t field, const json_t *object);
 
 /** A record that was checked against all sections: reading it cannot fail. */
 typedef struct sotto_statement {
@@ -144,6 +149,9 @@ void sotto_statement_text(const sotto_statement *statement, FILE *file);
 /** The ε(δ) curve as an SVG element, points in the record's order; nothing where the record has fewer than
  * two points. */
 void sotto_statement_chart(const sotto_statement *statement, FILE *file);
+
+/** The trade-off between an attacker's two kinds of error, in the same way. */
+void sotto_statement_attack_chart(const sotto_statement *statement, FILE *file);
 
 /** The page's style sheet, and after it what differs on narrow screens and on paper. */
 extern const char sotto_report_style[], sotto_report_style_media[];

@@ -7,71 +7,76 @@
 /* ------------------------------------------------------- what a record holds */
 
 static const sotto_field guarantee_fields[] = {
-    {"sentence", "In one sentence", SOTTO_FIELD_TEXT, false},
-    {"epsilon", "ε, spent", SOTTO_FIELD_EPSILON, false},
-    {"delta", "δ", SOTTO_FIELD_DELTA, false},
-    {"target_epsilon", "ε, the budget", SOTTO_FIELD_EPSILON, false},
-    {"unit", "Privacy unit", SOTTO_FIELD_TEXT, false},
-    {"adjacency", "Adjacency", SOTTO_FIELD_TEXT, false},
-    {"trust_model", "Trust model", SOTTO_FIELD_TEXT, false},
+    {"sentence", "In one sentence", SOTTO_FIELD_TEXT, false, NULL},
+    {"epsilon", "ε, spent", SOTTO_FIELD_EPSILON, false, NULL},
+    {"delta", "δ", SOTTO_FIELD_DELTA, false, NULL},
+    {"target_epsilon", "ε, the budget", SOTTO_FIELD_EPSILON, false, NULL},
+    {"unit", "Privacy unit", SOTTO_FIELD_TEXT, false, NULL},
+    {"adjacency", "Adjacency", SOTTO_FIELD_TEXT, false, NULL},
+    {"trust_model", "Trust model", SOTTO_FIELD_TEXT, false, NULL},
 };
 static const sotto_field access_fields[] = {
-    {"name", "Access", SOTTO_FIELD_TEXT, false},
-    {"what", "What it reads", SOTTO_FIELD_TEXT, true},
-    {"mechanism", "Mechanism", SOTTO_FIELD_TEXT, true},
-    {"sensitivity", "Sensitivity", SOTTO_FIELD_TEXT, true},
-    {"sample_rate", "Sampling rate q", SOTTO_FIELD_RATE, false},
-    {"noise_multiplier", "Noise multiplier σ", SOTTO_FIELD_NUMBER, false},
-    {"count", "Uses", SOTTO_FIELD_COUNT, false},
-    {"epsilon_alone", "ε, alone", SOTTO_FIELD_EPSILON, false},
+    {"name", "Access", SOTTO_FIELD_TEXT, false, NULL},
+    {"what", "What it reads", SOTTO_FIELD_TEXT, true, NULL},
+    {"mechanism", "Mechanism", SOTTO_FIELD_TEXT, true, NULL},
+    {"sensitivity", "Sensitivity", SOTTO_FIELD_TEXT, true, NULL},
+    {"sample_rate", "Sampling rate q", SOTTO_FIELD_RATE, false, NULL},
+    {"noise_multiplier", "Noise multiplier σ", SOTTO_FIELD_NUMBER, false, NULL},
+    {"count", "Uses", SOTTO_FIELD_COUNT, false, NULL},
+    {"epsilon_alone", "ε, alone", SOTTO_FIELD_EPSILON, false, NULL},
 };
 static const sotto_field uncharged_fields[] = {
-    {"what", "Access", SOTTO_FIELD_TEXT, false},
-    {"why", "Why it costs nothing", SOTTO_FIELD_TEXT, false},
+    {"what", "Access", SOTTO_FIELD_TEXT, false, NULL},
+    {"why", "Why it costs nothing", SOTTO_FIELD_TEXT, false, NULL},
 };
 static const sotto_field released_fields[] = {
-    {"file", "File", SOTTO_FIELD_NAME, false},
-    {"what", "What it is", SOTTO_FIELD_TEXT, false},
-    {"sha256", "SHA-256", SOTTO_FIELD_NAME, false},
+    {"file", "File", SOTTO_FIELD_NAME, false, NULL},
+    {"what", "What it is", SOTTO_FIELD_TEXT, false, NULL},
+    {"sha256", "SHA-256", SOTTO_FIELD_NAME, false, NULL},
 };
 static const sotto_field sampling_fields[] = {
-    {"assumed", "Assumed by the accounting", SOTTO_FIELD_TEXT, false},
-    {"actual", "Done by the program", SOTTO_FIELD_TEXT, false},
-    {"sample_rate", "Sampling rate q", SOTTO_FIELD_RATE, false},
-    {"expected_batch_size", "Expected batch size", SOTTO_FIELD_NUMBER, false},
-    {"rows", "Rows, as declared", SOTTO_FIELD_COUNT, false},
+    {"assumed", "Assumed by the accounting", SOTTO_FIELD_TEXT, false, NULL},
+    {"actual", "Done by the program", SOTTO_FIELD_TEXT, false, NULL},
+    {"sample_rate", "Sampling rate q", SOTTO_FIELD_RATE, false, NULL},
+    {"expected_batch_size", "Expected batch size", SOTTO_FIELD_NUMBER, false, NULL},
+    {"rows", "Rows, as declared", SOTTO_FIELD_COUNT, false, NULL},
 };
 static const sotto_field training_fields[] = {
-    {"model", "Model", SOTTO_FIELD_TEXT, false},
-    {"steps_planned", "Steps planned", SOTTO_FIELD_COUNT, false},
-    {"steps_taken", "Steps taken", SOTTO_FIELD_COUNT, false},
-    {"noise_multiplier", "Noise multiplier σ", SOTTO_FIELD_NUMBER, false},
-    {"max_grad_norm", "Clipping norm C", SOTTO_FIELD_NUMBER, false},
-    {"clipping", "Clipping", SOTTO_FIELD_TEXT, false},
-    {"stopped", "Stopped", SOTTO_FIELD_TEXT, false},
-    {"private_parameters", "Privately trained parameters", SOTTO_FIELD_COUNT, false},
+    {"model", "Model", SOTTO_FIELD_TEXT, false, NULL},
+    {"steps_planned", "Steps planned", SOTTO_FIELD_COUNT, false, NULL},
+    {"steps_taken", "Steps taken", SOTTO_FIELD_COUNT, false, NULL},
+    {"noise_multiplier", "Noise multiplier σ", SOTTO_FIELD_NUMBER, false, NULL},
+    {"max_grad_norm", "Clipping norm C", SOTTO_FIELD_NUMBER, false, NULL},
+    {"clipping", "Clipping", SOTTO_FIELD_TEXT, false, NULL},
+    {"stopped", "Stopped", SOTTO_FIELD_TEXT, false, NULL},
+    {"private_parameters", "Privately trained parameters", SOTTO_FIELD_COUNT, false, NULL},
 };
 static const sotto_field accounting_fields[] = {
-    {"accountant", "Accountant", SOTTO_FIELD_TEXT, false},
-    {"order", "Order that gave ε", SOTTO_FIELD_NUMBER, false},
-    {"orders", "Orders tried", SOTTO_FIELD_TEXT, false},
-    {"conversion", "Conversion to (ε, δ)", SOTTO_FIELD_TEXT, false},
-    {"rounding", "Rounding", SOTTO_FIELD_TEXT, false},
-    {"adaptivity", "Adaptivity", SOTTO_FIELD_TEXT, false},
+    {"accountant", "Accountant", SOTTO_FIELD_TEXT, false, NULL},
+    {"epsilon_lower", "No smaller ε is kept than", SOTTO_FIELD_NUMBER, false, "pld"},
+    {"order", "Order that gave ε", SOTTO_FIELD_NUMBER, false, "rdp"},
+    {"orders", "Orders tried", SOTTO_FIELD_TEXT, false, "rdp"},
+    {"conversion", "Conversion to (ε, δ)", SOTTO_FIELD_TEXT, false, NULL},
+    {"rounding", "Rounding", SOTTO_FIELD_TEXT, false, NULL},
+    {"adaptivity", "Adaptivity", SOTTO_FIELD_TEXT, false, NULL},
 };
 static const sotto_field curve_fields[] = {
-    {"delta", "δ", SOTTO_FIELD_DELTA, false},
-    {"epsilon", "ε", SOTTO_FIELD_EPSILON, false},
+    {"delta", "δ", SOTTO_FIELD_DELTA, false, NULL},
+    {"epsilon", "ε", SOTTO_FIELD_EPSILON, false, NULL},
+};
+static const sotto_field attack_fields[] = {
+    {"false_positive_rate", "Claims it wrongly, at most", SOTTO_FIELD_RATE, false, NULL},
+    {"false_negative_rate", "Misses it, at least", SOTTO_FIELD_RATE, false, NULL},
 };
 static const sotto_field noise_fields[] = {
-    {"mode", "Mode", SOTTO_FIELD_TEXT, false},
-    {"what", "How it is drawn", SOTTO_FIELD_TEXT, false},
-    {"random_source", "Random source", SOTTO_FIELD_TEXT, false},
+    {"mode", "Mode", SOTTO_FIELD_TEXT, false, NULL},
+    {"what", "How it is drawn", SOTTO_FIELD_TEXT, false, NULL},
+    {"random_source", "Random source", SOTTO_FIELD_TEXT, false, NULL},
 };
 static const sotto_field hash_fields[] = {
-    {"code", "Code", SOTTO_FIELD_NAME, false},
-    {"config", "Config", SOTTO_FIELD_NAME, false},
-    {"schema", "Schema", SOTTO_FIELD_NAME, false},
+    {"code", "Code", SOTTO_FIELD_NAME, false, NULL},
+    {"config", "Config", SOTTO_FIELD_NAME, false, NULL},
+    {"schema", "Schema", SOTTO_FIELD_NAME, false, NULL},
 };
 
 #define FIELDS(list) (list), sizeof(list) / sizeof *(list)
@@ -96,6 +101,11 @@ static const sotto_section sections[] = {
      "One and the same release keeps all of these promises at once. A smaller δ leaves less to chance and "
      "goes with a larger ε.",
      SOTTO_SECTION_TABLE, FIELDS(curve_fields)},
+    {"attack", "What an attacker must get wrong",
+     "Somebody knows all of the table but whether one unit is in it, studies all that is released, and guesses. "
+     "In return for claiming wrongly that the unit is there no more often than in the first column, the guess must "
+     "miss it, where it is there, at least as often as in the second: by any means, with any amount of computing.",
+     SOTTO_SECTION_TABLE, FIELDS(attack_fields)},
     {"preprocessing", "Preprocessing", NULL, SOTTO_SECTION_LIST, NULL, 0},
     {"tuning", "Tuning", NULL, SOTTO_SECTION_TEXT, NULL, 0},
     {"noise", "Noise", NULL, SOTTO_SECTION_FIELDS, FIELDS(noise_fields)},
@@ -107,6 +117,13 @@ const sotto_section *sotto_statement_sections(size_t *count)
 {
     *count = sizeof sections / sizeof *sections;
     return sections;
+}
+
+bool sotto_statement_has(const sotto_section *section, size_t field, const json_t *object)
+{
+    const char *when = section->fields[field].when;
+    const char *first = json_string_value(json_object_get(object, section->fields[0].key));
+    return !when || (first && strcmp(first, when) == 0);
 }
 
 /* ---------------------------------------------------------------- checking */
@@ -175,6 +192,8 @@ static sotto_status check_fields(place at, const json_t *object, const sotto_sec
         return refuse(&at, object, "an object", err);
     for (size_t i = 0; i < section->field_count; i++) {
         at.field = section->fields[i].key;
+        if (!sotto_statement_has(section, i, object))
+            continue;
         sotto_status status =
             check_field(&at, json_object_get(object, at.field), section->fields[i].kind, err);
         if (status != SOTTO_OK)

@@ -59,6 +59,7 @@ const char sotto_report_style[] =
     "svg .label { fill: var(--ink); }\n"
     "svg .axis { stroke: var(--soft); }\n"
     "svg .grid { stroke: var(--line); }\n"
+    "svg .guess { stroke: var(--soft); stroke-dasharray: 4 4; }\n"
     "svg .curve { fill: none; stroke: var(--accent); stroke-width: 2.5; stroke-linejoin: round; }\n"
     "svg circle.promise { fill: var(--accent); stroke: var(--paper); stroke-width: 2; }\n"
     "svg text.promise { fill: var(--ink); font-weight: 600; paint-order: stroke; stroke: var(--paper);\n"

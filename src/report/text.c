@@ -91,6 +91,8 @@ static void set_object(FILE *file, const sotto_section *section, const json_t *o
     size_t width = label_width(section);
     for (size_t i = 0; i < section->field_count; i++) {
         char figure[SOTTO_FIGURE_SIZE];
+        if (!sotto_statement_has(section, i, object))
+            continue;
         const json_t *value = json_object_get(object, section->fields[i].key);
         set_pair(file, 2, width, section->fields[i].label, sotto_statement_figure(value, figure));
     }
@@ -105,15 +107,18 @@ static void set_table(FILE *file, const sotto_section *section, const json_t *li
     }
 }
 
-/* Two figures to a line. */
-static void set_curve(FILE *file, const json_t *list)
+/* Two figures to a line, under their labels. */
+static void set_figures(FILE *file, const sotto_section *section, const json_t *list)
 {
-    (void)fprintf(file, "  %-14s %s\n", "δ", " ε"); /* printf counts bytes: a letter of two needs one more */
+    const sotto_field *left = &section->fields[0], *right = &section->fields[1];
+    const size_t label = sotto_text_width(left->label), width = label < 13 ? 13 : label;
+    (void)fprintf(file, "  %s%*s  %s\n", left->label, (int)(width - label), "", right->label);
     for (size_t i = 0; i < json_array_size(list); i++) {
-        char delta[SOTTO_FIGURE_SIZE], epsilon[SOTTO_FIGURE_SIZE];
+        char first[SOTTO_FIGURE_SIZE], second[SOTTO_FIGURE_SIZE];
         const json_t *item = json_array_get(list, i);
-        (void)fprintf(file, "  %-14s %s\n", sotto_statement_figure(json_object_get(item, "delta"), delta),
-                      sotto_statement_figure(json_object_get(item, "epsilon"), epsilon));
+        (void)fprintf(file, "  %-*s  %s\n", (int)width,
+                      sotto_statement_figure(json_object_get(item, left->key), first),
+                      sotto_statement_figure(json_object_get(item, right->key), second));
     }
 }
 
@@ -180,8 +185,8 @@ static void set_section(FILE *file, const sotto_statement *s, const sotto_sectio
         (void)fputs("  None.\n", file);
     if (promise)
         set_guarantee(file, s, section);
-    else if (strcmp(section->key, "curve") == 0)
-        set_curve(file, value);
+    else if (strcmp(section->key, "curve") == 0 || strcmp(section->key, "attack") == 0)
+        set_figures(file, section, value);
     else if (section->shape == SOTTO_SECTION_FIELDS)
         set_object(file, section, value);
     else if (section->shape == SOTTO_SECTION_TABLE)

@@ -139,7 +139,6 @@ static sotto_status read_promises(const sotto_node *section, sotto_error *err)
         const char *key, *only, *why;
     } promises[] = {
         {"unit", "row", "a unit of several rows (all rows of one person) is not built yet"},
-        {"accountant", "rdp", "accounting by privacy-loss distributions is not built yet"},
         {"noise", "float", "exact integer noise is not built yet, and the statement says so"},
     };
     for (size_t i = 0; i < sizeof promises / sizeof *promises; i++) {
@@ -160,6 +159,19 @@ static sotto_status read_promises(const sotto_node *section, sotto_error *err)
     return SOTTO_OK;
 }
 
+static sotto_status read_accountant(sotto_config *config, const sotto_node *section, sotto_error *err)
+{
+    static const char *const names[] = {"rdp", "pld", NULL};
+    static const sotto_accountant_kind kinds[] = {SOTTO_ACCOUNTANT_RDP, SOTTO_ACCOUNTANT_PLD};
+    const sotto_node *node = sotto_node_get(section, "accountant");
+    size_t choice = 0;
+    sotto_status status = SOTTO_OK;
+    if (node)
+        status = sotto_node_choice(node, "privacy.accountant", names, &choice, err);
+    config->accountant = kinds[choice];
+    return status;
+}
+
 static sotto_status read_privacy(sotto_config *config, const sotto_node *section, sotto_error *err)
 {
     static const char *const known[] = {"epsilon",          "delta",      "unit",  "max_grad_norm",
@@ -176,6 +188,8 @@ static sotto_status read_privacy(sotto_config *config, const sotto_node *section
         status = sotto_node_double(node, "privacy.delta", least_delta, 0.999, &config->delta, err);
     if (status == SOTTO_OK)
         status = read_promises(section, err);
+    if (status == SOTTO_OK)
+        status = read_accountant(config, section, err);
     if (status == SOTTO_OK)
         status = read_double(section, "max_grad_norm", "privacy.max_grad_norm", 1e-6, 1e6,
                              &config->max_grad_norm, err);

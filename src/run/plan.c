@@ -37,7 +37,7 @@ static sotto_status plan_counts(sotto_plan *plan, const sotto_config *config, so
     if (counts.query.tables == 0)
         return SOTTO_OK;
     double noise_multiplier;
-    sotto_status status = sotto_calibrate_gaussian(SOTTO_ACCOUNTANT_RDP, counts.share * config->epsilon,
+    sotto_status status = sotto_calibrate_gaussian(config->accountant, counts.share * config->epsilon,
                                                    config->delta, &noise_multiplier, err);
     if (status == SOTTO_OK)
         status = sotto_mechanism_gaussian(&plan->counts, noise_multiplier, err);
@@ -56,12 +56,12 @@ static sotto_status plan_steps(sotto_plan *plan, const sotto_config *config, con
             err, SOTTO_ERROR_INPUT, config->path, 0, 0,
             "training.steps and privacy.noise_multiplier are both auto; name one of them");
     if (noise_multiplier == 0.0)
-        status = sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_RDP, epsilon, config->delta, sample_rate,
+        status = sotto_calibrate_noise_multiplier(config->accountant, epsilon, config->delta, sample_rate,
                                                   plan->training.steps, rest, &noise_multiplier, err);
     if (status == SOTTO_OK)
         status = sotto_mechanism_sampled_gaussian(&plan->step, sample_rate, noise_multiplier, err);
     if (status == SOTTO_OK)
-        status = sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, epsilon, config->delta, &plan->step, rest,
+        status = sotto_calibrate_steps(config->accountant, epsilon, config->delta, &plan->step, rest,
                                        &plan->steps_allowed, err);
     if (status != SOTTO_OK)
         return status;
@@ -136,7 +136,7 @@ sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsig
     plan->training.threads = threads;
     status = check_against_schema(plan, config, err);
     if (status == SOTTO_OK)
-        status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &rest, err);
+        status = sotto_accountant_create(config->accountant, &rest, err);
     if (status == SOTTO_OK)
         status = plan_counts(plan, config, rest, err);
     if (status == SOTTO_OK)
@@ -159,7 +159,7 @@ sotto_status sotto_plan_epsilon(const sotto_plan *plan, const sotto_config *conf
                                 double *epsilon, double *order, sotto_error *err)
 {
     sotto_accountant *accountant;
-    sotto_status status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, err);
+    sotto_status status = sotto_accountant_create(config->accountant, &accountant, err);
     if (status != SOTTO_OK)
         return status;
     if (plan->counts.kind == SOTTO_MECHANISM_GAUSSIAN)

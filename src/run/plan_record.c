@@ -3,16 +3,17 @@
 /* `sotto plan`: the plan as a record, with a measured time. */
 #include "run/run.h"
 
-static sotto_status release_record(const char *name, const sotto_mechanism *mechanism, uint64_t count,
-                                   double delta, json_t *list, sotto_error *err)
+static sotto_status release_record(const sotto_config *config, const char *name,
+                                   const sotto_mechanism *mechanism, uint64_t count, json_t *list,
+                                   sotto_error *err)
 {
     double alone = 0.0;
     sotto_accountant *accountant;
-    sotto_status status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, err);
+    sotto_status status = sotto_accountant_create(config->accountant, &accountant, err);
     if (status == SOTTO_OK)
         status = sotto_accountant_compose(accountant, mechanism, count, err);
     if (status == SOTTO_OK)
-        status = sotto_accountant_epsilon(accountant, delta, &alone, NULL, err);
+        status = sotto_accountant_epsilon(accountant, config->delta, &alone, NULL, err);
     sotto_accountant_destroy(accountant);
     if (status == SOTTO_OK)
         (void)json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:I, s:f}", "name", name,
@@ -28,11 +29,11 @@ static sotto_status releases(const sotto_plan *plan, const sotto_config *config,
 {
     sotto_status status = SOTTO_OK;
     if (plan->counts.kind == SOTTO_MECHANISM_GAUSSIAN)
-        status = release_record(sotto_model_counts_wanted(plan->model).label, &plan->counts, 1, config->delta,
-                                list, err);
+        status =
+            release_record(config, sotto_model_counts_wanted(plan->model).label, &plan->counts, 1, list, err);
     if (status == SOTTO_OK)
-        status = release_record(sotto_model_private_wanted(plan->model).label, &plan->step,
-                                plan->training.steps, config->delta, list, err);
+        status = release_record(config, sotto_model_private_wanted(plan->model).label, &plan->step,
+                                plan->training.steps, list, err);
     return status;
 }
 
@@ -112,20 +113,21 @@ static sotto_status measure(const sotto_config *config, const sotto_plan *plan, 
 static json_t *plan_record(const sotto_config *config, const sotto_plan *plan, double seconds_per_step,
                            json_t *list, json_t *after)
 {
-    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:f, s:f, s:I, s:I, s:o, s:{s:I, s:I}, s:f, "
-                     "s:f, s:f, s:o, s:o}",
-                     "config", config->path, "target_epsilon", config->epsilon, "delta", config->delta,
-                     "epsilon", plan->epsilon, "order", plan->order, "rows", (json_int_t)plan->schema->rows,
-                     "sample_rate", plan->step.sample_rate, "expected_batch_size",
-                     (json_int_t)config->expected_batch_size, "noise_multiplier", plan->step.noise_multiplier,
-                     "max_grad_norm", config->max_grad_norm, "steps", (json_int_t)plan->training.steps,
-                     "steps_allowed", (json_int_t)plan->steps_allowed, "releases", list, "parameters",
-                     "private",
-                     (json_int_t)sotto_network_parameters(sotto_model_private_wanted(plan->model).network),
-                     "generator", (json_int_t)sotto_model_parameters(plan->model), "signal_to_noise",
-                     sotto_plan_signal_to_noise(plan), "seconds_per_step", seconds_per_step,
-                     "expected_seconds", seconds_per_step * (double)plan->training.steps, "epsilon_after",
-                     after, "warnings", sotto_plan_warnings(plan, config));
+    return json_pack(
+        "{s:s, s:s, s:f, s:f, s:f, s:o, s:I, s:f, s:I, s:f, s:f, s:I, s:I, s:o, s:{s:I, s:I}, s:f, "
+        "s:f, s:f, s:o, s:o}",
+        "config", config->path, "accountant", sotto_accountant_kind_name(config->accountant),
+        "target_epsilon", config->epsilon, "delta", config->delta, "epsilon", plan->epsilon, "order",
+        plan->order > 0 ? json_real(plan->order) : json_null(), "rows", (json_int_t)plan->schema->rows,
+        "sample_rate", plan->step.sample_rate, "expected_batch_size", (json_int_t)config->expected_batch_size,
+        "noise_multiplier", plan->step.noise_multiplier, "max_grad_norm", config->max_grad_norm, "steps",
+        (json_int_t)plan->training.steps, "steps_allowed", (json_int_t)plan->steps_allowed, "releases", list,
+        "parameters", "private",
+        (json_int_t)sotto_network_parameters(sotto_model_private_wanted(plan->model).network), "generator",
+        (json_int_t)sotto_model_parameters(plan->model), "signal_to_noise", sotto_plan_signal_to_noise(plan),
+        "seconds_per_step", seconds_per_step, "expected_seconds",
+        seconds_per_step * (double)plan->training.steps, "epsilon_after", after, "warnings",
+        sotto_plan_warnings(plan, config));
 }
 
 sotto_status sotto_run_plan(const sotto_run_options *options, char **json, sotto_error *err)

@@ -24,6 +24,7 @@ typedef struct sotto_config {
     double holdout; /**< share of rows that training never sees */
     double epsilon;
     double delta;
+    sotto_accountant_kind accountant;
     double max_grad_norm;
     double noise_multiplier; /**< 0 for auto */
     size_t expected_batch_size;
@@ -53,7 +54,7 @@ typedef struct sotto_plan {
     sotto_mechanism step;
     uint64_t steps_allowed; /**< the most private steps that the budget bears beside the counts */
     double epsilon;         /**< of everything planned, at the config's δ */
-    double order;
+    double order;           /**< that gave it; 0 by privacy-loss distributions */
 } sotto_plan;
 
 /**

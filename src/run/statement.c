@@ -18,15 +18,16 @@ static void add_text(json_t *list, const char *text)
     (void)json_array_append_new(list, json_string(text));
 }
 
-static sotto_status epsilon_alone(const sotto_charge *charge, double delta, double *epsilon, sotto_error *err)
+static sotto_status epsilon_alone(const sotto_config *config, const sotto_charge *charge, double *epsilon,
+                                  sotto_error *err)
 {
     sotto_accountant *accountant;
-    sotto_status status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, err);
+    sotto_status status = sotto_accountant_create(config->accountant, &accountant, err);
     if (status != SOTTO_OK)
         return status;
     status = sotto_accountant_compose(accountant, &charge->mechanism, charge->count, err);
     if (status == SOTTO_OK)
-        status = sotto_accountant_epsilon(accountant, delta, epsilon, NULL, err);
+        status = sotto_accountant_epsilon(accountant, config->delta, epsilon, NULL, err);
     sotto_accountant_destroy(accountant);
     return status;
 }
@@ -41,7 +42,7 @@ static sotto_status accesses(const sotto_training_record *record, json_t *list, 
         const bool sampled = charges[i].mechanism.kind == SOTTO_MECHANISM_SAMPLED_GAUSSIAN;
         double epsilon;
         char sensitivity[160];
-        sotto_status status = epsilon_alone(&charges[i], record->config->delta, &epsilon, err);
+        sotto_status status = epsilon_alone(record->config, &charges[i], &epsilon, err);
         if (status != SOTTO_OK)
             return status;
         if (sampled)
@@ -217,30 +218,92 @@ static void today(char text[16])
         (void)snprintf(text, 16, "unknown");
 }
 
-static json_t *assemble(const sotto_training_record *record, double epsilon, double order, json_t *released,
-                        json_t *access_list, json_t *points, json_t *hash_list)
+static json_t *rdp_facts(double order)
+{
+    return json_pack("{s:s, s:f, s:s, s:s, s:s}", "accountant", "rdp", "order", order, "orders",
+                     "all orders above 1, minimised continuously", "conversion",
+                     "Canonne, Kamath, Steinke 2020, Proposition 12", "rounding",
+                     "epsilon and the noise multiplier are rounded up");
+}
+
+static json_t *pld_facts(double lower)
+{
+    return json_pack(
+        "{s:s, s:f, s:s, s:s}", "accountant", "pld", "epsilon_lower", lower, "conversion",
+        "privacy-loss distributions put on a grid above the truth (connect the dots; Doroshenko et al. "
+        "2022), composed by FFT, both directions of adjacency, every error bounded and added; by the "
+        "same means from below, no epsilon under the lower bound is kept",
+        "rounding", "epsilon and the noise multiplier are rounded up");
+}
+
+static sotto_status accounting_facts(const sotto_training_record *record, double order, json_t **facts,
+                                     sotto_error *err)
+{
+    const sotto_accountant *accountant = sotto_budget_accountant(record->budget);
+    if (record->config->accountant == SOTTO_ACCOUNTANT_RDP) {
+        *facts = rdp_facts(order);
+    } else {
+        double lower, upper;
+        const sotto_status status = sotto_accountant_epsilon_bounds(
+            accountant, record->config->delta, SOTTO_ACCOUNTANT_DEFAULT_GAP, &lower, &upper, err);
+        if (status != SOTTO_OK)
+            return status;
+        *facts = pld_facts(lower);
+    }
+    if (*facts)
+        (void)json_object_set_new(
+            *facts, "adaptivity",
+            json_string(
+                "all parameters were fixed before the first step; a run stopped early is charged the steps "
+                "it took"));
+    return SOTTO_OK;
+}
+
+/* What an attacker who knows all rows but one must get wrong. */
+static sotto_status attack(const sotto_budget *budget, json_t *list, sotto_error *err)
+{
+    enum { POINTS = 13 };
+    static const double wrongly[POINTS] = {0.001, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2,
+                                           0.3,   0.4,  0.5,  0.6,  0.7, 0.9};
+    double missed[POINTS];
+    const sotto_status status =
+        sotto_accountant_tradeoff(sotto_budget_accountant(budget), wrongly, POINTS, missed, err);
+    for (int i = 0; status == SOTTO_OK && i < POINTS; i++)
+        (void)json_array_append_new(list, json_pack("{s:f, s:f}", "false_positive_rate", wrongly[i],
+                                                    "false_negative_rate", floor(1e4 * missed[i]) / 1e4));
+    return status;
+}
+
+static json_t *noise_facts(const sotto_training_record *record)
+{
+    return json_pack("{s:s, s:s, s:s}", "mode", "float", "what",
+                     "Gaussian noise in floating point (Box–Muller)", "random_source",
+                     record->not_private[0]
+                         ? "a fixed seed for tests: NOT PRIVATE"
+                         : "AES-256-CTR streams keyed by 32 bytes of operating-system entropy, mixed anew in "
+                           "each step");
+}
+
+/* The parts of a statement that can fail to be made; json_pack takes them over. */
+typedef struct parts {
+    json_t *accesses, *curve, *attack, *accounting, *hashes;
+} parts;
+
+static json_t *assemble(const sotto_training_record *record, double epsilon, json_t *released,
+                        const parts *made)
 {
     char date[16];
     today(date);
     return json_pack(
-        "{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:O, s:o, s:o, s:{s:s, s:f, s:s, s:s, s:s, s:s}, s:o, s:o, s:s,"
-        " s:{s:s, s:s, s:s}, s:o, s:o}",
+        "{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o}",
         "format", "sotto privacy statement 1", "made_by", "sotto " SOTTO_VERSION, "date", date, "not_private",
         record->not_private[0] ? record->not_private : NULL, "guarantee", guarantee(record, epsilon),
-        "accesses", access_list, "uncharged_accesses", uncharged_accesses(), "released", released, "sampling",
-        sampling_facts(record->plan), "training", training_facts(record), "accounting", "accountant", "rdp",
-        "order", order, "orders", "all orders above 1, minimised continuously", "conversion",
-        "Canonne, Kamath, Steinke 2020, Proposition 12", "rounding",
-        "epsilon and the noise multiplier are rounded up", "adaptivity",
-        "all parameters were fixed before the first step; a run stopped early is charged the steps it took",
-        "curve", points, "preprocessing", preprocessing(record), "tuning",
+        "accesses", made->accesses, "uncharged_accesses", uncharged_accesses(), "released", released,
+        "sampling", sampling_facts(record->plan), "training", training_facts(record), "accounting",
+        made->accounting, "curve", made->curve, "attack", made->attack, "preprocessing",
+        preprocessing(record), "tuning",
         "none was charged in this run; settings tuned on this table before it are not covered", "noise",
-        "mode", "float", "what", "Gaussian noise in floating point (Box–Muller)", "random_source",
-        record->not_private[0]
-            ? "a fixed seed for tests: NOT PRIVATE"
-            : "AES-256-CTR streams keyed by 32 bytes of operating-system entropy, mixed anew in "
-              "each step",
-        "hashes", hash_list, "not_covered", not_covered(record));
+        noise_facts(record), "hashes", made->hashes, "not_covered", not_covered(record));
 }
 
 sotto_status sotto_statement_make(const sotto_training_record *record, json_t *released, json_t **statement,
@@ -248,22 +311,26 @@ sotto_status sotto_statement_make(const sotto_training_record *record, json_t *r
 {
     double epsilon;
     double order;
-    json_t *access_list = json_array();
-    json_t *points = json_array();
-    json_t *hash_list = NULL;
+    parts made = {.accesses = json_array(), .curve = json_array(), .attack = json_array()};
     sotto_status status = sotto_budget_epsilon(record->budget, &epsilon, &order, err);
     if (status == SOTTO_OK)
-        status = accesses(record, access_list, err);
+        status = accesses(record, made.accesses, err);
     if (status == SOTTO_OK)
-        status = curve(record->budget, points, err);
+        status = curve(record->budget, made.curve, err);
     if (status == SOTTO_OK)
-        status = hashes(record, &hash_list, err);
+        status = attack(record->budget, made.attack, err);
+    if (status == SOTTO_OK)
+        status = accounting_facts(record, order, &made.accounting, err);
+    if (status == SOTTO_OK)
+        status = hashes(record, &made.hashes, err);
     if (status != SOTTO_OK) {
-        json_decref(access_list);
-        json_decref(points);
+        json_decref(made.accesses);
+        json_decref(made.curve);
+        json_decref(made.attack);
+        json_decref(made.accounting);
         return status;
     }
-    *statement = assemble(record, epsilon, order, released, access_list, points, hash_list);
+    *statement = assemble(record, epsilon, released, &made);
     return *statement ? SOTTO_OK
                       : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for the privacy statement");
 }

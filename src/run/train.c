@@ -18,6 +18,7 @@ struct training {
     sotto_split *split;
     sotto_random *random;
     sotto_budget *budget;
+    double epsilon_ahead; /* of all that the steps logged last will have cost, at most */
     sotto_dpsgd *step;
     double *counts;
     sotto_run_directory directory;
@@ -113,7 +114,7 @@ static sotto_status set_up(struct training *training, const sotto_run_options *o
     sotto_stream_destroy(coins);
     if (status == SOTTO_OK)
         status =
-            sotto_budget_create(SOTTO_ACCOUNTANT_RDP, config->epsilon, config->delta, &training->budget, err);
+            sotto_budget_create(config->accountant, config->epsilon, config->delta, &training->budget, err);
     if (status == SOTTO_OK)
         status = start_record(training, err);
     if (status == SOTTO_OK)
@@ -185,7 +186,11 @@ static sotto_status show_progress(const struct training *training, const sotto_r
 {
     const uint64_t steps = training->plan.training.steps;
     sotto_progress facts = {.phase = "training", .step = step, .steps = steps};
-    sotto_status status = sotto_budget_epsilon(training->budget, &facts.epsilon, NULL, err);
+    sotto_status status = SOTTO_OK;
+    if (training->config.accountant == SOTTO_ACCOUNTANT_RDP)
+        status = sotto_budget_epsilon(training->budget, &facts.epsilon, NULL, err);
+    else /* milliseconds or more: what the steps to come will have cost is known already */
+        facts.epsilon = training->epsilon_ahead;
     if (status != SOTTO_OK)
         return status;
     const double elapsed = sotto_seconds() - start;
@@ -204,16 +209,16 @@ static sotto_status log_coming_steps(struct training *training, uint64_t step, s
 {
     const uint64_t steps = training->plan.training.steps;
     const uint64_t block = steps / 20 + 1;
-    double epsilon;
     if ((step - 1) % block != 0)
         return SOTTO_OK;
     const uint64_t last = step - 1 + block < steps ? step - 1 + block : steps;
-    sotto_status status = sotto_plan_epsilon(&training->plan, &training->config, last, &epsilon, NULL, err);
+    sotto_status status =
+        sotto_plan_epsilon(&training->plan, &training->config, last, &training->epsilon_ahead, NULL, err);
     if (status == SOTTO_OK)
         sotto_run_log(&training->directory,
                       "steps %llu to %llu of %llu; after them epsilon is at most %.6g at delta %g",
                       (unsigned long long)step, (unsigned long long)last, (unsigned long long)steps,
-                      epsilon * (1 + 1e-6), training->config.delta);
+                      training->epsilon_ahead * (1 + 1e-6), training->config.delta);
     return status;
 }
 
