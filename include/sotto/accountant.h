@@ -300,9 +300,10 @@ SOTTO_API sotto_status sotto_accountant_delta(const sotto_accountant *accountant
 #define SOTTO_ACCOUNTANT_LEAST_GAP 1e-5
 
 /**
- * Certified bounds of the ε kept at δ, by privacy-loss distributions (docs/accounting.md): no smaller ε than
- * `lower` is kept, and `upper` is. What an accountant of kind SOTTO_ACCOUNTANT_PLD calls ε is `upper` at the
- * default gap. Works on an accountant of either kind; takes milliseconds.
+ * Certified bounds of the ε kept at δ, by privacy-loss distributions (docs/accounting.md): `upper` is kept,
+ * and no ε below `lower` is, by the worst release that each mechanism describes. What an accountant of kind
+ * SOTTO_ACCOUNTANT_PLD calls ε is `upper` at the default gap. Works on an accountant of either kind; takes
+ * milliseconds.
  *
  * \param gap           wanted: upper − lower ≤ max(gap·ε, gap/10), from SOTTO_ACCOUNTANT_LEAST_GAP to 1.
  * Where memory (some 100 MB) does not suffice the bounds are wider, and as true \param[out] lower    ≥ 0; 0
