@@ -97,10 +97,10 @@ json_t *expect_json(void)
 
 /* ------------------------------------------------------------------- helps */
 
-static const char *const commands[] = {
-    "plan",          "train",         "sample",        "report",      "account", "account epsilon",
-    "account delta", "account noise", "account steps", "account rdp", "schema",  "schema draft",
-    "schema check",  "bench"};
+static const char *const commands[] = {"plan",          "train",           "sample",        "report",
+                                       "account",       "account epsilon", "account delta", "account noise",
+                                       "account steps", "account rate",    "account rdp",   "account compose",
+                                       "schema",        "schema draft",    "schema check",  "bench"};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 START_TEST(every_command_explains_itself)
@@ -158,8 +158,8 @@ START_TEST(commands_that_are_not_here_are_unknown)
         ck_assert_ptr_nonnull(strstr(seen.err, absent[i]));
         ck_assert_ptr_nonnull(strstr(seen.err, "plan, train, sample"));
     }
-    (void)run("account compose releases.yaml");
-    expect_usage("unknown question 'compose'");
+    (void)run("account decompose releases.yaml");
+    expect_usage("unknown question 'decompose'");
     (void)run("schema frob");
     expect_usage("unknown task 'frob'");
     (void)run("--frob");
@@ -510,6 +510,7 @@ static Suite *cli_suite(void)
     tcase_add_test(usage, full_disk_is_told);
     suite_add_tcase(suite, usage);
     suite_add_tcase(suite, account_case());
+    suite_add_tcase(suite, compose_case());
     TCase *files = tcase_create("files");
     tcase_set_timeout(files, 120);
     tcase_add_checked_fixture(files, make_folder, remove_folder);

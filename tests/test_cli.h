@@ -27,5 +27,6 @@ void expect_usage(const char *part);
 json_t *expect_json(void);
 
 TCase *account_case(void);
+TCase *compose_case(void);
 
 #endif

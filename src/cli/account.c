@@ -3,104 +3,133 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
-#include "sotto/accountant.h"
+#include "cli/account.h"
 
 /* ----------------------------------------------------------------- questions */
 
 /* What a question takes, one bit each. */
-enum { RATE = 1, NOISE = 2, STEPS = 4, EPSILON = 8, DELTA = 16, ORDERS = 32 };
+enum {
+    RATE = 1,
+    NOISE = 2,
+    STEPS = 4,
+    EPSILON = 8,
+    DELTA = 16,
+    ORDERS = 32,
+    GAP = 64,
+    SAMPLING = 128,
+    GROUP = 256,
+};
 
 typedef struct query {
-    double sample_rate, noise_multiplier, epsilon, delta;
-    uint64_t steps;
-    const char *orders; /* as given: "2,4.5,8" */
+    double sample_rate, noise_multiplier, epsilon, delta, gap;
+    uint64_t steps, group;
+    const char *orders;   /* as given: "2,4.5,8" */
+    const char *sampling; /* NULL: Poisson */
+    sotto_account_wish wish;
 } query;
 
-typedef struct answer {
-    double figure;
-    double order; /* that gave the ε of the answer */
-} answer;
-
-static sotto_status compose(const query *q, sotto_accountant **accountant, sotto_error *err)
+static bool without_replacement(const query *q)
 {
-    sotto_mechanism step;
-    sotto_status status = sotto_mechanism_sampled_gaussian(&step, q->sample_rate, q->noise_multiplier, err);
-    if (status == SOTTO_OK)
-        status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, accountant, err);
-    if (status == SOTTO_OK)
-        status = sotto_accountant_compose(*accountant, &step, q->steps, err);
-    return status;
+    return q->sampling && strcmp(q->sampling, "without-replacement") == 0;
 }
 
-static sotto_status answer_epsilon(const query *q, answer *out, sotto_error *err)
+static sotto_status make_step(const query *q, sotto_mechanism *step, sotto_error *err)
+{
+    sotto_status status =
+        without_replacement(q)
+            ? sotto_mechanism_gaussian_without_replacement(step, q->sample_rate, q->noise_multiplier, err)
+            : sotto_mechanism_sampled_gaussian(step, q->sample_rate, q->noise_multiplier, err);
+    return status == SOTTO_OK ? sotto_mechanism_group(step, step, q->group, err) : status;
+}
+
+/* What the plan costs: ε at δ, or δ at ε. */
+static sotto_status answer_cost(const query *q, sotto_account_answer *out, sotto_error *err)
 {
     sotto_accountant *accountant = NULL;
-    sotto_status status = compose(q, &accountant, err);
+    sotto_mechanism step;
+    sotto_status status = make_step(q, &step, err);
     if (status == SOTTO_OK)
-        status = sotto_accountant_epsilon(accountant, q->delta, &out->figure, &out->order, err);
+        status = sotto_accountant_create(q->wish.kind, &accountant, err);
+    if (status == SOTTO_OK)
+        status = sotto_accountant_compose(accountant, &step, q->steps, err);
+    if (status == SOTTO_OK)
+        status = sotto_account_find(accountant, &q->wish, out, err);
     sotto_accountant_destroy(accountant);
     return status;
 }
 
-static sotto_status answer_delta(const query *q, answer *out, sotto_error *err)
+/* How a plan that was found keeps its promise: the order, or what it costs at the least. */
+static sotto_status prove(const query *found, double figure, sotto_account_answer *out, sotto_error *err)
 {
-    sotto_accountant *accountant = NULL;
-    sotto_status status = compose(q, &accountant, err);
-    if (status == SOTTO_OK)
-        status = sotto_accountant_delta(accountant, q->epsilon, &out->figure, &out->order, err);
-    sotto_accountant_destroy(accountant);
+    sotto_status status = SOTTO_OK;
+    if (found->sample_rate > 0 && found->steps > 0)
+        status = answer_cost(found, out, err);
+    else
+        *out = (sotto_account_answer){.order = 1}; /* nothing is done, so nothing is spent */
+    out->figure = figure;
     return status;
 }
 
-/* The order at which the plan that was found keeps its promise. */
-static sotto_status find_order(const query *found, answer *out, sotto_error *err)
-{
-    answer check;
-    sotto_status status = answer_epsilon(found, &check, err);
-    if (status == SOTTO_OK)
-        out->order = check.order;
-    return status;
-}
-
-static sotto_status answer_noise(const query *q, answer *out, sotto_error *err)
+static sotto_status answer_noise(const query *q, sotto_account_answer *out, sotto_error *err)
 {
     query found = *q;
-    sotto_status status = sotto_calibrate_noise_multiplier(SOTTO_ACCOUNTANT_RDP, q->epsilon, q->delta,
-                                                           q->sample_rate, q->steps, NULL, &out->figure, err);
-    found.noise_multiplier = out->figure;
-    return status == SOTTO_OK ? find_order(&found, out, err) : status;
+    sotto_status status = sotto_calibrate_noise_multiplier(q->wish.kind, q->epsilon, q->delta, q->sample_rate,
+                                                           q->steps, NULL, &found.noise_multiplier, err);
+    return status == SOTTO_OK ? prove(&found, found.noise_multiplier, out, err) : status;
 }
 
-static sotto_status answer_steps(const query *q, answer *out, sotto_error *err)
+static sotto_status answer_steps(const query *q, sotto_account_answer *out, sotto_error *err)
 {
     query found = *q;
     sotto_mechanism step;
-    sotto_status status = sotto_mechanism_sampled_gaussian(&step, q->sample_rate, q->noise_multiplier, err);
+    sotto_status status = make_step(q, &step, err);
     if (status == SOTTO_OK)
-        status =
-            sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, q->epsilon, q->delta, &step, NULL, &found.steps, err);
-    out->figure = (double)found.steps; /* at most 2^53 */
-    return status == SOTTO_OK ? find_order(&found, out, err) : status;
+        status = sotto_calibrate_steps(q->wish.kind, q->epsilon, q->delta, &step, NULL, &found.steps, err);
+    /* at most 2^53, so that a double holds it */
+    return status == SOTTO_OK ? prove(&found, (double)found.steps, out, err) : status;
+}
+
+static sotto_status answer_rate(const query *q, sotto_account_answer *out, sotto_error *err)
+{
+    query found = *q;
+    sotto_status status = sotto_calibrate_sample_rate(q->wish.kind, q->epsilon, q->delta, q->noise_multiplier,
+                                                      q->steps, NULL, &found.sample_rate, err);
+    return status == SOTTO_OK ? prove(&found, found.sample_rate, out, err) : status;
 }
 
 typedef struct question {
     const char *name, *key; /* on the command line, in JSON */
     const char *help;
     unsigned takes;
-    sotto_status (*answer)(const query *q, answer *out, sotto_error *err); /* NULL: a list, by order */
+    sotto_status (*answer)(const query *q, sotto_account_answer *out,
+                           sotto_error *err); /* NULL: a list, by order */
 } question;
 
-#define USAGE_TAIL                                                                                           \
-    "  --accountant rdp         the only one in this version: Rényi, over all orders\n"                     \
+#define ACCOUNTANT_HELP                                                                                         \
+    "  --accountant rdp|pld     rdp (where not given): Rényi divergences over all orders; pld: privacy-loss\n" \
+    "                           distributions, tighter, certified from both sides, milliseconds\n"
+#define GAP_HELP                                                                                             \
+    "  --gap G                  pld: how far apart the two sides may be, of ε; 1e-3 where not given\n"
+#define OUTPUT_HELP                                                                                          \
     "  --json                   print the inputs and the answer as JSON, 17 digits\n"                        \
     "  --quiet                  print the answer alone, 17 digits\n"                                         \
-    "\n"                                                                                                     \
+    "\n"
+#define SAMPLING_HELP                                                                                        \
+    "  --sampling KIND          poisson (where not given), or without-replacement: batches of fixed size,\n" \
+    "                           drawn afresh each step; rdp only. Neighbouring tables then have one row\n"   \
+    "                           replaced, and S is over twice the clipping norm\n"                           \
+    "  --group K                what is kept for K rows that join or leave together; 1 where not given\n"
+#define PLAN_HELP                                                                                            \
     "A neighbouring table has one row more or less. Each step takes each row by an independent coin\n"       \
-    "(Poisson sampling) and adds Gaussian noise of NOISE times the clipping norm. ε, δ and noise are\n"    \
-    "rounded up, steps down.\n"                                                                              \
+    "(Poisson sampling) and adds Gaussian noise of S times the clipping norm.\n"
+#define ROUNDING_HELP                                                                                        \
+    "ε, δ and noise are rounded up, steps and rates down.\n"                                               \
     "\n"                                                                                                     \
     "Example:\n"
+#define COST_TAIL SAMPLING_HELP ACCOUNTANT_HELP GAP_HELP OUTPUT_HELP PLAN_HELP ROUNDING_HELP
+#define PLAN_TAIL ACCOUNTANT_HELP OUTPUT_HELP PLAN_HELP ROUNDING_HELP
+#define RDP_TAIL                                                                                             \
+    "  --accountant rdp         the only one that this question has\n" OUTPUT_HELP PLAN_HELP "\nExample:\n"
 #define RATE_HELP    "  --sample-rate Q          chance that a row is in a batch, above 0, at most 1\n"
 #define NOISE_HELP   "  --noise-multiplier S     σ, standard deviation over clipping norm, above 0\n"
 #define STEPS_HELP   "  --steps T                how many steps, 1 or more\n"
@@ -112,49 +141,61 @@ static const question questions[] = {
      "Usage: sotto account epsilon --sample-rate Q --noise-multiplier S --steps T --delta D\n"
      "\n"
      "The ε that T steps keep at δ.\n"
-     "\n" RATE_HELP NOISE_HELP STEPS_HELP DELTA_HELP USAGE_TAIL
+     "\n" RATE_HELP NOISE_HELP STEPS_HELP DELTA_HELP COST_TAIL
      "  sotto account epsilon --sample-rate 0.01 --noise-multiplier 4 --steps 10000 --delta 1e-5\n",
-     RATE | NOISE | STEPS | DELTA, answer_epsilon},
+     RATE | NOISE | STEPS | DELTA | GAP | SAMPLING | GROUP, answer_cost},
     {"delta", "delta",
      "Usage: sotto account delta --sample-rate Q --noise-multiplier S --steps T --epsilon E\n"
      "\n"
      "The δ that T steps keep at ε.\n"
-     "\n" RATE_HELP NOISE_HELP STEPS_HELP EPSILON_HELP USAGE_TAIL
+     "\n" RATE_HELP NOISE_HELP STEPS_HELP EPSILON_HELP COST_TAIL
      "  sotto account delta --sample-rate 0.01 --noise-multiplier 4 --steps 10000 --epsilon 1\n",
-     RATE | NOISE | STEPS | EPSILON, answer_delta},
+     RATE | NOISE | STEPS | EPSILON | GAP | SAMPLING | GROUP, answer_cost},
     {"noise", "noise_multiplier",
      "Usage: sotto account noise --sample-rate Q --steps T --epsilon E --delta D\n"
      "\n"
      "The smallest noise multiplier at which T steps keep ε at δ.\n"
-     "\n" RATE_HELP STEPS_HELP EPSILON_HELP DELTA_HELP USAGE_TAIL
+     "\n" RATE_HELP STEPS_HELP EPSILON_HELP DELTA_HELP PLAN_TAIL
      "  sotto account noise --sample-rate 0.01 --steps 10000 --epsilon 1 --delta 1e-5\n",
      RATE | STEPS | EPSILON | DELTA, answer_noise},
     {"steps", "steps",
      "Usage: sotto account steps --sample-rate Q --noise-multiplier S --epsilon E --delta D\n"
      "\n"
      "The largest number of steps that keep ε at δ.\n"
-     "\n" RATE_HELP NOISE_HELP EPSILON_HELP DELTA_HELP USAGE_TAIL
+     "\n" RATE_HELP NOISE_HELP EPSILON_HELP DELTA_HELP SAMPLING_HELP PLAN_TAIL
      "  sotto account steps --sample-rate 0.01 --noise-multiplier 4 --epsilon 1 --delta 1e-5\n",
-     RATE | NOISE | EPSILON | DELTA, answer_steps},
+     RATE | NOISE | EPSILON | DELTA | SAMPLING | GROUP, answer_steps},
+    {"rate", "sample_rate",
+     "Usage: sotto account rate --noise-multiplier S --steps T --epsilon E --delta D\n"
+     "\n"
+     "The largest sample rate at which T steps keep ε at δ: rows of the table times this are the largest\n"
+     "expected batch.\n"
+     "\n" NOISE_HELP STEPS_HELP EPSILON_HELP DELTA_HELP PLAN_TAIL
+     "  sotto account rate --noise-multiplier 1.1 --steps 10000 --epsilon 1 --delta 1e-5\n",
+     NOISE | STEPS | EPSILON | DELTA, answer_rate},
     {"rdp", "rdp",
      "Usage: sotto account rdp --sample-rate Q --noise-multiplier S --order A[,A...]\n"
      "\n"
      "The Rényi divergence of one step at each order, in nats; at order 1 the Kullback-Leibler divergence.\n"
-     "\n" RATE_HELP NOISE_HELP "  --order A[,A...]         orders of 1 or more, apart by commas\n" USAGE_TAIL
+     "\n" RATE_HELP NOISE_HELP "  --order A[,A...]         orders of 1 or more, apart by commas\n" RDP_TAIL
      "  sotto account rdp --sample-rate 0.01 --noise-multiplier 1 --order 2,4.5,32\n",
      RATE | NOISE | ORDERS, NULL},
 };
 static const size_t question_count = sizeof questions / sizeof *questions;
 
+#define QUESTIONS "epsilon, delta, noise, steps, rate, rdp or compose"
+
 static const char help[] =
-    "Usage: sotto account epsilon|delta|noise|steps|rdp [OPTIONS]\n"
+    "Usage: sotto account epsilon|delta|noise|steps|rate|rdp|compose [OPTIONS]\n"
     "\n"
-    "Answers questions about a plan with the accountant that training charges with. It reads no files.\n"
+    "Answers questions about a plan with the accountant that training charges with.\n"
     "  epsilon   what T steps cost, at δ\n"
     "  delta     what T steps cost, at ε\n"
     "  noise     the smallest noise multiplier that keeps (ε, δ)\n"
     "  steps     the largest number of steps that keep (ε, δ)\n"
+    "  rate      the largest sample rate that keeps (ε, δ)\n"
     "  rdp       one step's Rényi divergence at each order\n"
+    "  compose   what a list of releases of different kinds costs; read from a file\n"
     "`sotto account QUESTION --help` lists what each takes. All print JSON with --json, and the answer\n"
     "alone with --quiet.\n"
     "\n"
@@ -163,12 +204,18 @@ static const char help[] =
 
 /* ------------------------------------------------------------------- answers */
 
-/* JSON knows no infinity: null is "no guarantee". */
-static json_t *figure_json(double figure, bool whole)
+static bool put_sampling(json_t *record, const question *asked, const query *q)
 {
-    if (!isfinite(figure))
-        return json_null();
-    return whole ? json_integer((json_int_t)figure) : json_real(figure);
+    const bool fixed = without_replacement(q);
+    const char *adjacency =
+        sotto_adjacency_name(fixed ? SOTTO_ADJACENCY_REPLACE_ONE : SOTTO_ADJACENCY_ADD_REMOVE);
+    bool sound = json_object_set_new(record, "adjacency", json_string(adjacency)) == 0;
+    if (sound && asked->takes & SAMPLING)
+        sound = json_object_set_new(record, "sampling",
+                                    json_string(fixed ? "without-replacement" : "poisson")) == 0;
+    if (sound && asked->takes & GROUP)
+        sound = json_object_set_new(record, "group", json_integer((json_int_t)q->group)) == 0;
+    return sound;
 }
 
 static json_t *inputs_json(const question *asked, const query *q)
@@ -185,6 +232,8 @@ static json_t *inputs_json(const question *asked, const query *q)
         sound = json_object_set_new(record, "epsilon", json_real(q->epsilon)) == 0;
     if (sound && asked->takes & DELTA)
         sound = json_object_set_new(record, "delta", json_real(q->delta)) == 0;
+    if (sound && asked->answer)
+        sound = put_sampling(record, asked, q);
     if (!sound) {
         json_decref(record);
         record = NULL;
@@ -192,60 +241,68 @@ static json_t *inputs_json(const question *asked, const query *q)
     return record;
 }
 
-static int print_record(json_t *record, bool sound)
-{
-    sotto_error err = {.code = SOTTO_ERROR_MEMORY, .message = "out of memory"};
-    if (record && sound)
-        sotto_cli_print_json(record);
-    json_decref(record);
-    return record && sound ? sotto_cli_finish() : sotto_cli_fail(&err);
-}
-
-static int print_answer_json(const question *asked, const query *q, const answer *a)
+static int print_answer_json(const question *asked, const query *q, const sotto_account_answer *a)
 {
     json_t *record = inputs_json(asked, q);
-    bool whole = asked->answer == answer_steps;
-    bool sound = record && json_object_set_new(record, asked->key, figure_json(a->figure, whole)) == 0 &&
-                 json_object_set_new(record, "accountant", json_string("rdp")) == 0 &&
-                 json_object_set_new(record, "order", figure_json(a->order, false)) == 0;
-    return print_record(record, sound);
+    json_t *figure = asked->answer == answer_steps ? json_integer((json_int_t)a->figure)
+                                                   : sotto_account_figure_json(a->figure);
+    bool sound = json_object_set_new(record, asked->key, figure) == 0 &&
+                 sotto_account_put_kind(record, &q->wish, asked->takes & GAP) &&
+                 sotto_account_put_proof(record, &q->wish, a);
+    return sotto_account_print_record(record, sound);
 }
 
-static void print_answer_words(const question *asked, const query *q, const answer *a)
+/* "noise multiplier 0.9 keeps ε = 1 at δ = 1e-5 (…)" */
+static void print_plan_words(const question *asked, const query *q, const sotto_account_answer *a)
 {
-    char figure[SOTTO_FIGURE_SIZE], order[SOTTO_FIGURE_SIZE], epsilon[SOTTO_FIGURE_SIZE],
-        delta[SOTTO_FIGURE_SIZE];
-    sotto_figure_up(a->figure, 6, figure);
+    char figure[SOTTO_FIGURE_SIZE], epsilon[SOTTO_FIGURE_SIZE], delta[SOTTO_FIGURE_SIZE],
+        lower[SOTTO_FIGURE_SIZE];
     sotto_figure_exact(q->epsilon, epsilon);
     sotto_figure_exact(q->delta, delta);
-    (void)snprintf(order, sizeof order, "%.6g", a->order);
-    if (asked->answer == answer_epsilon)
-        (void)printf("ε = %s at δ = %s", figure, delta);
-    else if (asked->answer == answer_delta)
-        (void)printf("δ = %s at ε = %s", figure, epsilon);
-    else if (asked->answer == answer_noise)
-        (void)printf("noise multiplier %s keeps ε = %s at δ = %s", figure, epsilon, delta);
+    sotto_figure_up(a->figure, 6, figure);
+    sotto_account_figure_down(a->lower, 6, lower);
+    if (asked->answer == answer_noise)
+        (void)printf("noise multiplier %s keeps", figure);
+    else if (asked->answer == answer_steps)
+        (void)printf("%.0f steps keep", a->figure);
+    else {
+        sotto_account_figure_down(a->figure, 6, figure);
+        (void)printf("sample rate %s keeps", figure);
+    }
+    (void)printf(" ε = %s at δ = %s", epsilon, delta);
+    if (q->wish.kind == SOTTO_ACCOUNTANT_RDP)
+        (void)printf(" (Rényi accountant, order %.6g)\n", a->order);
     else
-        (void)printf("%.0f steps keep ε = %s at δ = %s", a->figure, epsilon, delta);
-    bool none = !isfinite(a->figure) || (asked->answer == answer_delta && a->figure >= 1);
-    if (none)
-        (void)printf(": no guarantee (Rényi accountant)\n");
-    else
-        (void)printf(" (Rényi accountant, order %s)\n", order);
+        (void)printf(" (certified: what is kept is no less than %s; privacy-loss distributions)\n", lower);
+}
+
+/* Whom the promise is for, where that is not what everybody takes for granted. */
+static void print_neighbours(const query *q)
+{
+    if (without_replacement(q))
+        (void)printf("for tables of one size in which one row is replaced by another; the noise is over "
+                     "twice the clipping norm\n");
+    if (q->group > 1)
+        (void)printf("for any %llu rows that join or leave together\n", (unsigned long long)q->group);
 }
 
 static int answer_one(const question *asked, const query *q, bool as_json, bool quiet)
 {
     sotto_error err = {0};
-    answer a = {0};
+    sotto_account_answer a = {0};
     if (asked->answer(q, &a, &err) != SOTTO_OK)
         return sotto_cli_fail(&err);
     if (as_json)
         return print_answer_json(asked, q, &a);
     if (quiet)
         (void)printf("%.17g\n", a.figure);
-    else
-        print_answer_words(asked, q, &a);
+    else {
+        if (asked->answer == answer_cost)
+            sotto_account_print_words(&q->wish, &a);
+        else
+            print_plan_words(asked, q, &a);
+        print_neighbours(q);
+    }
     return sotto_cli_finish();
 }
 
@@ -269,7 +326,8 @@ static int collect_orders(const char *text, const sotto_mechanism *step, json_t 
                                    "commas",
                                    piece, wrong);
         if (json_array_append_new(orders, json_real(order)) != 0 ||
-            json_array_append_new(divergences, figure_json(sotto_mechanism_rdp(step, order), false)) != 0)
+            json_array_append_new(divergences, sotto_account_figure_json(sotto_mechanism_rdp(step, order))) !=
+                0)
             return sotto_cli_fail(&memory);
         text += length;
         if (*text == '\0')
@@ -301,8 +359,8 @@ static int answer_rdp(const question *asked, const query *q, bool as_json, bool 
         json_t *record = inputs_json(asked, q);
         bool sound = record && json_object_set(record, "order", orders) == 0 &&
                      json_object_set(record, "rdp", divergences) == 0 &&
-                     json_object_set_new(record, "accountant", json_string("rdp")) == 0;
-        ended = print_record(record, sound);
+                     sotto_account_put_kind(record, &q->wish, false);
+        ended = sotto_account_print_record(record, sound);
     } else if (ended == SOTTO_CLI_GO_ON) {
         print_divergences(orders, divergences, quiet);
         ended = sotto_cli_finish();
@@ -314,47 +372,67 @@ static int answer_rdp(const question *asked, const query *q, bool as_json, bool 
 
 /* ------------------------------------------------------------------ command */
 
-static int check_accountant(const char *command, const char *name)
+static int check_sampling(const char *command, const query *q)
 {
-    if (!name || strcmp(name, "rdp") == 0)
+    if (!q->sampling || strcmp(q->sampling, "poisson") == 0)
         return SOTTO_CLI_GO_ON;
-    return sotto_cli_usage(command,
-                           "--accountant '%.60s' is not in this version, which has rdp; leave the option out "
-                           "or give rdp",
-                           name);
+    if (!without_replacement(q))
+        return sotto_cli_usage(
+            command, "--sampling '%.60s' is unknown; expected poisson or without-replacement", q->sampling);
+    if (q->wish.kind != SOTTO_ACCOUNTANT_RDP)
+        return sotto_cli_usage(command,
+                               "--sampling without-replacement is for --accountant rdp; no privacy-loss "
+                               "distribution is known");
+    return SOTTO_CLI_GO_ON;
+}
+
+static int check_kind(const question *asked, const char *command, const char *name, query *q)
+{
+    if (!asked->answer && name && strcmp(name, "rdp") != 0)
+        return sotto_cli_usage(command, "--accountant '%.60s' has no Rényi divergence; expected rdp", name);
+    q->wish.for_delta = asked->answer && strcmp(asked->key, "delta") == 0;
+    q->wish.epsilon = q->epsilon;
+    q->wish.delta = q->delta;
+    int ended = sotto_account_read_kind(command, name, q->gap, &q->wish);
+    return ended == SOTTO_CLI_GO_ON ? check_sampling(command, q) : ended;
 }
 
 static int ask(const question *asked, int argc, char **argv)
 {
-    query q = {0};
+    query q = {.group = 1, .gap = NAN, .wish = sotto_account_wish_default()};
     const char *accountant = NULL;
     bool as_json = false, quiet = false;
-    const sotto_option numbers[] = {
+    const bool wants_delta = strcmp(asked->key, "delta") == 0;
+    const double most = (double)SOTTO_ACCOUNTANT_MAX_COUNT;
+    const sotto_option all[] = {
         {"sample-rate", SOTTO_OPTION_NUMBER, &q.sample_rate, true, 0, 1, SOTTO_LIMITS_OPEN_LOW, false},
         {"noise-multiplier", SOTTO_OPTION_NUMBER, &q.noise_multiplier, true, 0, HUGE_VAL,
          SOTTO_LIMITS_OPEN_LOW, false},
-        {"steps", SOTTO_OPTION_COUNT, &q.steps, true, 1, (double)SOTTO_ACCOUNTANT_MAX_COUNT,
-         SOTTO_LIMITS_CLOSED, false},
+        {"steps", SOTTO_OPTION_COUNT, &q.steps, true, 1, most, SOTTO_LIMITS_CLOSED, false},
         {"epsilon", SOTTO_OPTION_NUMBER, &q.epsilon, true, 0, HUGE_VAL,
-         asked->answer == answer_delta ? SOTTO_LIMITS_CLOSED : SOTTO_LIMITS_OPEN_LOW, false},
+         wants_delta ? SOTTO_LIMITS_CLOSED : SOTTO_LIMITS_OPEN_LOW, false},
         {"delta", SOTTO_OPTION_NUMBER, &q.delta, true, 0, 1, SOTTO_LIMITS_OPEN, false},
         {.name = "order", .kind = SOTTO_OPTION_TEXT, .value = &q.orders, .required = true},
+        {"gap", SOTTO_OPTION_NUMBER, &q.gap, false, SOTTO_ACCOUNTANT_LEAST_GAP, 1, SOTTO_LIMITS_CLOSED,
+         false},
+        {.name = "sampling", .kind = SOTTO_OPTION_TEXT, .value = &q.sampling},
+        {"group", SOTTO_OPTION_COUNT, &q.group, false, 1, most, SOTTO_LIMITS_CLOSED, false},
     };
-    sotto_option options[9] = {
+    sotto_option options[3 + sizeof all / sizeof *all] = {
         {.name = "accountant", .kind = SOTTO_OPTION_TEXT, .value = &accountant},
         {.name = "json", .kind = SOTTO_OPTION_FLAG, .value = &as_json},
         {.name = "quiet", .kind = SOTTO_OPTION_FLAG, .value = &quiet},
     };
     size_t count = 3;
-    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (asked->takes & (1u << i)) /* in the order of the bits */
-            options[count++] = numbers[i];
+            options[count++] = all[i];
     char command[32];
     (void)snprintf(command, sizeof command, "account %s", asked->name);
     sotto_usage usage = {command, asked->help, options, count, NULL, 0, 0};
     int ended = sotto_cli_parse(&usage, argc, argv, NULL);
     if (ended == SOTTO_CLI_GO_ON)
-        ended = check_accountant(command, accountant);
+        ended = check_kind(asked, command, accountant, &q);
     if (ended == SOTTO_CLI_GO_ON)
         ended = asked->answer ? answer_one(asked, &q, as_json, quiet) : answer_rdp(asked, &q, as_json, quiet);
     sotto_cli_release(&usage);
@@ -366,12 +444,13 @@ int sotto_command_account(int argc, char **argv)
     for (size_t i = 0; argc > 1 && i < question_count; i++)
         if (strcmp(argv[1], questions[i].name) == 0)
             return ask(&questions[i], argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "compose") == 0)
+        return sotto_command_account_compose(argc - 1, argv + 1);
     sotto_usage usage = {.command = "account", .help = help};
     if (argc > 1 && argv[1][0] != '-')
-        return sotto_cli_usage(
-            "account", "unknown question '%.60s'; expected epsilon, delta, noise, steps or rdp", argv[1]);
+        return sotto_cli_usage("account", "unknown question '%.60s'; expected " QUESTIONS, argv[1]);
     int ended = sotto_cli_parse(&usage, argc, argv, NULL);
     if (ended == SOTTO_CLI_GO_ON)
-        ended = sotto_cli_usage("account", "no question; expected epsilon, delta, noise, steps or rdp");
+        ended = sotto_cli_usage("account", "no question; expected " QUESTIONS);
     return ended;
 }
