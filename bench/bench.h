@@ -31,4 +31,43 @@ enum { SOTTO_BENCH_STEP_LINES = 4 };
 sotto_status sotto_bench_steps(const sotto_bench_options *options,
                                sotto_bench_step lines[SOTTO_BENCH_STEP_LINES], sotto_error *err);
 
+/** What `sotto bench accountant` times. */
+typedef enum sotto_bench_question {
+    SOTTO_BENCH_EPSILON_RDP,      /**< ε of T steps at δ, by Rényi divergences */
+    SOTTO_BENCH_EPSILON_PLD,      /**< the same by privacy-loss distributions, at the default gap */
+    SOTTO_BENCH_EPSILON_PLD_FINE, /**< and at a gap of 1e-4 */
+    SOTTO_BENCH_NOISE_RDP,        /**< σ that keeps (3, δ) over T steps */
+    SOTTO_BENCH_NOISE_PLD,
+    SOTTO_BENCH_BUDGET, /**< may I, and charge: what training asks before each step */
+    SOTTO_BENCH_QUESTIONS
+} sotto_bench_question;
+
+/** One question's time and answer. */
+typedef struct sotto_bench_line {
+    double seconds; /**< for one answer */
+    double answer;  /**< ε or σ; of the budget 0 */
+} sotto_bench_line;
+
+typedef struct sotto_bench_accountant {
+    sotto_bench_line lines[SOTTO_BENCH_QUESTIONS];
+    double peak_bytes; /**< of a process that asks for ε by privacy-loss distributions at T = 10^6 */
+} sotto_bench_accountant;
+
+/** A question's stable name, for records: "epsilon_rdp". */
+const char *sotto_bench_question_name(sotto_bench_question question);
+
+/**
+ * The accountant at q = 0.01, σ = 1, T = 10^4, δ = 1e-5. The questions take turns, so that a noisy machine
+ * disturbs all of them.
+ * \param seconds of timing for each question, > 0; each is asked nine times at least
+ */
+sotto_status sotto_bench_accountants(double seconds, sotto_bench_accountant *out, sotto_error *err);
+
+/**
+ * The same questions, asked of Google's dp_accounting by python3 in a process of its own.
+ * \param[out] json  {"version": text, "lines": {name: {"seconds": …, "answer": …}}}; caller frees. NULL where
+ *                   python3 or dp_accounting is not installed, which is no failure
+ */
+sotto_status sotto_bench_peers(double seconds, char **json, sotto_error *err);
+
 #endif

@@ -5,11 +5,10 @@
  * chunks and Adam) on made-up rows. The two alternate in short turns and the best half of each one's turns
  * counts, so that a noisy machine disturbs both alike.
  */
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench/bench.h"
+#include "bench/timing.h"
 #include "dpsgd/dpsgd.h"
 #include "tensor/tensor.h"
 
@@ -29,13 +28,6 @@ struct scene {
     sotto_dpsgd *private;
     sotto_public_step *plain;
 };
-
-static double now(void)
-{
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 /* Cross-entropy on rows of which the even ones are real: what one row costs does not depend on its label. */
 static void pass(void *context, const sotto_network *network, const float *parameters,
@@ -156,7 +148,7 @@ static sotto_status take_private(struct scene *scene, sotto_error *err)
 static sotto_status turn(struct scene *scene, bool private, double seconds, double *each, sotto_error *err)
 {
     size_t steps = 0;
-    const double start = now();
+    const double start = bench_now();
     sotto_status status = SOTTO_OK;
     do {
         if (private)
@@ -164,23 +156,9 @@ static sotto_status turn(struct scene *scene, bool private, double seconds, doub
         else
             sotto_public_step_take(scene->plain, scene->batch, pass, scene);
         steps++;
-    } while (status == SOTTO_OK && now() - start < seconds);
-    *each = (now() - start) / (double)steps;
+    } while (status == SOTTO_OK && bench_now() - start < seconds);
+    *each = (bench_now() - start) / (double)steps;
     return status;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The median of the faster half. */
-static double typical(double times[TURNS])
-{
-    qsort(times, TURNS, sizeof *times, ascending);
-    return times[TURNS / 4];
 }
 
 static sotto_status measure(size_t batch, const sotto_bench_options *options, sotto_bench_step *line,
@@ -200,8 +178,8 @@ static sotto_status measure(size_t batch, const sotto_bench_options *options, so
         for (int private = 0; private < 2 && status == SOTTO_OK; private ++)
             status = turn(&scene, private, options->seconds / (2 * TURNS), &times[private][i], err);
     if (status == SOTTO_OK) {
-        const double plain = typical(times[0]);
-        const double private = typical(times[1]);
+        const double plain = bench_typical(times[0], TURNS);
+        const double private = bench_typical(times[1], TURNS);
         *line = (sotto_bench_step){.batch = batch,
                                    .private_steps_per_second = 1 / private,
                                    .plain_steps_per_second = 1 / plain,

@@ -196,6 +196,8 @@ START_TEST(lines_that_are_wrong_say_why)
         {"train a --test-only-insecure-seed 1e3", "not a whole number"},
         {"bench frob", "unknown benchmark 'frob'"},
         {"bench --seconds 0", "a number from 0.05 to 600"},
+        {"bench --peers", "--peers is for accountant"},
+        {"bench accountant --threads 2", "--threads is for step"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         (void)run("%s", cases[i].line);
@@ -510,6 +512,7 @@ static Suite *cli_suite(void)
     tcase_add_test(usage, full_disk_is_told);
     suite_add_tcase(suite, usage);
     suite_add_tcase(suite, account_case());
+    suite_add_tcase(suite, bench_case());
     suite_add_tcase(suite, compose_case());
     TCase *files = tcase_create("files");
     tcase_set_timeout(files, 120);

@@ -27,6 +27,7 @@ void expect_usage(const char *part);
 json_t *expect_json(void);
 
 TCase *account_case(void);
+TCase *bench_case(void);
 TCase *compose_case(void);
 
 #endif
