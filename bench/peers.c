@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
-#include "peers_script.h"
 
 extern char **environ;
+
+/* Made from bench/peers_accounting.py. */
+extern const char bench_peers_script[];
 
 enum { MOST_OUTPUT = 65536, NOT_INSTALLED = 77, NO_PROGRAM = 127 };
 
@@ -23,7 +25,7 @@ static bool start(double seconds, int descriptor, pid_t *child)
 {
     char budget[32];
     char program[] = "python3", from_text[] = "-c"; /* argv is not const, though nobody writes to it */
-    char *argv[] = {program, from_text, (char *)peers_script, budget, NULL};
+    char *argv[] = {program, from_text, (char *)bench_peers_script, budget, NULL};
     posix_spawn_file_actions_t actions;
     (void)snprintf(budget, sizeof budget, "%.6g", seconds);
     if (posix_spawn_file_actions_init(&actions) != 0)
