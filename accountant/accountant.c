@@ -101,10 +101,12 @@ static sotto_status insert(sotto_accountant *accountant, size_t place, const sot
 static sotto_status check_losses(const sotto_mechanism *mechanism, sotto_error *err)
 {
     if (!accountant_mechanism_losses(mechanism))
-        return sotto_error_set(err, SOTTO_ERROR_INPUT,
-                               "a %s mechanism has no privacy-loss distribution that is known; use the rdp "
-                               "accountant",
-                               sotto_mechanism_kind_name(mechanism->kind));
+        return sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "a %s mechanism for %llu unit%s has no privacy-loss distribution that is known; use "
+            "the rdp accountant",
+            sotto_mechanism_kind_name(mechanism->kind), (unsigned long long)mechanism->group_size,
+            mechanism->group_size == 1 ? "" : "s");
     return SOTTO_OK;
 }
 
@@ -112,7 +114,9 @@ static sotto_status check_losses(const sotto_mechanism *mechanism, sotto_error *
 sotto_status accountant_check_use(const sotto_accountant *accountant, const sotto_mechanism *mechanism,
                                   sotto_error *err)
 {
-    const sotto_status status = sotto_mechanism_check(mechanism, err);
+    sotto_status status = sotto_mechanism_check(mechanism, err);
+    if (status == SOTTO_OK && accountant->kind == SOTTO_ACCOUNTANT_PLD)
+        status = check_losses(mechanism, err);
     if (status != SOTTO_OK)
         return status;
     if (accountant->length == 0 || accountant->uses[0].mechanism.adjacency == mechanism->adjacency)
@@ -130,9 +134,7 @@ sotto_status accountant_check_use(const sotto_accountant *accountant, const sott
 sotto_status sotto_accountant_compose(sotto_accountant *accountant, const sotto_mechanism *mechanism,
                                       uint64_t count, sotto_error *err)
 {
-    sotto_status status = accountant_check_use(accountant, mechanism, err);
-    if (status == SOTTO_OK && accountant->kind == SOTTO_ACCOUNTANT_PLD)
-        status = check_losses(mechanism, err);
+    const sotto_status status = accountant_check_use(accountant, mechanism, err);
     if (status != SOTTO_OK || count == 0)
         return status;
     bool found;

@@ -42,6 +42,8 @@ struct accountant_losses {
                   double *rise, double *fall);
     /** Is it described? NULL: always. */
     bool (*covers)(const sotto_mechanism *mechanism);
+    /** What a cell costs, ≥ 1; NULL: 1. Grids are coarser for it. */
+    double (*effort)(const sotto_mechanism *mechanism);
     /** The largest loss in either direction; INFINITY where there is none. */
     double (*largest)(const sotto_mechanism *mechanism);
 };

@@ -104,9 +104,10 @@ double pld_finest_spacing(const pld_bundle *bundle, double tail)
     double length = 0.0;
     for (size_t i = 0; i < bundle->length; i++) {
         const sotto_mechanism *m = &bundle->mechanisms[i];
+        const struct accountant_losses *losses = accountant_mechanism_losses(m);
         double low, high;
-        accountant_mechanism_losses(m)->range(m, tail, &low, &high);
-        length += high - low;
+        losses->range(m, tail, &low, &high);
+        length += (high - low) * (losses->effort ? losses->effort(m) : 1.0);
     }
     return length / ((double)PLD_MAX_CELLS - 4.0 * (double)bundle->length);
 }

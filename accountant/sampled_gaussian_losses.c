@@ -22,13 +22,12 @@ static const double FAR = 39.0;
 enum { MAX_GROUP = 256 };
 
 typedef struct mixture {
-    double q, sigma, variance;
-    int parts;           /* of the sum over i; those of no weight are left out */
-    double p[MAX_GROUP]; /* of i = first + part */
-    int first;           /* ≥ 1 */
-    double none;         /* p_0 */
-    double lowest;       /* the loss at x → −∞, log p_0 */
-    double bottom;       /* the loss at x = −FAR σ, below which there is nothing in double precision */
+    double sigma, variance;
+    int parts; /* of the sum over i = 1, 2, … */
+    double p[MAX_GROUP], log_p[MAX_GROUP];
+    double none;   /* p_0 */
+    double lowest; /* the loss at x → −∞, log p_0 */
+    double bottom; /* the loss at x = −FAR σ, below which there is nothing in double precision */
     double group;
 } mixture;
 
@@ -36,7 +35,7 @@ static void set_parts(const sotto_mechanism *mechanism, mixture *m)
 {
     const double q = mechanism->sample_rate, sigma = mechanism->noise_multiplier;
     const double k = (double)mechanism->group_size;
-    *m = (mixture){.q = q, .sigma = sigma, .variance = sigma * sigma, .first = 1, .group = k};
+    *m = (mixture){.sigma = sigma, .variance = sigma * sigma, .group = k, .parts = (int)k};
     if (q == 1.0) { /* all of the group, as one of sensitivity k */
         m->parts = 1;
         m->p[0] = 1.0;
@@ -48,53 +47,73 @@ static void set_parts(const sotto_mechanism *mechanism, mixture *m)
     }
     m->lowest = k * log1p(-q);
     m->none = exp(m->lowest);
-    m->parts = (int)k;
     for (int i = 1; i <= m->parts; i++)
         m->p[i - 1] = k == 1.0 ? q : gsl_ran_binomial_pdf((unsigned)i, q, (unsigned)k);
+    while (m->p[m->parts - 1] == 0.0) /* too rare for a double */
+        m->parts--;
+    for (int i = 0; i < m->parts; i++)
+        m->log_p[i] = log(m->p[i]);
 }
 
-/* log Λ(x), by the largest term */
-static double loss_at(const mixture *m, double x)
+/* log of a term of Λ(x) */
+static double log_term(const mixture *m, int part, double x)
 {
+    const double i = part + 1;
+    return m->log_p[part] + i * (x - 0.5 * i) / m->variance;
+}
+
+/* log Λ(x), by the largest term; and its slope, where wanted. Convex in x. */
+static double loss_at(const mixture *m, double x, double *slope)
+{
+    const double negligible = 45.0;
     double top = m->lowest;
-    for (int i = 0; i < m->parts; i++)
-        if (m->p[i] > 0.0)
-            top = fmax(top, log(m->p[i]) + (m->first + i) * (x - 0.5 * (m->first + i)) / m->variance);
-    double sum = m->none > 0.0 ? exp(m->lowest - top) : 0.0;
-    for (int i = 0; i < m->parts; i++)
-        if (m->p[i] > 0.0)
-            sum += exp(log(m->p[i]) + (m->first + i) * (x - 0.5 * (m->first + i)) / m->variance - top);
+    for (int part = 0; part < m->parts; part++)
+        top = fmax(top, log_term(m, part, x));
+    double sum = m->none > 0.0 ? exp(m->lowest - top) : 0.0, pull = 0.0;
+    for (int part = 0; part < m->parts; part++) {
+        const double below = log_term(m, part, x) - top;
+        if (below < -negligible)
+            continue;
+        const double term = exp(below);
+        sum += term;
+        pull += (part + 1) * term;
+    }
+    if (slope)
+        *slope = pull / sum / m->variance;
     return top + log(sum);
 }
 
 static void describe(const sotto_mechanism *mechanism, mixture *m)
 {
     set_parts(mechanism, m);
-    m->bottom = loss_at(m, -FAR * m->sigma);
+    m->bottom = loss_at(m, -FAR * m->sigma, NULL);
 }
 
-/* x of a loss; −FAR σ where the loss is below all there are */
-static double place_of(const mixture *m, double loss)
+/*
+ * x of a loss; −FAR σ where the loss is below all there are. Newton's method from `start`: the loss is convex
+ * in x, so that it comes down on the place from above, but for one step.
+ */
+static double place_of(const mixture *m, double loss, double start)
 {
     const double lowest = -FAR * m->sigma;
-    if (loss <= m->lowest)
+    if (loss <= m->bottom)
         return lowest;
     if (m->parts == 1) {
         const double odds = (expm1(loss) + m->p[0]) / m->p[0]; /* (e^l − 1 + q)/q, but for overflow */
-        const double log_odds = m->none == 0.0 ? loss : loss < 500.0 ? log(odds) : loss - log(m->p[0]);
+        const double log_odds = m->none == 0.0 ? loss : loss < 500.0 ? log(odds) : loss - m->log_p[0];
         return fmax(0.5 + m->variance * log_odds, lowest);
     }
-    double low = lowest, high = fmax(m->group + FAR * m->sigma, m->variance * loss + m->group);
-    while (loss_at(m, high) < loss)
-        high *= 2.0;
-    for (int i = 0; i < 200 && high - low > 1e-15 * (fabs(low) + fabs(high)); i++) {
-        const double middle = 0.5 * (low + high);
-        if (loss_at(m, middle) < loss)
-            low = middle;
-        else
-            high = middle;
+    double x = start;
+    for (int i = 0; i < 200; i++) {
+        double slope;
+        const double step = (loss_at(m, x, &slope) - loss) / slope;
+        const double limit =
+            10.0 * m->sigma + m->group; /* from where the loss is flat a step could go anywhere */
+        x = fmax(x - fmin(fmax(step, -limit), limit), lowest);
+        if (!(fabs(step) > 1e-15 * (fabs(x) + m->sigma)))
+            break;
     }
-    return low;
+    return x;
 }
 
 /* Φ(−z) ≤ e^{−z²/2} */
@@ -103,38 +122,55 @@ static double quantile(double tail)
     return sqrt(-2.0 * log(tail));
 }
 
+static double normal_above(double z)
+{
+    return 0.5 * erfc(z * M_SQRT1_2) * (1.0 + 1e-12);
+}
+
+/* P above x */
+static double mass_above(const mixture *m, double x)
+{
+    double sum = m->none * normal_above(x / m->sigma);
+    for (int part = 0; part < m->parts; part++)
+        sum += m->p[part] * normal_above((x - part - 1) / m->sigma);
+    return sum;
+}
+
+static double mass_below(const mixture *m, double x)
+{
+    double sum = m->none * normal_above(-x / m->sigma);
+    for (int part = 0; part < m->parts; part++)
+        sum += m->p[part] * normal_above((part + 1 - x) / m->sigma);
+    return sum;
+}
+
 static void range(const sotto_mechanism *mechanism, double tail, double *low, double *high)
 {
     mixture m;
     describe(mechanism, &m);
     const double z = fmin(quantile(tail), FAR - 1.0) * m.sigma;
-    *low = loss_at(&m, -z);
-    *high = loss_at(&m, m.group + z);
-}
-
-static double normal_above(double z)
-{
-    return 0.5 * erfc(z * M_SQRT1_2) * (1.0 + 1e-12);
+    double near = 0.0, far = m.group + z; /* to a hundredth of σ: it is only an end */
+    while (far - near > 0.01 * m.sigma) {
+        const double middle = 0.5 * (near + far);
+        if (mass_above(&m, middle) > tail)
+            near = middle;
+        else
+            far = middle;
+    }
+    *low = loss_at(&m, -z, NULL);
+    *high = loss_at(&m, far, NULL);
 }
 
 static pld_tails tails(const sotto_mechanism *mechanism, double low, double high)
 {
     mixture m;
     describe(mechanism, &m);
-    const double from = place_of(&m, low), to = place_of(&m, high);
+    const double from = place_of(&m, low, 0.0), to = place_of(&m, high, m.group);
     const bool all = low <= m.bottom;
-    pld_tails out = {
-        .p_below = all ? 0.0 : m.none * normal_above(-from / m.sigma),
-        .q_below = all ? 0.0 : normal_above(-from / m.sigma),
-        .p_above = m.none * normal_above(to / m.sigma),
-        .q_above = normal_above(to / m.sigma),
-    };
-    for (int i = 0; i < m.parts; i++) {
-        if (!all)
-            out.p_below += m.p[i] * normal_above((m.first + i - from) / m.sigma);
-        out.p_above += m.p[i] * normal_above((to - m.first - i) / m.sigma);
-    }
-    return out;
+    return (pld_tails){.p_below = all ? 0.0 : mass_below(&m, from),
+                       .q_below = all ? 0.0 : normal_above(-from / m.sigma),
+                       .p_above = mass_above(&m, to),
+                       .q_above = normal_above(to / m.sigma)};
 }
 
 /* Gauss–Legendre on [−1, 1]. */
@@ -167,7 +203,7 @@ static void add_panel(const mixture *m, const rule *r, double a, double b, doubl
 {
     const double middle = 0.5 * (low + high), half = 0.5 * (high - low), inverse = 1.0 / m->sigma;
     for (int part = 0; part < m->parts; part++) {
-        const double i = m->first + part, z = (middle - i) / m->sigma, rate = i / m->variance;
+        const double i = part + 1, z = (middle - i) / m->sigma, rate = i / m->variance;
         const double density = half * m->p[part] * exp(-0.5 * z * z);
         if (density == 0.0)
             continue;
@@ -199,10 +235,10 @@ static void cells(const sotto_mechanism *mechanism, double origin, double width,
 {
     mixture m;
     describe(mechanism, &m);
-    double from = place_of(&m, origin + width * (double)first);
+    double from = place_of(&m, origin + width * (double)first, 0.0);
     for (size_t i = 0; i < count; i++) {
         const double low = origin + width * (double)(first + (int64_t)i);
-        const double to = place_of(&m, origin + width * (double)(first + (int64_t)i + 1));
+        const double to = place_of(&m, origin + width * (double)(first + (int64_t)i + 1), from);
         rise[i] = fall[i] = 0.0;
         if (to > from)
             integrate(&m, from, to, &rise[i], &fall[i]);
@@ -217,7 +253,7 @@ static double center(const sotto_mechanism *mechanism)
 {
     mixture m;
     describe(mechanism, &m);
-    return loss_at(&m, 0.0);
+    return loss_at(&m, 0.0, NULL);
 }
 
 static double largest(const sotto_mechanism *mechanism)
@@ -226,12 +262,23 @@ static double largest(const sotto_mechanism *mechanism)
     return INFINITY;
 }
 
+/* A group's cells cost as much more as it has parts. */
+static double effort(const sotto_mechanism *mechanism)
+{
+    return mechanism->sample_rate == 1.0 ? 1.0 : ceil((double)mechanism->group_size / 8.0);
+}
+
 static bool covers(const sotto_mechanism *mechanism)
 {
     return mechanism->group_size <= MAX_GROUP || mechanism->sample_rate == 1.0;
 }
 
-const struct accountant_losses accountant_sampled_gaussian_losses = {
-    .covers = covers, .center = center, .range = range, .tails = tails, .cells = cells, .largest = largest};
+const struct accountant_losses accountant_sampled_gaussian_losses = {.covers = covers,
+                                                                     .effort = effort,
+                                                                     .center = center,
+                                                                     .range = range,
+                                                                     .tails = tails,
+                                                                     .cells = cells,
+                                                                     .largest = largest};
 const struct accountant_losses accountant_gaussian_losses = {
     .symmetric = true, .center = center, .range = range, .tails = tails, .cells = cells, .largest = largest};
