@@ -12,7 +12,8 @@ static const struct {
     {"train", sotto_command_train, "train under the budget; writes synthetic rows, model and statement"},
     {"sample", sotto_command_sample, "more synthetic rows from a trained model, free of cost"},
     {"report", sotto_command_report, "write a run's privacy statement again, and show it"},
-    {"account", sotto_command_account, "ε, δ, noise, steps of a plan or a list of releases, by the accountant alone"},
+    {"account", sotto_command_account,
+     "ε, δ, noise, steps of a plan or a list of releases, by the accountant alone"},
     {"schema", sotto_command_schema, "draft or check the public description of a table"},
     {"bench", sotto_command_bench, "how fast this machine is"},
 };
