@@ -176,7 +176,8 @@ static sotto_status narrow(question *q, double relative, double absolute, double
             break;
         if (gap <= wanted || q->spacing <= finest || status != SOTTO_OK)
             break;
-        idle = gap < 0.95 * before || gap == INFINITY ? 0 : idle + 1;
+        /* far from the goal all grids may have been coarser than the losses */
+        idle = gap < 0.95 * before || gap > 30.0 * wanted ? 0 : idle + 1;
         before = gap;
         q->tail = tail_of(q);
         q->tilted = q->wants_epsilon; /* the tail has a say in where δ(ε) comes from */

@@ -205,7 +205,8 @@ static sotto_status choose_window(problem *p, size_t ready, window *out, sotto_e
         lowest += times * (double)atoms->first;
         highest += times * (double)(atoms->first + (int64_t)atoms->length - 1);
     }
-    const double high_loss = p->at.mean + reach(p, p->log_leak, 1);
+    /* the end before the low end: how long the window must be is counted from there */
+    const double high_loss = fmin(p->at.mean + reach(p, p->log_leak, 1), p->origin + p->spacing * highest);
     const double low_loss = choose_low(p, high_loss, p->log_leak);
     const double low = fmax(floor((low_loss - p->origin) / p->spacing), lowest);
     const double high = fmin(ceil((high_loss - p->origin) / p->spacing), highest);

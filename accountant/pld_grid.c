@@ -282,7 +282,11 @@ static void fit_below(grid *g)
     for (size_t k = 0; k <= g->cells; k++) {
         const double left = k > 0 ? (g->deficit[k] - g->deficit[k - 1]) / down : g->deficit[k];
         const double right = k < g->cells ? (g->deficit[k + 1] - g->deficit[k]) / up : 0.0;
-        g->below[k] = g->above[k] + left - right;
+        /* On a coarse grid nothing but rounding may be left: take off what that can be. */
+        double parts = g->above[k] + g->deficit[k] * (1.0 + 1.0 / down + 1.0 / up);
+        parts += k > 0 ? g->deficit[k - 1] / down : 0.0;
+        parts += k < g->cells ? g->deficit[k + 1] / up : 0.0;
+        g->below[k] = g->above[k] + left - right - 2e-14 * parts;
     }
     take_hull(g);
 }

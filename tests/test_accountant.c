@@ -149,5 +149,7 @@ int main(void)
     suite_add_tcase(suite, calibration_tests());
     suite_add_tcase(suite, filter_tests());
     suite_add_tcase(suite, hostility_tests());
+    suite_add_tcase(suite, pld_tests());
+    suite_add_tcase(suite, pld_grid_tests());
     return run_suite(suite);
 }

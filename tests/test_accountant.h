@@ -45,6 +45,10 @@ double power_between(uint64_t *state, double low, double high);
 /** value / wanted − 1; 0 where both are the same, zero and infinity included. */
 double excess(double value, double wanted);
 
+/** H(e^loss) of one release in closed form, whichever way its privacy-loss distribution is seen (pld.h);
+ * groups of at most 8. */
+long double true_curve(const sotto_mechanism *mechanism, int direction, long double loss);
+
 TCase *rdp_tests(void);
 TCase *mechanism_tests(void);
 TCase *group_tests(void);
@@ -54,5 +58,7 @@ TCase *budget_tests(void);
 TCase *calibration_tests(void);
 TCase *filter_tests(void);
 TCase *hostility_tests(void);
+TCase *pld_tests(void);
+TCase *pld_grid_tests(void);
 
 #endif
