@@ -139,7 +139,7 @@ static sotto_status answer_grid(question *q, sotto_error *err)
 static double first_spacing(const question *q, double gap)
 {
     const double share = q->wants_epsilon ? 1.0 : q->tilt;
-    const double spacing = 1.1 * sqrt(8.0 * gap / (q->bundle->steps * share * (q->tilt + 1.0)));
+    const double spacing = 1.2 * sqrt(8.0 * gap / (q->bundle->steps * share * (q->tilt + 1.0)));
     return fmin(spacing, 2.0 / q->tilt);
 }
 
