@@ -50,7 +50,7 @@ static double log_peak(const pld_atoms *atoms, double spacing, double tilt)
         for (size_t j = k; j < end; j++)
             largest = atoms->weights[j] > largest ? atoms->weights[j] : largest;
         if (largest > 0.0)
-            top = fmax(top, log(largest) + tilt * spacing * (double)(end - 1));
+            top = fmax(top, log(largest) + tilt * spacing * (double)(tilt < 0.0 ? k : end - 1));
     }
     return top + tilt * loss_of_first(atoms, spacing);
 }
@@ -160,10 +160,11 @@ static double reach_at(const problem *p, double log_leak, int sign, double theta
     return reach >= 0.0 ? reach : INFINITY; /* rounding, or NaN */
 }
 
-/* The least of these, θ changing by factors of two for as long as that helps. */
+/* The least of these, θ changing by factors of two for as long as that helps. A tilt so large that it would
+ * overflow within a block of atoms makes moments too small. */
 static double reach(const problem *p, double log_leak, int sign)
 {
-    double theta = fmin(sqrt(-2.0 * log_leak / fmax(p->at.variance, 1e-300)), 500.0 / p->spacing);
+    double theta = fmin(sqrt(-2.0 * log_leak / fmax(p->at.variance, 1e-300)), 8.0 / p->spacing);
     double best = reach_at(p, log_leak, sign, theta);
     for (int i = 0; i < 60; i++) {
         theta *= 0.5;

@@ -117,10 +117,6 @@ static long double grid_curve(const pld_atoms *a, double spacing, long double lo
     return sum;
 }
 
-typedef struct worst {
-    double above, below; /* the largest relative violation of a side, in units of 1e-14 */
-} worst;
-
 /* Both sides at one loss, relative to H itself, however small that is. */
 static void assert_sides(const pld_release *r, double spacing, const sotto_mechanism *m, int direction,
                          long double loss, const char *what)
@@ -142,13 +138,11 @@ static void assert_sides(const pld_release *r, double spacing, const sotto_mecha
 
 static void assert_weights(const pld_atoms *a, double slack, int side, const char *what)
 {
-    long double p = 0.0L, q = 0.0L;
+    long double p = 0.0L;
     for (size_t k = 0; k < a->length; k++) {
         ck_assert_msg(a->weights[k] >= 0.0, "%s: weight %zu is %g", what, k, a->weights[k]);
         p += a->weights[k];
-        q += a->weights[k] * expl(-(long double)loss_of(a, 0.0, k));
     }
-    (void)q;
     ck_assert(a->infinite >= 0.0 && (side == PLD_ABOVE || a->infinite == 0.0));
     const double total = (double)p + a->infinite;
     ck_assert_msg(total <= 1.0 + slack + 1e-12, "%s: mass %.17g", what, total);
@@ -240,6 +234,180 @@ START_TEST(both_sides_hold_for_atoms)
 }
 END_TEST
 
+/* ---- composition: against sums over all pairs, in long double ---- */
+
+typedef struct composed_grid {
+    long double low; /* loss of mass[0] */
+    size_t length;
+    long double *mass, infinite;
+} composed_grid;
+
+static composed_grid convolve(const pld_use *uses, size_t count, double spacing, int direction, int side)
+{
+    composed_grid all = {.length = 1, .mass = malloc(sizeof(long double))};
+    all.mass[0] = 1.0L;
+    for (size_t i = 0; i < count; i++) {
+        const pld_atoms *a = &uses[i].release.atoms[direction][side];
+        for (uint64_t n = 0; n < uses[i].count; n++) {
+            const size_t length = all.length + a->length - 1;
+            long double *mass = calloc(length, sizeof *mass);
+            for (size_t j = 0; j < all.length; j++)
+                for (size_t k = 0; k < a->length; k++)
+                    mass[j + k] += all.mass[j] * a->weights[k];
+            free(all.mass);
+            all.mass = mass;
+            all.length = length;
+            all.low += (long double)a->origin + (long double)spacing * a->first;
+            all.infinite += a->infinite;
+        }
+    }
+    return all;
+}
+
+static long double composed_delta(const composed_grid *all, double spacing, long double epsilon)
+{
+    long double sum = all->infinite;
+    for (size_t k = 0; k < all->length; k++) {
+        const long double above = all->low + (long double)spacing * k - epsilon;
+        if (above > 0.0L)
+            sum -= all->mass[k] * expm1l(-above);
+    }
+    return sum;
+}
+
+/* The tilt whose mean is at ε, where that is within reason. */
+static double saddle(const pld_use *uses, size_t count, double spacing, int direction, int side,
+                     double epsilon)
+{
+    double low = 1e-3, high = fmin(2000.0, 2.0 / spacing);
+    for (int i = 0; i < 40; i++) {
+        const double middle = sqrt(low * high);
+        if (pld_total_moments(uses, count, spacing, direction, side, middle).mean < epsilon)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Every composed mass is within the error that is claimed of it. */
+static void assert_masses(const pld_curve *c, const composed_grid *all, const char *what)
+{
+    for (size_t k = 0; k < c->length; k++) {
+        const long double loss = c->low + c->spacing * (double)k;
+        const long double place = roundl((loss - all->low) / c->spacing);
+        const long double mass =
+            place >= 0.0L && place < (long double)all->length ? all->mass[(size_t)place] : 0.0L;
+        const long double wanted = mass * expl(c->tilt * loss - c->log_scale);
+        const long double allowed =
+            c->error + 2.0 * c->slack * wanted + (c->aliased > 0.0 ? INFINITY : c->wrapped);
+        ck_assert_msg(fabsl(c->mass[k] - wanted) <= allowed,
+                      "%s: mass %zu is %.17g, wanted %.17Lg, off by %.3Lg of %.3Lg", what, k, c->mass[k],
+                      wanted, fabsl(c->mass[k] - wanted), allowed);
+    }
+}
+
+static void assert_curve(const pld_curve *c, int side, const composed_grid *all, uint64_t *state,
+                         const char *what)
+{
+    const double from = (double)all->low, to = from + c->spacing * (double)all->length;
+    for (int i = 0; i < 24; i++) {
+        const double epsilon = i % 2 ? between(state, from - c->spacing, to + c->spacing)
+                                     : between(state, c->low, c->low + c->spacing * (double)(c->length - 1));
+        const long double wanted = composed_delta(all, c->spacing, epsilon);
+        const double found = pld_curve_log_delta(c, side, epsilon);
+        ck_assert_msg(!isnan(found), "%s: NaN at %g", what, epsilon);
+        if (side == PLD_ABOVE)
+            ck_assert_msg(wanted < 1e-300L || found >= (double)logl(wanted) - 1e-13,
+                          "%s at %.17g: %.17g, wanted %.17Lg", what, epsilon, found, logl(wanted));
+        else
+            ck_assert_msg(found == -INFINITY || found <= (double)logl(wanted) + 1e-13,
+                          "%s at %.17g: %.17g, wanted %.17Lg", what, epsilon, found, logl(wanted));
+    }
+}
+
+/* One composition, from one side, by a tilt and a window of whatever kind; near where it was aimed at the
+ * saddle. */
+static void assert_composition(const pld_use *uses, size_t count, double spacing, int direction, int side,
+                               pld_workspace *workspace, uint64_t *state)
+{
+    char what[200];
+    const composed_grid all = convolve(uses, count, spacing, direction, side);
+    const double epsilon = (double)all.low + spacing * (double)all.length * between(state, 0.3, 0.95);
+    const long double delta = composed_delta(&all, spacing, epsilon);
+    const bool aimed = between(state, 0, 1) < 0.5;
+    const double best = saddle(uses, count, spacing, direction, side, epsilon);
+    const pld_aim aim = {.tilt = aimed ? best : fmin(power_between(state, -3, 2), 2.0 / spacing),
+                         .epsilon = epsilon,
+                         .log_delta =
+                             (double)logl(fmaxl(delta, 1e-300L)) + (aimed ? 0.0 : between(state, -20, 20)),
+                         .share = aimed ? 1e-6 : power_between(state, -6, 0)};
+    (void)snprintf(what, sizeof what, "%d × %zu, direction %d, side %d, spacing %.9g, tilt %.6g, share %.3g",
+                   (int)uses[0].count, count, direction, side, spacing, aim.tilt, aim.share);
+    pld_curve c;
+    if (pld_compose(uses, count, spacing, direction, side, &aim, workspace, &c, NULL) == SOTTO_OK) {
+        assert_masses(&c, &all, what);
+        assert_curve(&c, side, &all, state, what);
+        if (aimed && best > 0.1 && best < fmin(1900.0, 1.9 / spacing) && delta - all.infinite > 1e-250L) {
+            const long double near = logl(delta) - pld_curve_log_delta(&c, side, epsilon);
+            ck_assert_msg(fabsl(near) < 1e-2L, "%s at %.17g: off by %.3Lg of %.3Lg", what, epsilon, near,
+                          delta);
+        }
+        pld_curve_free(&c);
+    }
+    free(all.mass);
+}
+
+START_TEST(compositions_hold_on_either_side)
+{
+    static const uint64_t uses_of[] = {1, 2, 3, 7};
+    uint64_t state = 24;
+    pld_workspace workspace = {0};
+    for (int i = 0; i < 240; i++) {
+        sotto_mechanism m[2] = {sampled(power_between(&state, -4, 0), power_between(&state, -0.4, 0.8))};
+        ck_assert_int_eq(sotto_mechanism_laplace(&m[1], power_between(&state, -0.3, 1), NULL), SOTTO_OK);
+        const double spacing = fmin(some_spacing(&m[0], 1e-14, &state) * 6.0, 0.4);
+        const size_t count = i % 3 ? 1 : 2;
+        pld_use uses[2] = {{.count = uses_of[i % 4]}, {.count = 2}};
+        size_t made = 0, atoms = 0;
+        while (made < count &&
+               pld_release_make(&m[made], spacing, 1e-14, &uses[made].release, NULL) == SOTTO_OK)
+            atoms += uses[made].count * uses[made].release.atoms[0][0].length, made++;
+        for (int k = 0; made == count && atoms < 3000 && k < PLD_DIRECTIONS * PLD_SIDES; k++)
+            assert_composition(uses, count, spacing, k / 2, k % 2, &workspace, &state);
+        while (made > 0)
+            pld_release_free(&uses[--made].release);
+    }
+    pld_workspace_free(&workspace);
+}
+END_TEST
+
+/* Halving a small spacing quarters what lies between both sides. */
+START_TEST(grids_are_of_second_order)
+{
+    const sotto_mechanism m[] = {sampled(0.1, 1.5), gaussian(1.0), sampled(0.5, 4.0)};
+    for (int i = 0; i < 3; i++)
+        for (int direction = 0; direction < PLD_DIRECTIONS; direction++) {
+            long double gaps[2];
+            const double loss = 0.04;
+            for (int n = 0; n < 2; n++) {
+                pld_release r;
+                const double spacing = n ? 0.001 : 0.004;
+                ck_assert_int_eq(pld_release_make(&m[i], spacing, 1e-20, &r, NULL), SOTTO_OK);
+                gaps[n] = 0.0L; /* the mean of both gaps over a cell */
+                for (int k = 0; k < 16; k++) {
+                    const long double at = loss + spacing * k / 16;
+                    gaps[n] += grid_curve(&r.atoms[direction][PLD_ABOVE], spacing, at) -
+                               grid_curve(&r.atoms[direction][PLD_BELOW], spacing, at);
+                }
+                pld_release_free(&r);
+            }
+            ck_assert_msg(gaps[1] > 0.0L && gaps[1] < gaps[0] / 12.0L, "%d: %.3Lg, then %.3Lg", i, gaps[0],
+                          gaps[1]);
+        }
+}
+END_TEST
+
 TCase *pld_grid_tests(void)
 {
     TCase *tests = tcase_create("pld grid");
@@ -247,5 +415,7 @@ TCase *pld_grid_tests(void)
     tcase_add_test(tests, both_sides_hold_on_any_grid);
     tcase_add_test(tests, both_sides_hold_for_groups);
     tcase_add_test(tests, both_sides_hold_for_atoms);
+    tcase_add_test(tests, grids_are_of_second_order);
+    tcase_add_test(tests, compositions_hold_on_either_side);
     return tests;
 }
