@@ -15,8 +15,7 @@ struct sotto_budget {
     bool has_answer;
     sotto_mechanism asked; /* owned, while there is an answer */
     uint64_t remaining;
-    double order;         /* the one at which that answer's last use would have met the target; 0 before it */
-    sotto_mechanism last; /* charged last */
+    accountant_cover cover; /* what else is known; unused with a filter */
 };
 
 sotto_status sotto_budget_create(sotto_accountant_kind kind, double epsilon, double delta, sotto_budget **out,
@@ -58,6 +57,7 @@ void sotto_budget_destroy(sotto_budget *budget)
     forget(budget);
     sotto_accountant_destroy(budget->accountant);
     accountant_filter_destroy(budget->filter);
+    accountant_cover_free(&budget->cover);
     free(budget);
 }
 
@@ -90,14 +90,21 @@ static sotto_status ask_filter(sotto_budget *budget, const sotto_mechanism *mech
     return accountant_filter_remaining(budget->filter, mechanism, most, &budget->remaining, err);
 }
 
+/* At least what would be allowed without asking: a composition within one that keeps the target keeps it,
+ * whatever the last digits of its own ε say. */
 static sotto_status ask_accountant(sotto_budget *budget, const sotto_mechanism *mechanism, sotto_error *err)
 {
-    sotto_status status = sotto_calibrate_steps(budget->accountant->kind, budget->epsilon, budget->delta,
-                                                mechanism, budget->accountant, &budget->remaining, err);
-    double unused;
+    accountant_cover_line *line;
+    sotto_status status = accountant_check_use(budget->accountant, mechanism, err);
     if (status == SOTTO_OK)
-        status = accountant_epsilon_with(budget->accountant->kind, budget->accountant, mechanism,
-                                         budget->remaining, budget->delta, &unused, &budget->order, err);
+        status = accountant_cover_line_of(&budget->cover, mechanism, &line, err);
+    if (status == SOTTO_OK)
+        status = sotto_calibrate_steps(budget->accountant->kind, budget->epsilon, budget->delta, mechanism,
+                                       budget->accountant, &budget->remaining, err);
+    if (status == SOTTO_OK) {
+        const uint64_t known = accountant_cover_room(&budget->cover, line);
+        budget->remaining = known > budget->remaining ? known : budget->remaining;
+    }
     return status;
 }
 
@@ -117,34 +124,65 @@ static sotto_status ask(sotto_budget *budget, const sotto_mechanism *mechanism, 
     return status;
 }
 
-/*
- * Where several mechanisms take turns, each charge unsettles the answers about the others. Most of the way
- * one order, which the accountant's least ε cannot exceed, says yes at a small part of the price. It says no
- * more than that, and leaves alone whoever comes twice in a row: for them the exact answer will last.
- */
-static bool is_evident(const sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count)
+/* By privacy-loss distributions, ε is never above that by Rényi divergences, which is had at once. */
+static sotto_status keeps_target(const sotto_accountant *composition, const void *context, bool *keeps,
+                                 sotto_error *err)
 {
-    if (!(budget->order > 1.0 && isfinite(budget->order)) ||
-        accountant_check_use(budget->accountant, mechanism, NULL) != SOTTO_OK ||
-        sotto_mechanism_equal(&budget->last, mechanism) ||
-        count > SOTTO_ACCOUNTANT_MAX_COUNT - accountant_count(budget->accountant, mechanism))
-        return false;
-    const double t = budget->order - 1.0, search_tolerance = 1e-9;
-    const double rdp =
-        accountant_rdp(budget->accountant, t) + (double)count * accountant_mechanism_rdp(mechanism, t);
-    return accountant_epsilon_at(rdp, t, log(budget->delta)) <= budget->epsilon * (1.0 - search_tolerance);
+    const sotto_budget *budget = context;
+    sotto_accountant whole = *composition;
+    whole.kind = budget->accountant->kind;
+    double epsilon;
+    sotto_status status = accountant_rdp_epsilon(&whole, budget->delta, &epsilon, NULL, err);
+    if (status == SOTTO_OK && epsilon > budget->epsilon && whole.kind != SOTTO_ACCOUNTANT_RDP)
+        status = sotto_accountant_epsilon(&whole, budget->delta, &epsilon, NULL, err);
+    *keeps = status == SOTTO_OK && epsilon <= budget->epsilon;
+    return status;
 }
 
-/* Do `count` more uses keep within the target? Exactly what the accountant would say. */
+/*
+ * Of a mechanism that comes several times in a row: how many uses remain answers all of the loop at once. By
+ * Rényi divergences first: many a loop ends before they do, and the exact number takes a search.
+ */
+static sotto_status may_streak(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
+                               accountant_cover_line *line, bool *allowed, sotto_error *err)
+{
+    uint64_t by_renyi = 0;
+    sotto_status status = SOTTO_OK;
+    if (budget->accountant->kind != SOTTO_ACCOUNTANT_RDP)
+        status = sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, budget->epsilon, budget->delta, mechanism,
+                                       budget->accountant, &by_renyi, err);
+    *allowed = status == SOTTO_OK && count <= by_renyi;
+    if (*allowed)
+        accountant_cover_extend(&budget->cover, line, by_renyi);
+    else if (status == SOTTO_OK) {
+        status = ask(budget, mechanism, err);
+        *allowed = status == SOTTO_OK && count <= budget->remaining;
+    }
+    return status;
+}
+
+/*
+ * Do `count` more uses keep within the target? What the accountant would say. Where several
+ * mechanisms take turns, each charge unsettles the answer about the others; the cover stands in for it.
+ */
 static sotto_status may(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count, bool *allowed,
                         sotto_error *err)
 {
-    *allowed = !is_answered(budget, mechanism) && is_evident(budget, mechanism, count);
-    if (*allowed)
-        return SOTTO_OK;
-    const sotto_status status = ask(budget, mechanism, err);
-    *allowed = status == SOTTO_OK && count <= budget->remaining;
-    return status;
+    *allowed = false;
+    if (budget->filter || is_answered(budget, mechanism)) {
+        const sotto_status status = ask(budget, mechanism, err);
+        *allowed = status == SOTTO_OK && count <= budget->remaining;
+        return status;
+    }
+    accountant_cover_line *line = NULL;
+    sotto_status status = accountant_check_use(budget->accountant, mechanism, err);
+    if (status == SOTTO_OK)
+        status = accountant_cover_line_of(&budget->cover, mechanism, &line, err);
+    if (status != SOTTO_OK || accountant_cover_knows(&budget->cover, line, count, allowed))
+        return status;
+    if (accountant_cover_is_streak(&budget->cover, line))
+        return may_streak(budget, mechanism, count, line, allowed, err);
+    return accountant_cover_ask(&budget->cover, line, count, keeps_target, budget, allowed, err);
 }
 
 uint64_t sotto_budget_remaining(sotto_budget *budget, const sotto_mechanism *mechanism)
@@ -173,11 +211,14 @@ static sotto_status refuse_by_filter(const sotto_budget *budget, const sotto_mec
         (unsigned long long)budget->remaining);
 }
 
-static sotto_status refuse(const sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
+static sotto_status refuse(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
                            const char *label, sotto_error *err)
 {
+    if (!err)
+        return SOTTO_ERROR_BUDGET; /* the words would cost evaluations of ε */
     if (budget->filter)
         return refuse_by_filter(budget, mechanism, count, label, err);
+    const uint64_t left = count > 1 ? sotto_budget_remaining(budget, mechanism) : 0;
     double epsilon = INFINITY;
     (void)accountant_epsilon_with(budget->accountant->kind, budget->accountant, mechanism, count,
                                   budget->delta, &epsilon, NULL, NULL);
@@ -188,7 +229,7 @@ static sotto_status refuse(const sotto_budget *budget, const sotto_mechanism *me
         "charging %llu uses of a %s for \"%s\" "
         "would bring epsilon to %.6g at delta %g, above the budget of %g; %llu uses are left",
         (unsigned long long)count, what, label, epsilon, budget->delta, budget->epsilon,
-        (unsigned long long)budget->remaining);
+        (unsigned long long)(left < count ? left : count - 1));
 }
 
 /* The line for this label and mechanism: an old one, or a new one of count 0 that is not yet part of the
@@ -234,7 +275,11 @@ sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *me
         return refuse(budget, mechanism, count, label, err);
 
     size_t place = 0;
-    status = find_line(budget, mechanism, label, &place, err);
+    accountant_cover_line *line = NULL;
+    if (!budget->filter)
+        status = accountant_cover_line_of(&budget->cover, mechanism, &line, err);
+    if (status == SOTTO_OK)
+        status = find_line(budget, mechanism, label, &place, err);
     if (status != SOTTO_OK)
         return status;
     status = sotto_accountant_compose(budget->accountant, mechanism, count, err);
@@ -245,11 +290,13 @@ sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *me
     }
     if (budget->filter)
         accountant_filter_take(budget->filter, mechanism, count);
+    else
+        line->charged += count;
     if (place == budget->length)
         budget->length++;
     budget->charges[place].count += count;
-    budget->last = *accountant_kept(budget->accountant, mechanism);
-    budget->charges[place].mechanism = budget->last; /* which lives as long as the record */
+    /* which lives as long as the record */
+    budget->charges[place].mechanism = *accountant_kept(budget->accountant, mechanism);
     if (!is_answered(budget, mechanism))
         forget(budget);
     if (budget->has_answer)

@@ -115,7 +115,8 @@ struct sotto_accountant {
     size_t capacity;
 };
 
-/** SOTTO_ERROR_INPUT unless the mechanism is valid and of the adjacency of what is composed already. */
+/** SOTTO_ERROR_INPUT unless the mechanism is valid, one that this kind of accountant can price, and of the
+ * adjacency of what is composed already. */
 sotto_status accountant_check_use(const sotto_accountant *accountant, const sotto_mechanism *mechanism,
                                   sotto_error *err);
 
@@ -181,6 +182,60 @@ typedef double (*accountant_objective)(double t, const void *context);
  */
 sotto_status accountant_minimise(accountant_objective objective, const void *context, double start, double *t,
                                  double *value, sotto_error *err);
+
+/* ---- what is known of a budget (cover.c) ---- */
+
+/** One mechanism of a budget; all but the first are numbers of uses. */
+typedef struct accountant_cover_line {
+    sotto_mechanism mechanism; /**< owned */
+    uint64_t charged;          /**< the caller adds to it what it charges */
+    uint64_t covered;          /**< in the composition that was found to keep the target */
+    uint64_t base;             /**< charged when that one last grew */
+    uint64_t refused; /**< with so many the target was found not to be kept; 0 where none was found */
+} accountant_cover_line;
+
+/** A composition that was found to keep a target, and how it grows. Initialise with {0}. */
+typedef struct accountant_cover {
+    accountant_cover_line *lines; /**< in `accountant_mechanism_compare` order */
+    size_t length, capacity;
+    double factor; /**< the next growth over what was charged since the last */
+} accountant_cover;
+
+/** Does a composition keep the target? The kind of the accountant that it is shown in means nothing. */
+typedef sotto_status (*accountant_judge)(const sotto_accountant *composition, const void *context,
+                                         bool *keeps, sotto_error *err);
+
+void accountant_cover_free(accountant_cover *cover);
+
+/**
+ * The line of a checked mechanism; made where there is none, and then another one that was never charged is
+ * gone.
+ * \param[out] line the cover's, until a line is made
+ */
+sotto_status accountant_cover_line_of(accountant_cover *cover, const sotto_mechanism *mechanism,
+                                      accountant_cover_line **line, sotto_error *err);
+
+/** Is it known without asking whether `count` more uses are allowed? */
+bool accountant_cover_knows(const accountant_cover *cover, const accountant_cover_line *line, uint64_t count,
+                            bool *allowed);
+
+/** Was this mechanism, and nothing else, charged since the cover last grew? */
+bool accountant_cover_is_streak(const accountant_cover *cover, const accountant_cover_line *line);
+
+/** How many more uses are known to be allowed. */
+uint64_t accountant_cover_room(const accountant_cover *cover, const accountant_cover_line *line);
+
+/** What was charged and `count` more uses were found to keep the target. */
+void accountant_cover_extend(accountant_cover *cover, accountant_cover_line *line, uint64_t count);
+
+/**
+ * Ask the judge, at most twice, whether `count` more uses, of which nothing is known, are allowed: the answer
+ * is the judge's of what was charged and these.
+ * \return the judge's status, SOTTO_ERROR_MEMORY; nothing is learnt then
+ */
+sotto_status accountant_cover_ask(accountant_cover *cover, accountant_cover_line *line, uint64_t count,
+                                  accountant_judge judge, const void *context, bool *allowed,
+                                  sotto_error *err);
 
 /* ---- privacy filter (filter.c) ---- */
 

@@ -147,6 +147,7 @@ int main(void)
     suite_add_tcase(suite, composition_tests());
     suite_add_tcase(suite, budget_tests());
     suite_add_tcase(suite, calibration_tests());
+    suite_add_tcase(suite, cover_tests());
     suite_add_tcase(suite, filter_tests());
     suite_add_tcase(suite, hostility_tests());
     suite_add_tcase(suite, pld_tests());

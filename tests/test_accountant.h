@@ -56,6 +56,7 @@ TCase *selection_tests(void);
 TCase *composition_tests(void);
 TCase *budget_tests(void);
 TCase *calibration_tests(void);
+TCase *cover_tests(void);
 TCase *filter_tests(void);
 TCase *hostility_tests(void);
 TCase *pld_tests(void);

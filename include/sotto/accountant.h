@@ -390,16 +390,18 @@ SOTTO_API void sotto_budget_destroy(sotto_budget *budget);
 
 /**
  * How many further uses of the mechanism the budget bears: that many keep ε(δ), or a filter's shares, within
- * the target, one more does not. The first question about a mechanism after another was charged costs some ε
- * evaluations; asking again, charging it in between or not, costs nanoseconds.
+ * the target, one more does not, by the accountant's own figures; never fewer than are known to be allowed.
+ * The first question about a mechanism after another was charged costs some ε evaluations; asking again,
+ * charging it in between or not, costs nanoseconds.
  * \return 0 for an invalid mechanism or where the answer could not be computed; where the uses cost nothing,
  *         what is left of SOTTO_ACCOUNTANT_MAX_COUNT
  */
 SOTTO_API uint64_t sotto_budget_remaining(sotto_budget *budget, const sotto_mechanism *mechanism);
 
 /**
- * May I? True where `count` further uses keep within the target. Nanoseconds in a loop that asks for and
- * charges one mechanism, tens of microseconds where several take turns.
+ * May I? True where `count` further uses keep within the target: where the accountant says so of all that was
+ * charged and these, or of something larger. Nanoseconds in a training loop, whether one mechanism is charged
+ * or several take turns: T turns ask for a number of ε evaluations in the order of log T.
  */
 SOTTO_API bool sotto_budget_allows(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count);
 
