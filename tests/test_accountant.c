@@ -152,5 +152,7 @@ int main(void)
     suite_add_tcase(suite, hostility_tests());
     suite_add_tcase(suite, pld_tests());
     suite_add_tcase(suite, pld_grid_tests());
+    suite_add_tcase(suite, conformance_tests());
+    suite_add_tcase(suite, tradeoff_tests());
     return run_suite(suite);
 }

@@ -61,5 +61,7 @@ TCase *filter_tests(void);
 TCase *hostility_tests(void);
 TCase *pld_tests(void);
 TCase *pld_grid_tests(void);
+TCase *conformance_tests(void);
+TCase *tradeoff_tests(void);
 
 #endif
