@@ -68,13 +68,18 @@ sotto_status sotto_mechanism_zcdp(sotto_mechanism *out, double rho, sotto_error 
 /*
  * A loss within an interval of length ε, whose exponential has mean 1 under one of the distributions, has
  * a Rényi divergence of at most αε²/8 (Hoeffding's lemma), and is itself at most ε. Ranges add up along the
- * steps of a group. The curve is the lesser of two, and no longer of one valley: the search over orders may
- * then miss the better one, which costs tightness.
+ * steps of a group. The first bounds K(t) = t·r by t(1 + t)ε²/8, the second its slope, which is a mean of
+ * losses, by ε: from where the first grows as fast, at t = 4/ε − 1/2, the line of slope ε goes on below it.
+ * Both parts together are convex, as the true K is. Where the line would not get below what any ε-private
+ * release costs, that.
  */
 static double exponential_rdp(const sotto_mechanism *mechanism, double t)
 {
     const double range = (double)mechanism->group_size * mechanism->epsilon;
-    return fmin((1.0 + t) * (range * range / 8.0), rdp_of_pure(range, t));
+    const double lead = 2.0 * (1.0 - range / 8.0) * (1.0 - range / 8.0); /* of εt over the line */
+    if (range >= 8.0 || lead < log1p(exp(-range)))
+        return rdp_of_pure(range, t);
+    return t <= 4.0 / range - 0.5 ? (1.0 + t) * (range * range / 8.0) : range - lead / t;
 }
 
 const accountant_kind accountant_exponential = {
