@@ -20,7 +20,7 @@ typedef struct question {
 } question;
 
 /* Largest tilt used: beyond it e^{λh} would ask for a grid finer than the losses do. */
-static const double MIN_TILT = 1e-3, MAX_TILT = 2000.0;
+static const double MIN_TILT = 1e-3, MAX_TILT = 1e5;
 
 /*
  * By how much the λ falls short at which the saddle-point approximation meets the question: for ε at δ,
@@ -188,28 +188,44 @@ static sotto_status narrow(question *q, double relative, double absolute, double
 
 /* ---- ε ---- */
 
-/* Of a Gaussian alone, exactly but for rounding. */
-static pld_bounds gaussian_epsilon(double mu, double log_delta)
+/* By how much log δ of a Gaussian may be off: the formula's own error, and that of x = ε/μ − μ/2 in its
+ * density. */
+static double gaussian_error(double mu, double epsilon)
 {
-    const double slack = 1e-11;
-    if (accountant_gaussian_log_delta(mu, 0.0) <= log_delta - slack)
-        return (pld_bounds){0.0, 0.0};
+    const double x = epsilon / mu - 0.5 * mu;
+    return 1e-11 + 1e-15 * fabs(x) * (epsilon / mu + mu);
+}
+
+/* log δ of a Gaussian, rounded up or down. */
+static double gaussian_side(double mu, double epsilon, int side)
+{
+    const double error = gaussian_error(mu, epsilon);
+    return accountant_gaussian_log_delta(mu, epsilon) + (side == PLD_ABOVE ? error : -error);
+}
+
+/* ε of a Gaussian alone, by bisection: the safe end of the last interval. */
+static double gaussian_epsilon(double mu, double log_delta, int side)
+{
     double low = 0.0, high = 1.0;
-    while (high < 1e300 && accountant_gaussian_log_delta(mu, high) > log_delta)
+    if (gaussian_side(mu, 0.0, side) <= log_delta)
+        return 0.0;
+    while (high < 1e300 && gaussian_side(mu, high, side) > log_delta)
         high *= 2.0;
     for (int i = 0; i < 200 && high - low > 1e-15 * high; i++) {
         const double middle = 0.5 * (low + high);
-        if (accountant_gaussian_log_delta(mu, middle) > log_delta)
+        if (gaussian_side(mu, middle, side) > log_delta)
             low = middle;
         else
             high = middle;
     }
-    /* d log δ/dε is at most −1/(1 + …) where it is flattest; its relative error is spread over that slope */
-    const double step = fmax(high * 1e-7, 1e-300);
-    const double slope =
-        (accountant_gaussian_log_delta(mu, high) - accountant_gaussian_log_delta(mu, high + step)) / step;
-    const double margin = high * 1e-12 + (slope > 0.0 ? slack / slope : 0.0);
-    return (pld_bounds){fmax(low - margin, 0.0), high + margin};
+    return side == PLD_ABOVE ? high : low;
+}
+
+/* μ to 1e-15: the release with more of it costs more. */
+static pld_bounds gaussian_bounds(double mu, double log_delta)
+{
+    return (pld_bounds){gaussian_epsilon(mu * (1.0 - 4e-15), log_delta, PLD_BELOW),
+                        gaussian_epsilon(mu * (1.0 + 4e-15), log_delta, PLD_ABOVE)};
 }
 
 sotto_status pld_epsilon(const sotto_accountant *accountant, double delta, double gap, pld_bounds *epsilon,
@@ -219,8 +235,8 @@ sotto_status pld_epsilon(const sotto_accountant *accountant, double delta, doubl
     sotto_status status = accountant_rdp_epsilon(accountant, delta, &by_rdp, &order, err);
     if (status != SOTTO_OK)
         return status;
-    if (by_rdp == 0.0 || by_rdp == INFINITY) {
-        *epsilon = (pld_bounds){by_rdp, by_rdp};
+    if (by_rdp == 0.0 || by_rdp == INFINITY) { /* that Rényi divergences guarantee nothing proves nothing */
+        *epsilon = (pld_bounds){0.0, by_rdp};
         return SOTTO_OK;
     }
     pld_bundle b;
@@ -229,7 +245,7 @@ sotto_status pld_epsilon(const sotto_accountant *accountant, double delta, doubl
         return status;
     const double most = fmin(by_rdp, b.largest);
     if (b.length == 0) {
-        *epsilon = gaussian_epsilon(b.mu, log(delta));
+        *epsilon = gaussian_bounds(b.mu, log(delta));
         epsilon->upper = fmin(epsilon->upper, most);
     } else {
         question q = {.bundle = &b,
@@ -257,7 +273,7 @@ sotto_status pld_delta(const sotto_accountant *accountant, double epsilon, doubl
     if (status != SOTTO_OK)
         return status;
     if (by_rdp == 0.0 || order == INFINITY) {
-        *delta = (pld_bounds){by_rdp, by_rdp};
+        *delta = (pld_bounds){0.0, by_rdp};
         return SOTTO_OK;
     }
     pld_bundle b;
@@ -267,9 +283,10 @@ sotto_status pld_delta(const sotto_accountant *accountant, double epsilon, doubl
     if (epsilon >= b.largest) {
         *delta = (pld_bounds){0.0, 0.0};
     } else if (b.length == 0) {
-        const double log_delta = accountant_gaussian_log_delta(b.mu, epsilon);
-        *delta = (pld_bounds){exp(log_delta) * (1.0 - 1e-11),
-                              fmin(fmax(exp(log_delta) * (1.0 + 1e-11), 0x1p-1074), by_rdp)};
+        const double low = gaussian_side(b.mu * (1.0 - 4e-15), epsilon, PLD_BELOW);
+        const double high = gaussian_side(b.mu * (1.0 + 4e-15), epsilon, PLD_ABOVE);
+        *delta =
+            (pld_bounds){exp(low) * (1.0 - 1e-15), fmin(fmax(exp(high) * (1.0 + 1e-15), 0x1p-1074), by_rdp)};
     } else {
         question q = {.bundle = &b,
                       .share = 0.03 * gap,

@@ -42,6 +42,8 @@ struct accountant_losses {
                   double *rise, double *fall);
     /** Is it described? NULL: always. */
     bool (*covers)(const sotto_mechanism *mechanism);
+    /** Can its cells be integrated in reasonable time? NULL: always. */
+    bool (*feasible)(const sotto_mechanism *mechanism);
     /** What a cell costs, ≥ 1; NULL: 1. Grids are coarser for it. */
     double (*effort)(const sotto_mechanism *mechanism);
     /** The largest loss in either direction; INFINITY where there is none. */
@@ -114,7 +116,8 @@ sotto_status pld_releases_make(const pld_bundle *bundle, double spacing, double 
 
 void pld_releases_free(pld_use *uses, size_t count);
 
-/** The finest grid that has room for all losses of a bundle, PLD_MAX_CELLS together. */
+/** The finest grid that has room for all losses of a bundle, PLD_MAX_CELLS together; INFINITY where there is
+ * none. */
 double pld_finest_spacing(const pld_bundle *bundle, double tail);
 
 /** What e^{λL} does to the loss of a composition. */
@@ -145,7 +148,7 @@ typedef struct pld_curve {
 /** Buffers and tables for FFTs, kept from one composition to the next. Initialise with {0}. */
 typedef struct pld_workspace {
     size_t length;
-    double *sum, *factor, *power; /**< [length], halfcomplex */
+    double *sum, *factor; /**< [length], halfcomplex */
     void *forward, *backward, *scratch;
 } pld_workspace;
 
@@ -197,7 +200,8 @@ sotto_status pld_epsilon(const sotto_accountant *accountant, double delta, doubl
 sotto_status pld_delta(const sotto_accountant *accountant, double epsilon, double gap, pld_bounds *delta,
                        sotto_error *err);
 
-/** log δ at ε ≥ 0 of a Gaussian release of sensitivity over noise μ > 0; to about 1e-12 relative in δ. */
+/** log δ at ε ≥ 0 of a Gaussian release of sensitivity over noise μ > 0; to about 5e-12 relative in δ where μ
+ * and ε/μ are moderate. */
 double accountant_gaussian_log_delta(double mu, double epsilon);
 
 #endif

@@ -53,6 +53,7 @@ sotto_status pld_gather(const sotto_accountant *accountant, pld_bundle *out, sot
         b.counts[b.length++] = count;
         b.steps += (double)count;
     }
+    b.largest *= 1.0 + 1e-14; /* each end of a law, and their sum, was rounded to nearest */
     if (b.mu > 0.0 && b.length > 0) {
         b.steps += 1.0;
         b.counts[b.length] = 1;
@@ -106,6 +107,8 @@ double pld_finest_spacing(const pld_bundle *bundle, double tail)
         const sotto_mechanism *m = &bundle->mechanisms[i];
         const struct accountant_losses *losses = accountant_mechanism_losses(m);
         double low, high;
+        if (losses->feasible && !losses->feasible(m))
+            return INFINITY;
         losses->range(m, tail, &low, &high);
         length += (high - low) * (losses->effort ? losses->effort(m) : 1.0);
     }

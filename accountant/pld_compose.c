@@ -242,7 +242,7 @@ static sotto_status prepare(pld_workspace *workspace, size_t length, sotto_error
         return SOTTO_OK;
     pld_workspace_free(workspace);
     accountant_quiet_gsl();
-    workspace->sum = malloc(3 * length * sizeof *workspace->sum);
+    workspace->sum = malloc(2 * length * sizeof *workspace->sum);
     workspace->forward = gsl_fft_real_wavetable_alloc(length);
     workspace->backward = gsl_fft_halfcomplex_wavetable_alloc(length);
     workspace->scratch = gsl_fft_real_workspace_alloc(length);
@@ -253,41 +253,76 @@ static sotto_status prepare(pld_workspace *workspace, size_t length, sotto_error
     }
     workspace->length = length;
     workspace->factor = workspace->sum + length;
-    workspace->power = workspace->factor + length;
     return SOTTO_OK;
 }
 
-/*
- * x ← x^count by squaring, and y ← y·x^count, of halfcomplex arrays: the real part of frequency 0, then real
- * and imaginary part of each frequency, then, where the length is even, the real part of the last one. Powers
- * below 1e-50 become 0: denormal numbers would cost dearly.
- */
-static void multiply_power(double *restrict y, double *restrict x, size_t length, uint64_t count)
+/* Some complex numbers, real and imaginary parts apart. */
+enum { NUMBERS = 128 };
+typedef struct numbers {
+    double re[NUMBERS], im[NUMBERS];
+} numbers;
+
+static void multiply(numbers *y, const numbers *x)
 {
-    const size_t pairs = (length - 1) / 2;
+    for (size_t j = 0; j < NUMBERS; j++) {
+        const double re = y->re[j] * x->re[j] - y->im[j] * x->im[j];
+        y->im[j] = y->re[j] * x->im[j] + y->im[j] * x->re[j];
+        y->re[j] = re;
+    }
+}
+
+/* Squares; those of what is below 1e-50 become 0: denormal numbers would cost dearly. False where all are 0.
+ */
+static bool square(numbers *x)
+{
+    double largest = 0.0;
+    for (size_t j = 0; j < NUMBERS; j++) {
+        const double a = x->re[j], b = x->im[j], modulus = a * a + b * b;
+        const double keep = modulus > 1e-100 ? 1.0 : 0.0;
+        x->re[j] = keep * (a * a - b * b);
+        x->im[j] = keep * 2.0 * a * b;
+        largest = modulus * keep > largest ? modulus * keep : largest;
+    }
+    return largest > 0.0;
+}
+
+/* y ← y·x^count by squaring. High frequencies of a tilted release soon vanish. */
+static void multiply_power(numbers *y, numbers *x, uint64_t count)
+{
     for (; count; count >>= 1) {
-        const bool take = count & 1, last = count == 1;
-        if (take)
-            y[0] *= x[0];
-        if (take && length % 2 == 0)
-            y[length - 1] *= x[length - 1];
-        for (size_t j = 0; take && j < pairs; j++) {
-            const double re = y[2 * j + 1], im = y[2 * j + 2], a = x[2 * j + 1], b = x[2 * j + 2];
-            y[2 * j + 1] = re * a - im * b;
-            y[2 * j + 2] = re * b + im * a;
-        }
-        if (last)
+        if (count & 1)
+            multiply(y, x);
+        if (count > 1 && !square(x)) {
+            *y = (numbers){0};
             return;
-        x[0] *= x[0];
-        if (length % 2 == 0)
-            x[length - 1] *= x[length - 1];
-        for (size_t j = 0; j < pairs; j++) {
-            const double a = x[2 * j + 1], b = x[2 * j + 2];
-            const double keep = a * a + b * b > 1e-100 ? 1.0 : 0.0;
-            x[2 * j + 1] = keep * (a * a - b * b);
-            x[2 * j + 2] = keep * 2.0 * a * b;
         }
     }
+}
+
+/*
+ * y ← y·x^count, frequency by frequency, of halfcomplex arrays: the real part of frequency 0, then real and
+ * imaginary part of each frequency, then, where the length is even, the real part of the last one.
+ */
+static void multiply_spectrum(double *y, const double *x, size_t length, uint64_t count)
+{
+    const size_t pairs = (length - 1) / 2;
+    for (size_t from = 0; from < pairs; from += NUMBERS) {
+        const size_t some = pairs - from < NUMBERS ? pairs - from : NUMBERS;
+        numbers to = {0}, factor = {0};
+        for (size_t j = 0; j < some; j++) {
+            const size_t at = 2 * (from + j) + 1;
+            to.re[j] = y[at], to.im[j] = y[at + 1];
+            factor.re[j] = x[at], factor.im[j] = x[at + 1];
+        }
+        multiply_power(&to, &factor, count);
+        for (size_t j = 0; j < some; j++)
+            y[2 * (from + j) + 1] = to.re[j], y[2 * (from + j) + 2] = to.im[j];
+    }
+    numbers to = {.re = {y[0], y[length - 1]}}, factor = {.re = {x[0], x[length - 1]}};
+    multiply_power(&to, &factor, count);
+    y[0] = to.re[0];
+    if (length % 2 == 0)
+        y[length - 1] = to.re[1];
 }
 
 /* (1/N) Σ|F| over all frequencies of a halfcomplex array. */
@@ -348,7 +383,7 @@ static sotto_status transform(const problem *p, pld_workspace *ws, size_t length
         const double log_sum = tilted_moments(atoms, p->spacing, p->aim->tilt).log_moment;
         fold(atoms, p->spacing, p->aim->tilt, log_sum, ws->factor, length);
         gsl_fft_real_transform(ws->factor, 1, length, ws->forward, ws->scratch);
-        multiply_power(ws->sum, ws->factor, length, p->uses[i].count);
+        multiply_spectrum(ws->sum, ws->factor, length, p->uses[i].count);
     }
     *error = error_of(p, length, mean_modulus(ws->sum, length));
     gsl_fft_halfcomplex_inverse(ws->sum, 1, length, ws->backward, ws->scratch);

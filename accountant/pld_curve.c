@@ -41,6 +41,8 @@ static double log_delta_of(const pld_curve *curve, int side, const sums *s, doub
         return lost < 1.0 ? log_kept + log1p(-lost) : -INFINITY;
     }
     const double sum = s->part + curve->error * s->weight + curve->missing * outside;
+    if (!(sum >= 0.0)) /* of an error that is infinite nothing can be said */
+        return INFINITY;
     const double tilted = scale + 1e-15 * fabs(scale) + log(sum) + curve->slack + 1e-12;
     const double top = fmax(tilted, log(curve->infinite));
     return top == -INFINITY ? top : top + log(exp(tilted - top) + curve->infinite * exp(-top));

@@ -66,7 +66,7 @@ static sotto_status prepare(grid *g, const sotto_mechanism *mechanism, double sp
     const double cells = fmax(last - first, 2.0);
     /* e^l of what is beyond this loses masses that matter */
     const double reach = 600.0;
-    if (!(cells <= (double)PLD_MAX_CELLS && (losses->symmetric || low >= -reach)))
+    if (!(isfinite(spacing) && cells <= (double)PLD_MAX_CELLS && (losses->symmetric || low >= -reach)))
         return sotto_error_set(err, SOTTO_ERROR_NUMERIC,
                                "privacy losses from %g to %g do not fit a grid of spacing %g", low, high,
                                spacing);
@@ -335,7 +335,8 @@ sotto_status pld_release_make(const sotto_mechanism *mechanism, double spacing, 
         const pld_tails tails = g.losses->tails(mechanism, loss_of(&g, 0), loss_of(&g, g.cells));
         const pld_tails swapped = {tails.q_above, tails.p_above, tails.q_below, tails.p_below};
         fit(&g, &tails, made.atoms[PLD_REMOVE]);
-        made.slack = 2e-14 + total_error(&g, &tails);
+        /* a mass z deviations out errs by about z² units of roundoff; those of a binomial law by more */
+        made.slack = 2e-13 * (1.0 + 0.25 * (double)(mechanism->group_size - 1)) + total_error(&g, &tails);
         if (!g.losses->symmetric) {
             mirror(&g);
             fit(&g, &swapped, made.atoms[PLD_ADD]);

@@ -216,10 +216,16 @@ static void add_panel(const mixture *m, const rule *r, double a, double b, doubl
     }
 }
 
+/* Panels for each unit of x. */
+static double panel_rate(const mixture *m)
+{
+    return 4.0 / m->sigma + 2.0 * m->group / m->variance;
+}
+
 /* Both integrals over x from a to b, in panels so short that the nodes are exact to the last digits. */
 static void integrate(const mixture *m, double a, double b, double *rise, double *fall)
 {
-    const double panels = (b - a) * (4.0 / m->sigma + 2.0 * m->group / m->variance);
+    const double panels = (b - a) * panel_rate(m);
     const int count = (int)fmin(ceil(panels), 1e5);
     const rule *r = panels < 0.05 ? &three : &five;
     const double scale = 1.0 / (m->sigma * sqrt(2.0 * M_PI));
@@ -268,17 +274,32 @@ static double effort(const sotto_mechanism *mechanism)
     return mechanism->sample_rate == 1.0 ? 1.0 : ceil((double)mechanism->group_size / 8.0);
 }
 
+/* How many panels all cells need at least, times the parts. */
+static bool feasible(const sotto_mechanism *mechanism)
+{
+    mixture m;
+    set_parts(mechanism, &m);
+    const double length = m.group + 2.0 * FAR * m.sigma, rate = panel_rate(&m);
+    return length * rate * m.parts < 3e7;
+}
+
 static bool covers(const sotto_mechanism *mechanism)
 {
     return mechanism->group_size <= MAX_GROUP || mechanism->sample_rate == 1.0;
 }
 
 const struct accountant_losses accountant_sampled_gaussian_losses = {.covers = covers,
+                                                                     .feasible = feasible,
                                                                      .effort = effort,
                                                                      .center = center,
                                                                      .range = range,
                                                                      .tails = tails,
                                                                      .cells = cells,
                                                                      .largest = largest};
-const struct accountant_losses accountant_gaussian_losses = {
-    .symmetric = true, .center = center, .range = range, .tails = tails, .cells = cells, .largest = largest};
+const struct accountant_losses accountant_gaussian_losses = {.feasible = feasible,
+                                                             .symmetric = true,
+                                                             .center = center,
+                                                             .range = range,
+                                                             .tails = tails,
+                                                             .cells = cells,
+                                                             .largest = largest};

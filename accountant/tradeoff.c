@@ -20,12 +20,15 @@ typedef struct tests {
     size_t count;
 } tests;
 
+/* Of sums of numbers up to 1. */
+static const double ROUNDING = 1e-15;
+
 static void see(double epsilon, double delta, void *state)
 {
     const tests *t = state;
     const double odds = exp(epsilon);
     for (size_t i = 0; i < t->count; i++) {
-        const double rate = 1.0 - delta - odds * t->false_positive[i];
+        const double rate = 1.0 - delta - odds * t->false_positive[i] - ROUNDING;
         if (rate > t->false_negative[i])
             t->false_negative[i] = rate;
     }
@@ -36,7 +39,7 @@ static void see_both(double epsilon, double delta, tests *t)
 {
     see(epsilon, delta, t);
     for (size_t i = 0; i < t->count; i++) {
-        const double rate = exp(-epsilon) * (1.0 - delta - t->false_positive[i]);
+        const double rate = exp(-epsilon) * (1.0 - delta - t->false_positive[i]) - ROUNDING;
         if (rate > t->false_negative[i])
             t->false_negative[i] = rate;
     }
@@ -142,7 +145,9 @@ static sotto_status find_rates(const sotto_accountant *accountant, tests *t, dou
     if (bundle.length == 0) {
         by_gaussian(bundle.mu, t);
     } else {
-        status = by_losses(accountant, &bundle, t, spare, err);
+        status = by_losses(accountant, &bundle, t, spare, NULL);
+        if (status == SOTTO_ERROR_MEMORY)
+            (void)sotto_error_set(err, status, "out of memory for a trade-off curve");
         if (status == SOTTO_ERROR_NUMERIC) { /* no grid for these: what was found is void */
             for (size_t i = 0; i < t->count; i++)
                 t->false_negative[i] = 0.0;

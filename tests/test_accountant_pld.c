@@ -277,6 +277,32 @@ START_TEST(one_sampled_step_is_bracketed)
 }
 END_TEST
 
+/* Where there is no grid, or no noise at all, Rényi divergences answer from above, and nothing from below. */
+START_TEST(hopeless_releases_are_left_to_renyi)
+{
+    const double cases[][3] = {{1e-6, 0.0, 1}, {1e-12, 1e-3, 256}, {0.5, 1e-4, 2}, {1e-6, 1e-3, 100}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const sotto_mechanism single = sampled(cases[i][0], cases[i][1]);
+        sotto_mechanism m;
+        ck_assert_int_eq(sotto_mechanism_group(&m, &single, (uint64_t)cases[i][2], NULL), SOTTO_OK);
+        sotto_accountant *a = composed(m, 1);
+        const double renyi = epsilon_of(a, 1e-5);
+        const pld_bounds epsilon = epsilon_bounds(a, 1e-5, 1e-3), delta = delta_bounds(a, 1.0, 1e-3);
+        ck_assert_double_eq(epsilon.lower, 0.0);
+        ck_assert_double_eq(epsilon.upper, renyi);
+        ck_assert_double_eq(delta.lower, 0.0);
+        ck_assert_double_le(delta.upper, 1.0);
+        const double wrongly = 0.1;
+        double missed = -1.0;
+        sotto_error err = {0};
+        ck_assert_int_eq(sotto_accountant_tradeoff(a, &wrongly, 1, &missed, &err), SOTTO_OK);
+        ck_assert_str_eq(err.message, ""); /* written on failure only */
+        ck_assert(missed >= 0.0 && missed <= 0.9);
+        sotto_accountant_destroy(a);
+    }
+}
+END_TEST
+
 START_TEST(one_laplace_is_bracketed)
 {
     uint64_t state = 2;
@@ -343,6 +369,7 @@ TCase *pld_tests(void)
     tcase_add_test(tests, one_sampled_step_is_bracketed);
     tcase_add_test(tests, one_laplace_is_bracketed);
     tcase_add_test(tests, pure_releases_are_bracketed);
+    tcase_add_test(tests, hopeless_releases_are_left_to_renyi);
     tcase_add_test(tests, gaussians_through_transforms_are_bracketed);
     tcase_add_test(tests, a_step_among_pure_releases_is_bracketed);
     return tests;
