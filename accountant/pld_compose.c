@@ -92,6 +92,8 @@ static pld_moments tilted_moments(const pld_atoms *atoms, double spacing, double
             second += w * place * place;
         }
     }
+    if (!(sum > 0.0)) /* all too small beside the scale */
+        return (pld_moments){.log_moment = -INFINITY};
     const double mean = first / sum;
     return (pld_moments){.log_moment = scale + log(sum),
                          .mean = loss_of_first(atoms, spacing) + spacing * mean,

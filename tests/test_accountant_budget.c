@@ -420,7 +420,7 @@ START_TEST(deltas_are_the_smallest)
     uint64_t state = 32;
     int some = 0;
     for (int i = 0; i < 60; i++) {
-        const sotto_accountant_kind kind = both[i % 10 == 0];
+        const sotto_accountant_kind kind = both[i % 15 == 0];
         const double epsilon = power_between(&state, -1, 1), q = power_between(&state, -3, 0),
                      sigma = power_between(&state, -0.2, 1.3);
         const uint64_t steps = (uint64_t)power_between(&state, 0, 3);

@@ -116,7 +116,7 @@ START_TEST(other_groups_scale)
                         1e-15);
     const sotto_mechanism six = grouped(three, 2), at_once = grouped(gaussian(2.0), 6);
     ck_assert(sotto_mechanism_equal(&six, &at_once) && !sotto_mechanism_equal(&six, &three));
-    sotto_status (*const make[])(sotto_mechanism *, double, sotto_error *) = {
+    static sotto_status (*const make[])(sotto_mechanism *, double, sotto_error *) = {
         sotto_mechanism_discrete_gaussian, sotto_mechanism_laplace, sotto_mechanism_pure,
         sotto_mechanism_exponential, sotto_mechanism_zcdp};
     const double factor[] = {1.0 / 3, 1.0 / 3, 3, 3, 9};

@@ -350,7 +350,7 @@ END_TEST
 START_TEST(a_step_among_pure_releases_is_bracketed)
 {
     uint64_t state = 5;
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 20; i++) {
         const int uses = (int)power_between(&state, 0, 3);
         const truth t = {sampled(power_between(&state, -4, -0.05), power_between(&state, -0.4, 1)), 1,
                          power_between(&state, -2.5, -0.5) / sqrt(uses), uses};
