@@ -38,16 +38,23 @@ static double shortfall(const question *q, const pld_use *uses, double tilt)
 
 static double choose_tilt(const question *q, const pld_use *uses)
 {
-    double low = log(MIN_TILT), high = log(fmin(MAX_TILT, 2.0 / q->spacing)), middle = log(q->tilt);
+    const double least = log(MIN_TILT), most = log(fmin(MAX_TILT, 2.0 / q->spacing));
+    double low = fmin(fmax(log(q->tilt), least), most), high = low; /* a guess that is seldom far off */
+    while (low > least && shortfall(q, uses, exp(low)) <= 0.0) {
+        high = low;
+        low = fmax(low - 0.5, least);
+    }
+    while (high == low && high < most) {
+        high = fmin(high + 0.5, most);
+        if (shortfall(q, uses, exp(high)) > 0.0)
+            low = high;
+    }
     while (high - low > 0.1) {
+        const double middle = 0.5 * (low + high);
         if (shortfall(q, uses, exp(middle)) > 0.0)
             low = middle;
         else
             high = middle;
-        /* the first guess is seldom far off */
-        middle = low > log(MIN_TILT) && high - low > 1.5    ? low + 0.5
-                 : high - low > 1.5 && low == log(MIN_TILT) ? high - 0.5
-                                                            : 0.5 * (low + high);
     }
     return exp(low);
 }

@@ -93,6 +93,27 @@ sotto_accountant *composed(sotto_mechanism mechanism, uint64_t count)
     return accountant;
 }
 
+void compose_spec(sotto_accountant *accountant, const char *spec)
+{
+    for (const char *at = spec; *at;) {
+        double q, sigma;
+        unsigned long long count;
+        int used = 0;
+        sotto_mechanism mechanism;
+        if (sscanf(at, "sgm:%lf:%lf:%llu%n", &q, &sigma, &count, &used) == 3)
+            mechanism = sampled(q, sigma);
+        else if (sscanf(at, "gauss:%lf:%llu%n", &sigma, &count, &used) == 2)
+            mechanism = gaussian(sigma);
+        else if (sscanf(at, "laplace:%lf:%llu%n", &sigma, &count, &used) == 2)
+            ck_assert_int_eq(sotto_mechanism_laplace(&mechanism, sigma, NULL), SOTTO_OK);
+        else
+            ck_abort_msg("cannot read %s", at);
+        ck_assert_int_eq(sotto_accountant_compose(accountant, &mechanism, count, NULL), SOTTO_OK);
+        at += used;
+        at += *at == '|';
+    }
+}
+
 double epsilon_of(const sotto_accountant *accountant, double delta)
 {
     double epsilon, order;

@@ -30,6 +30,9 @@ sotto_mechanism sampled(double sample_rate, double noise_multiplier);
 /** An accountant of one mechanism, or of none where count is 0. */
 sotto_accountant *composed(sotto_mechanism mechanism, uint64_t count);
 
+/** Compose what a table writes: "sgm:q:σ:steps", "gauss:σ:count", "laplace:b:count", joined by |. */
+void compose_spec(sotto_accountant *accountant, const char *spec);
+
 double epsilon_of(const sotto_accountant *accountant, double delta);
 double delta_of(const sotto_accountant *accountant, double epsilon);
 

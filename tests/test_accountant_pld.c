@@ -103,32 +103,11 @@ START_TEST(delta_brackets_the_reference)
 }
 END_TEST
 
-static void compose_parts(sotto_accountant *accountant, const char *spec)
-{
-    for (const char *at = spec; *at;) {
-        double q, sigma;
-        unsigned long long count;
-        int used = 0;
-        sotto_mechanism mechanism;
-        if (sscanf(at, "sgm:%lf:%lf:%llu%n", &q, &sigma, &count, &used) == 3)
-            mechanism = sampled(q, sigma);
-        else if (sscanf(at, "gauss:%lf:%llu%n", &sigma, &count, &used) == 2)
-            mechanism = gaussian(sigma);
-        else if (sscanf(at, "laplace:%lf:%llu%n", &sigma, &count, &used) == 2)
-            ck_assert_int_eq(sotto_mechanism_laplace(&mechanism, sigma, NULL), SOTTO_OK);
-        else
-            ck_abort_msg("cannot read %s", at);
-        ck_assert_int_eq(sotto_accountant_compose(accountant, &mechanism, count, NULL), SOTTO_OK);
-        at += used;
-        at += *at == '|';
-    }
-}
-
 START_TEST(heterogeneous_compositions_bracket_the_reference)
 {
-    for (table *t = table_open("compose_pld.csv"); table_next(t, 16);) {
+    for (table *t = table_open("compose.csv"); table_next(t, 16);) {
         sotto_accountant *a = composed(gaussian(1.0), 0);
-        compose_parts(a, table_text(t, "spec"));
+        compose_spec(a, table_text(t, "spec"));
         assert_epsilon_row(a, t, SOTTO_ACCOUNTANT_DEFAULT_GAP, table_text(t, "spec"));
         assert_epsilon_row(a, t, 1e-4, table_text(t, "spec"));
         sotto_accountant_destroy(a);
