@@ -50,9 +50,11 @@ char *sotto_arena_copy(sotto_arena *arena, const char *text, size_t length, sott
 
 /**
  * The root of all randomness of one process: 32 bytes of operating-system entropy in memory that is locked
- * where the system allows, wiped on destruction, zeroed in a forked child and kept out of core dumps.
- * (libcrypto's own copy of a stream's round keys lies on the ordinary heap while the stream lives; it is
- * wiped when the stream is destroyed.)
+ * where the system allows and kept out of core dumps. It is wiped on destruction, in every forked child and
+ * when the process exits, and so are the streams, with libcrypto's own copies of their round keys. Those lie
+ * on the ordinary heap while a stream lives: `sotto_random_forbid_dumps` keeps them off disks too.
+ *
+ * When the process exits no thread may be using a stream.
  */
 typedef struct sotto_random sotto_random;
 
@@ -80,6 +82,12 @@ sotto_status sotto_random_create_insecure_for_tests(sotto_random **random, uint6
 
 void sotto_random_destroy(sotto_random *random);
 bool sotto_random_is_private(const sotto_random *random);
+
+/**
+ * Forbid core dumps of this process for good, and on Linux other processes' looking into it. For a command to
+ * call before it makes keys; SOTTO_ERROR_IO where the system refuses.
+ */
+sotto_status sotto_random_forbid_dumps(sotto_error *err);
 
 /** A new stream with a key of its own: SHA-256(root, purpose, how many streams were made before). Caller
  * destroys. */
@@ -111,17 +119,50 @@ uint64_t sotto_stream_below(sotto_stream *stream, uint64_t bound);
 bool sotto_stream_coin(sotto_stream *stream, double probability);
 
 /**
- * `count` floating-point Gaussian draws, mean 0, standard deviation `scale`, written to `out`.
- * Box–Muller on 52-bit uniforms, evaluated in float64, so the tail ends near 8.5 standard deviations.
+ * `count` coins, each as `sotto_stream_coin`'s: 1 in `heads` with probability floor(probability·2⁶⁴)/2⁶⁴,
+ * else 0. Takes two bytes of the stream for most of them, and does the same work for heads and for tails.
+ */
+void sotto_stream_coins(sotto_stream *stream, double probability, uint8_t *heads, size_t count);
+
+/* ------------------------------------------------------------------- noise */
+
+/** The standard deviation of all noise, in grid units: what a grid unit is worth adapts instead. */
+#define SOTTO_NOISE_STD_LOG2 27
+#define SOTTO_NOISE_STD      (INT32_C(1) << SOTTO_NOISE_STD_LOG2)
+
+/** No draw of noise is farther from zero than this: 13.125 standard deviations. */
+#define SOTTO_NOISE_LIMIT (INT32_C(105) << (SOTTO_NOISE_STD_LOG2 - 3))
+
+/**
+ * log₂ of an upper bound on the total variation between one draw of `sotto_stream_discrete_gaussian`, its
+ * random words being uniform, and the discrete Gaussian. Proof: docs/exact-mode.md, "The noise".
+ */
+#define SOTTO_NOISE_TOTAL_VARIATION_LOG2 (-117)
+
+/**
+ * log₂ of an upper bound on the total variation between one such draw and N(0, σ² − 1/12) rounded to the
+ * nearest integer, σ = SOTTO_NOISE_STD: what lets accountants of the continuous Gaussian speak of the draw. η
+ * for each of n draws costs (1 + e^ε)·n·η of δ. Proof: the same place.
+ */
+#define SOTTO_NOISE_ROUNDED_TOTAL_VARIATION_LOG2 (-115)
+
+/**
+ * `count` draws of the discrete Gaussian on the integers, P(x) ∝ exp(−x²/2σ²), σ = SOTTO_NOISE_STD. What
+ * comes out depends on the stream and on `count` alone, not on the processor.
+ */
+void sotto_stream_discrete_gaussian(sotto_stream *stream, int32_t *out, size_t count);
+
+/**
+ * One draw of the discrete Gaussian with any integer variance in [1, 2⁵⁴], in exact rational arithmetic
+ * (Canonne, Kamath and Steinke 2020, Algorithms 1 to 3): slow, and what the fast one is held against.
+ */
+int64_t sotto_stream_discrete_gaussian_reference(sotto_stream *stream, uint64_t variance);
+
+/**
+ * `count` floating-point draws: scale/2²⁷ times discrete Gaussian ones, each rounded to float once. They lie
+ * on a grid of scale/2²⁷ as far as a float resolves it, and end where SOTTO_NOISE_LIMIT says.
  */
 void sotto_stream_gaussian(sotto_stream *stream, double scale, float *out, size_t count);
-
-/** 2·`pairs` draws from 2·`pairs` 64-bit words: the plain version, libm's logarithm, sine and cosine. */
-void sotto_gaussian_plain(const uint64_t *bits, size_t pairs, double scale, float *out);
-
-/** The same, vectorised, the functions by polynomials: within 2 units in the last place of the plain one's
- * floats. */
-void sotto_gaussian_fast(const uint64_t *bits, size_t pairs, double scale, float *out);
 
 /* ------------------------------------------------------------------- files */
 

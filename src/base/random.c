@@ -11,19 +11,31 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/secret.h"
 
-enum { KEY_BYTES = 32, BUFFER_BYTES = 4096 };
+enum {
+    KEY_BYTES = 32,
+    BLOCK_BYTES = 16, /* of AES */
+    BUFFER_BYTES = 4096,
+    DIRECT_BYTES = 1024, /* from here on bytes go straight to the caller */
+};
+
+/* The process that a key was made in: a forked child must not repeat its parent's randomness, nor use a wiped
+ * key that all would know. */
+struct owner {
+    pid_t process; /* 0 once the memory was wiped */
+    bool ask;      /* the kernel does not wipe it in a forked child: ask each time whether this is one */
+};
 
 struct sotto_random {
     unsigned char key[KEY_BYTES];
     uint64_t streams; /* how many were made: part of the next one's key */
     bool private;
-    pid_t owner; /* in a forked child the key is wiped, and a stream of it would be known to all */
+    struct owner owner;
 };
 
 struct sotto_stream {
@@ -32,42 +44,8 @@ struct sotto_stream {
     size_t used; /* bytes of the buffer already given out */
     EVP_CIPHER_CTX *cipher;
     bool private;
-    pid_t owner; /* a forked child must not repeat its parent's randomness */
+    struct owner owner;
 };
-
-/* ---- memory that secrets live in ---- */
-
-static size_t page_multiple(size_t bytes)
-{
-    long page = sysconf(_SC_PAGESIZE);
-    size_t size = page > 0 ? (size_t)page : 4096;
-    return (bytes + size - 1) / size * size;
-}
-
-/* Pages of their own: locked and kept out of core dumps and forked children where the system can. */
-static void *secret_take(size_t bytes)
-{
-    size_t length = page_multiple(bytes);
-    void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        return NULL;
-    (void)mlock(memory, length); /* a low RLIMIT_MEMLOCK is no reason to refuse to train */
-#ifdef MADV_DONTDUMP
-    (void)madvise(memory, length, MADV_DONTDUMP);
-#endif
-#ifdef MADV_WIPEONFORK
-    (void)madvise(memory, length, MADV_WIPEONFORK);
-#endif
-    return memory;
-}
-
-static void secret_give(void *memory, size_t bytes)
-{
-    if (!memory)
-        return;
-    OPENSSL_cleanse(memory, bytes);
-    (void)munmap(memory, page_multiple(bytes));
-}
 
 /* Nothing private may go on with a cipher that does not work: there is no status to ignore here. */
 static void insist(bool condition)
@@ -79,6 +57,16 @@ static void insist(bool condition)
         (void)written;
         abort();
     }
+}
+
+static struct owner owner_of(const void *memory)
+{
+    return (struct owner){.process = getpid(), .ask = !sotto_secret_forks_empty(memory)};
+}
+
+static void insist_on_owner(const struct owner *owner)
+{
+    insist(owner->process != 0 && (!owner->ask || owner->process == getpid()));
 }
 
 static sotto_status entropy(void *bytes, size_t count, sotto_error *err)
@@ -95,16 +83,16 @@ static sotto_status entropy(void *bytes, size_t count, sotto_error *err)
 sotto_status sotto_random_create(sotto_random **random, sotto_error *err)
 {
     *random = NULL;
-    sotto_random *made = secret_take(sizeof *made);
+    sotto_random *made = sotto_secret_take(sizeof *made);
     if (!made)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for random keys");
     sotto_status status = entropy(made->key, KEY_BYTES, err);
     if (status != SOTTO_OK) {
-        secret_give(made, sizeof *made);
+        sotto_secret_give(made);
         return status;
     }
     made->private = true;
-    made->owner = getpid();
+    made->owner = owner_of(made);
     *random = made;
     return SOTTO_OK;
 }
@@ -112,7 +100,7 @@ sotto_status sotto_random_create(sotto_random **random, sotto_error *err)
 sotto_status sotto_random_create_insecure_for_tests(sotto_random **random, uint64_t seed, sotto_error *err)
 {
     *random = NULL;
-    sotto_random *made = secret_take(sizeof *made);
+    sotto_random *made = sotto_secret_take(sizeof *made);
     if (!made)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for random keys");
     unsigned char text[] = "sotto insecure test seed\0\0\0\0\0\0\0\0";
@@ -120,14 +108,14 @@ sotto_status sotto_random_create_insecure_for_tests(sotto_random **random, uint6
         text[sizeof text - 9 + i] = (unsigned char)(seed >> (8 * i));
     SHA256(text, sizeof text, made->key);
     made->private = false;
-    made->owner = getpid();
+    made->owner = owner_of(made);
     *random = made;
     return SOTTO_OK;
 }
 
 void sotto_random_destroy(sotto_random *random)
 {
-    secret_give(random, sizeof *random);
+    sotto_secret_give(random);
 }
 
 bool sotto_random_is_private(const sotto_random *random)
@@ -148,17 +136,17 @@ sotto_status sotto_stream_create(sotto_stream **stream, sotto_random *random, so
                                  sotto_error *err)
 {
     *stream = NULL;
-    insist(random->owner == getpid());
-    sotto_stream *made = secret_take(sizeof *made);
+    insist_on_owner(&random->owner);
+    sotto_stream *made = sotto_secret_take(sizeof *made);
     if (!made)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a random stream");
-    made->cipher = EVP_CIPHER_CTX_new();
+    made->cipher = sotto_secret_cipher(made);
     if (!made->cipher) {
-        secret_give(made, sizeof *made);
+        sotto_secret_give(made);
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a random stream");
     }
     made->private = random->private;
-    made->owner = getpid();
+    made->owner = owner_of(made);
     unsigned char text[KEY_BYTES + 16];
     uint64_t number = random->streams++;
     memcpy(text, random->key, KEY_BYTES);
@@ -175,14 +163,12 @@ sotto_status sotto_stream_create(sotto_stream **stream, sotto_random *random, so
 
 void sotto_stream_destroy(sotto_stream *stream)
 {
-    if (!stream)
-        return;
-    EVP_CIPHER_CTX_free(stream->cipher);
-    secret_give(stream, sizeof *stream);
+    sotto_secret_give(stream);
 }
 
 sotto_status sotto_stream_refresh(sotto_stream *stream, sotto_error *err)
 {
+    insist_on_owner(&stream->owner);
     if (!stream->private)
         return SOTTO_OK;
     unsigned char text[2 * KEY_BYTES];
@@ -199,7 +185,7 @@ sotto_status sotto_stream_refresh(sotto_stream *stream, sotto_error *err)
 static void encrypt_zeros(sotto_stream *stream, unsigned char *bytes, size_t count)
 {
     while (count > 0) {
-        int piece = count > (1 << 20) ? 1 << 20 : (int)count;
+        int piece = count > (1 << 14) ? 1 << 14 : (int)count; /* the zeros stay in the nearest cache */
         int written = 0;
         memset(bytes, 0, (size_t)piece);
         insist(EVP_EncryptUpdate(stream->cipher, bytes, &written, bytes, piece) == 1 && written == piece);
@@ -208,32 +194,43 @@ static void encrypt_zeros(sotto_stream *stream, unsigned char *bytes, size_t cou
     }
 }
 
+/* Bytes that the buffer holds, and no longer. */
+static inline void take_buffered(sotto_stream *stream, unsigned char *bytes, size_t count)
+{
+    memcpy(bytes, stream->buffer + stream->used, count);
+    memset(stream->buffer + stream->used, 0, count); /* never elided, for the buffer is read later */
+    stream->used += count;
+}
+
 void sotto_stream_bytes(sotto_stream *stream, void *bytes, size_t count)
 {
-    insist(stream->owner == getpid());
+    insist_on_owner(&stream->owner);
     unsigned char *out = bytes;
-    size_t ready = BUFFER_BYTES - stream->used;
-    size_t first = count < ready ? count : ready;
-    memcpy(out, stream->buffer + stream->used, first);
-    OPENSSL_cleanse(stream->buffer + stream->used, first);
-    stream->used += first;
-    if (first == count)
+    const size_t ready = BUFFER_BYTES - stream->used;
+    if (count <= ready) {
+        take_buffered(stream, out, count);
         return;
-    size_t whole = (count - first) / BUFFER_BYTES * BUFFER_BYTES;
-    encrypt_zeros(stream, out + first, whole);
-    size_t rest = count - first - whole;
-    if (rest > 0) {
+    }
+    take_buffered(stream, out, ready);
+    const size_t rest = count - ready;
+    const size_t direct = rest >= DIRECT_BYTES ? rest / BLOCK_BYTES * BLOCK_BYTES : 0;
+    encrypt_zeros(stream, out + ready, direct);
+    if (direct < rest) {
         encrypt_zeros(stream, stream->buffer, BUFFER_BYTES);
-        memcpy(out + first + whole, stream->buffer, rest);
-        OPENSSL_cleanse(stream->buffer, rest);
-        stream->used = rest;
+        stream->used = 0;
+        take_buffered(stream, out + ready + direct, rest - direct);
     }
 }
 
 uint64_t sotto_stream_u64(sotto_stream *stream)
 {
     uint64_t value;
-    sotto_stream_bytes(stream, &value, sizeof value);
+    if (BUFFER_BYTES - stream->used >= sizeof value) {
+        insist_on_owner(&stream->owner);
+        take_buffered(stream, (unsigned char *)&value, sizeof value);
+    } else {
+        sotto_stream_bytes(stream, &value, sizeof value);
+    }
     return value;
 }
 
