@@ -70,4 +70,25 @@ sotto_status sotto_bench_accountants(double seconds, sotto_bench_accountant *out
  */
 sotto_status sotto_bench_peers(double seconds, char **json, sotto_error *err);
 
+/** What `sotto_bench_noises` times. */
+typedef enum sotto_bench_noise_kind {
+    SOTTO_BENCH_NOISE_EXACT,     /**< one coordinate of discrete Gaussian noise, its cipher included */
+    SOTTO_BENCH_NOISE_FLOAT,     /**< one of floating-point noise: the same, scaled */
+    SOTTO_BENCH_NOISE_REFERENCE, /**< one by exact rational arithmetic, which the tests trust */
+    SOTTO_BENCH_NOISE_CIPHER,    /**< 8 bytes of a random stream alone */
+    SOTTO_BENCH_NOISE_COINS,     /**< one unit's coin of Poisson sampling */
+    SOTTO_BENCH_NOISE_KINDS
+} sotto_bench_noise_kind;
+
+/** A kind's stable name, for records: "noise_exact". */
+const char *sotto_bench_noise_name(sotto_bench_noise_kind kind);
+
+/**
+ * Noise on one thread.
+ * \param seconds          of timing for each kind, > 0; each has sixty turns at least
+ * \param[out] nanoseconds for one draw, eight bytes or coin of each kind
+ */
+sotto_status sotto_bench_noises(double seconds, double nanoseconds[SOTTO_BENCH_NOISE_KINDS],
+                                sotto_error *err);
+
 #endif
