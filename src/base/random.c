@@ -168,7 +168,6 @@ void sotto_stream_destroy(sotto_stream *stream)
 
 sotto_status sotto_stream_refresh(sotto_stream *stream, sotto_error *err)
 {
-    insist_on_owner(&stream->owner);
     if (!stream->private)
         return SOTTO_OK;
     unsigned char text[2 * KEY_BYTES];
@@ -194,9 +193,10 @@ static void encrypt_zeros(sotto_stream *stream, unsigned char *bytes, size_t cou
     }
 }
 
-/* Bytes that the buffer holds, and no longer. */
+/* Bytes that the buffer holds, and no longer. All that a stream gives out comes by here first. */
 static inline void take_buffered(sotto_stream *stream, unsigned char *bytes, size_t count)
 {
+    insist_on_owner(&stream->owner);
     memcpy(bytes, stream->buffer + stream->used, count);
     memset(stream->buffer + stream->used, 0, count); /* never elided, for the buffer is read later */
     stream->used += count;
@@ -204,14 +204,13 @@ static inline void take_buffered(sotto_stream *stream, unsigned char *bytes, siz
 
 void sotto_stream_bytes(sotto_stream *stream, void *bytes, size_t count)
 {
-    insist_on_owner(&stream->owner);
     unsigned char *out = bytes;
     const size_t ready = BUFFER_BYTES - stream->used;
     if (count <= ready) {
         take_buffered(stream, out, count);
         return;
     }
-    take_buffered(stream, out, ready);
+    take_buffered(stream, out, ready); /* perhaps none */
     const size_t rest = count - ready;
     const size_t direct = rest >= DIRECT_BYTES ? rest / BLOCK_BYTES * BLOCK_BYTES : 0;
     encrypt_zeros(stream, out + ready, direct);
@@ -226,7 +225,6 @@ uint64_t sotto_stream_u64(sotto_stream *stream)
 {
     uint64_t value;
     if (BUFFER_BYTES - stream->used >= sizeof value) {
-        insist_on_owner(&stream->owner);
         take_buffered(stream, (unsigned char *)&value, sizeof value);
     } else {
         sotto_stream_bytes(stream, &value, sizeof value);
