@@ -203,7 +203,24 @@ START_TEST(near_bell_is_near)
     for (size_t i = 0; i < SOTTO_LAYERS; i++) {
         const double top =
             (double)whole(sotto_layer_bottoms[i]) * 0x1p-128 + (double)sotto_layer_area / count_of(i);
-        ck_assert_double_le(top * count_of(i) / sotto_layer_area, 256);
+        ck_assert_double_le(top * count_of(i) / sotto_layer_area, 250);
+    }
+}
+END_TEST
+
+/* What all layers give an integer, in heights: the bell there, but for half a unit in each table entry. */
+START_TEST(layers_add_up_to_the_bell)
+{
+    uint64_t state = 76;
+    for (size_t k = 0; k < 20000; k++) {
+        const uint64_t x = shuffled(&state) % ((uint64_t)SOTTO_NOISE_LIMIT + 1) >> k % 8;
+        const sotto_u128 bell = sotto_bell_exact(x * x);
+        sotto_u128 sum = 0;
+        for (size_t i = 0; i < SOTTO_LAYERS && x < count_of(i); i++) {
+            const sotto_u128 bottom = whole(sotto_layer_bottoms[i]);
+            sum += x < sure_of(i) ? whole(sotto_layer_heights[i]) : bell > bottom ? bell - bottom : 0;
+        }
+        ck_assert(apart(sum, bell) <= SOTTO_LAYERS);
     }
 }
 END_TEST
@@ -467,6 +484,7 @@ int main(void)
     tcase_add_test(tests, powers_of_e_are_squares_of_each_other);
     tcase_add_test(tests, exact_bell_is_an_exponential);
     tcase_add_test(tests, near_bell_is_near);
+    tcase_add_test(tests, layers_add_up_to_the_bell);
     tcase_add_test(tests, coins_turn_at_the_bell);
     tcase_add_test(tests, sure_places_need_no_further_word);
     tcase_add_test(tests, zero_counts_once);
