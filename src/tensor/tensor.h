@@ -7,8 +7,8 @@
  *
  * Every kernel is plain C in the order that its comment states, written so that the compiler vectorises it.
  * Sums run in a fixed number of lanes and nothing is contracted into fused multiply-adds, so the scalar, the
- * AVX2 and the AVX-512 build of one kernel give the same bits. (Matrix products are OpenBLAS's own and do
- * depend on the CPU.)
+ * AVX2 and the AVX-512 build of one kernel give the same bits. Matrix products keep a law of their own,
+ * below; only those that take alpha and beta are OpenBLAS's, and do depend on the CPU.
  *
  * No kernel lets one row of a batch touch another, except the sums over rows, which say so. Sizes must fit in
  * an int wherever a matrix product is involved; the network room checks that when shapes are made. Pointers
@@ -20,7 +20,7 @@
 /** Once, before any product: one OpenBLAS thread, since parallelism is over chunks. May be called again. */
 void sotto_tensor_initialise(void);
 
-/* --------------------------------------------------------- matrix products */
+/* ------------------------------------------------ matrix products by OpenBLAS */
 
 /*
  * c [m, n] = alpha·A·B + beta·c, with A [m, k] and B [k, n] stored as follows; a stride is the distance
@@ -38,6 +38,110 @@ void sotto_tensor_product_nt(size_t m, size_t n, size_t k, float alpha, const fl
 /** a [k, m] transposed, b [k, n]: a sum over k rows. */
 void sotto_tensor_product_tn(size_t m, size_t n, size_t k, float alpha, const float *a, size_t a_stride,
                              const float *b, size_t b_stride, float beta, float *c, size_t c_stride);
+
+/* ------------------------------------------ matrix products of one fixed order */
+
+/*
+ * The law. Each number of a product is one running sum: it starts at +0, or at the old c[i,j] where
+ * `accumulate` is set, and for rising k becomes fmaf(a[i,k], b[k,j], sum), one rounding for each step. So it
+ * does not depend, to the bit, on the other rows or columns, on how many there are and where it lies among
+ * them, or on the CPU. (A NaN is a NaN everywhere; which of the many is not said.)
+ *
+ * Matrices are row-major; a stride is the distance in floats between two stored rows. Without `accumulate`, c
+ * is written without being read. Sizes of 0 are allowed: k = 0 is an empty sum. Scratch is aligned to 64
+ * bytes, used by one thread at a time, and holds nothing between two calls.
+ */
+
+/** Floats that a packed b [k, n] takes. */
+size_t sotto_tensor_packed_count(size_t k, size_t n);
+
+/** Pack b [k, n], to be read by any number of products in any threads. `packed` is aligned to 64 bytes. */
+void sotto_tensor_pack(size_t k, size_t n, const float *b, size_t b_stride, float *packed);
+
+/** The same from its transpose b [n, k]. */
+void sotto_tensor_pack_transposed(size_t k, size_t n, const float *b, size_t b_stride, float *packed);
+
+/** c [m, n] (+)= a [m, k] · B, with B [k, n] packed. */
+void sotto_tensor_product(size_t m, size_t n, size_t k, const float *a, size_t a_stride, const float *packed,
+                          bool accumulate, float *c, size_t c_stride);
+
+/** Floats of scratch that sotto_tensor_product_rows takes. */
+size_t sotto_tensor_rows_scratch(size_t rows, size_t m, size_t n);
+
+/**
+ * c [m, n] (+)= Σ_r a[r,:] ⊗ (weights[r]·b[r,:]) for rising r < rows: a [rows, m], b [rows, n]. The scaled b
+ * is rounded to float first, and then takes the place of b in the law. \param weights [rows]; a row of weight
+ * 0 is left out, whatever a and b hold there. NULL: ones \param sums    [n] += Σ_r weights[r]·b[r,:], in the
+ * order of the rows; NULL: not wanted \param scratch [sotto_tensor_rows_scratch(rows, m, n)]
+ */
+void sotto_tensor_product_rows(size_t m, size_t n, size_t rows, const float *a, size_t a_stride,
+                               const float *weights, const float *b, size_t b_stride, bool accumulate,
+                               float *c, size_t c_stride, float *sums, float *scratch);
+
+/* ------------------------------------------------------ exact sums of integers */
+
+/*
+ * A matrix of floats is quantised row by row: q[r,j] = x[r,j]·scales[r] to the nearest integer (ties to
+ * even), within ±32767; NaN becomes 0. A scale is a power of two, or 0 for a row that counts for nothing
+ * whatever it holds. All results are the same on every CPU.
+ *
+ * Packed, two rows share a word of 32 bits: opaque, and for this process only. A packed matrix starts on a
+ * pair of its own, so several examples of T rows each are packed one by one, and multiplied one by one.
+ */
+
+/** Words that [rows, columns] take, packed as the left and as the right side of a product; 64-byte aligned.
+ */
+size_t sotto_tensor_left_count(size_t rows, size_t columns);
+size_t sotto_tensor_right_count(size_t rows, size_t columns);
+
+/**
+ * Quantise and pack x [rows, columns].
+ * \param scales  [rows]
+ * \param squares [rows] = Σ_j q[r,j]², exact while columns < 2³⁴; NULL: not wanted
+ */
+void sotto_tensor_quantise_left(size_t rows, size_t columns, const float *x, size_t x_stride,
+                                const float *scales, int32_t *packed, uint64_t *squares);
+void sotto_tensor_quantise_right(size_t rows, size_t columns, const float *x, size_t x_stride,
+                                 const float *scales, int32_t *packed, uint64_t *squares);
+
+/**
+ * Replace row `row` of a packed right side of [rows, columns] by trunc(q·numerator/2³¹), towards zero;
+ * numerator ≤ 2³¹. Returns the new Σ q². One column after the other: for the rare row.
+ */
+uint64_t sotto_tensor_scale_right_row(size_t rows, size_t columns, size_t row, uint32_t numerator,
+                                      int32_t *packed);
+
+/** row [columns] = row `row` of a packed right side of [rows, columns]. */
+void sotto_tensor_right_row(size_t rows, size_t columns, size_t row, const int32_t *packed, int32_t *out);
+
+/**
+ * c [d, p] (+)= Σ_r left[r,:] ⊗ right[r,:], left packed from [rows, d] and right from [rows, p]. Exact as
+ * long as every true result fits in an int32 (whatever the sums on the way); it is taken modulo 2³² where
+ * not.
+ */
+void sotto_tensor_integer_product(size_t d, size_t p, size_t rows, const int32_t *left, const int32_t *right,
+                                  bool accumulate, int32_t *c, size_t c_stride);
+
+__extension__ typedef unsigned __int128 sotto_uint128;
+
+/** Σ x², exact for fewer than 2³² elements. */
+sotto_uint128 sotto_tensor_integer_squares(size_t count, const int32_t *x);
+
+/** x = trunc(x·numerator/2³¹), towards zero; numerator ≤ 2³¹. */
+void sotto_tensor_integer_scale(size_t count, uint32_t numerator, int32_t *x);
+
+/** sums += x; the caller knows that no sum leaves an int32. */
+void sotto_tensor_integer_add(size_t count, const int32_t *x, int32_t *sums);
+
+/** totals += sums, and sums = 0. */
+void sotto_tensor_integer_flush(size_t count, int32_t *sums, int64_t *totals);
+
+/**
+ * Compare, in about a millisecond, the kernels that this CPU uses with plain loops, bit for bit: floats at
+ * odd shapes and with subnormal products, a row alone and among others, and integers. SOTTO_ERROR_NUMERIC
+ * where one differs: nothing that rests on the law may go on then. SOTTO_ERROR_MEMORY.
+ */
+sotto_status sotto_tensor_check(sotto_error *err);
 
 /* ------------------------------------------------------------------ vectors */
 
