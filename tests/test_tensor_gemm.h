@@ -9,4 +9,7 @@
 /* test_tensor_integer.c */
 TCase *integer_tests(void);
 
+/* test_tensor_check.c */
+TCase *check_tests(void);
+
 #endif

@@ -210,7 +210,7 @@ static void pack_left(size_t rows, size_t m, const float *weights, const float *
 
 size_t sotto_tensor_rows_scratch(size_t rows, size_t m, size_t n)
 {
-    return gemm_round_up(rows * m, PANEL) + rows * gemm_round_up(n, PANEL) + rows * PANEL;
+    return rows * m + rows * gemm_round_up(n, PANEL);
 }
 
 /* The last columns of a, fewer than a panel, as a panel of its own. */
