@@ -46,8 +46,10 @@ START_TEST(arena_aligns_zeroes_and_refuses_overflow)
         unsigned char *bytes = sotto_arena_take(arena, count, 3, NULL);
         ck_assert_ptr_nonnull(bytes);
         ck_assert_uint_eq((uintptr_t)bytes % 64, 0);
-        for (size_t i = 0; i < 3 * count; i++)
-            ck_assert_uint_eq(bytes[i], 0);
+        size_t zeros = 0;
+        while (zeros < 3 * count && bytes[zeros] == 0)
+            zeros++;
+        ck_assert_uint_eq(zeros, 3 * count);
         memset(bytes, 0xAB, 3 * count);
     }
     ck_assert_ptr_nonnull(sotto_arena_take(arena, 1, 1 << 20, NULL));
@@ -96,9 +98,11 @@ START_TEST(streams_never_share_a_key)
         }
         sotto_random_destroy(random);
     }
+    size_t shared = 0;
     for (size_t i = 0; i < STREAMS; i++)
         for (size_t k = i + 1; k < STREAMS; k++)
-            ck_assert(memcmp(heads[i], heads[k], sizeof heads[i]) != 0);
+            shared += memcmp(heads[i], heads[k], sizeof heads[i]) == 0;
+    ck_assert_uint_eq(shared, 0);
 }
 END_TEST
 
