@@ -91,4 +91,36 @@ const char *sotto_bench_noise_name(sotto_bench_noise_kind kind);
 sotto_status sotto_bench_noises(double seconds, double nanoseconds[SOTTO_BENCH_NOISE_KINDS],
                                 sotto_error *err);
 
+/** One dense layer's products, in 10⁹ floating-point operations per second (of integers, multiply-adds × 2).
+ */
+typedef struct sotto_bench_gemm {
+    size_t rows, inputs, outputs;
+    double forward, backward, gradient; /**< in the one fixed order that training uses */
+    double integer;                     /**< the gradient, exactly, from 16-bit integers */
+    double blas_forward, blas_backward, blas_gradient;
+} sotto_bench_gemm;
+
+enum { SOTTO_BENCH_GEMM_LINES = 3 };
+
+typedef struct sotto_bench_gemm_rates {
+    sotto_bench_gemm lines[SOTTO_BENCH_GEMM_LINES];
+    double blas_square;           /**< OpenBLAS at 1024 × 1024 × 1024: what the machine is said to reach */
+    double peak;                  /**< fused multiply-adds on registers alone; 0 where unknown */
+    const char *kernels;          /**< the instructions of our products of floats; static text */
+    const char *integer_kernels;  /**< and of integers */
+    const char *blas_core;        /**< the kernels that OpenBLAS has chosen */
+    const char *blas_core_forced; /**< what OPENBLAS_CORETYPE says, or NULL; the environment's own text */
+} sotto_bench_gemm_rates;
+
+/**
+ * Matrix products on one thread, all in turns, so that a noisy machine disturbs them alike: a dense layer of
+ * 128 × 256, of 256 × 256 and of 1024 × 1024 on 128 rows.
+ * \param seconds of timing for each layer, > 0
+ */
+sotto_status sotto_bench_gemms(double seconds, sotto_bench_gemm_rates *out, sotto_error *err);
+
+/** OpenBLAS's rate at 1024 × 1024 × 1024 alone, 0 where memory is short: for a process with another
+ * environment. */
+double sotto_bench_gemm_rate(void);
+
 #endif

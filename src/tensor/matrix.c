@@ -14,6 +14,11 @@ void sotto_tensor_initialise(void)
     openblas_set_num_threads(1);
 }
 
+const char *sotto_tensor_blas_core(void)
+{
+    return openblas_get_corename();
+}
+
 LANE_SUM(float, dot, x[j] * y[j], const float *x, const float *y)
 
 /* c [m] = alpha·A·b + beta·c, b [k] contiguous. */

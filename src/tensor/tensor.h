@@ -143,6 +143,21 @@ void sotto_tensor_integer_flush(size_t count, int32_t *sums, int64_t *totals);
  */
 sotto_status sotto_tensor_check(sotto_error *err);
 
+/* --------------------------------------------------------------- for benchmarks */
+
+/**
+ * `rounds` of fused multiply-adds on registers alone, as wide as the CPU has them; `sink` takes their sum, so
+ * that they are not left out. Returns how many floating-point operations they were, 0 where no such loop is
+ * known for this CPU.
+ */
+double sotto_tensor_peak(size_t rounds, float *sink);
+
+/** The instructions behind the products of floats, or of integers: "AVX2". */
+const char *sotto_tensor_kernels(bool integers);
+
+/** The kernels that OpenBLAS has chosen: "Zen". */
+const char *sotto_tensor_blas_core(void);
+
 /* ------------------------------------------------------------------ vectors */
 
 /** y += alpha·x. */
