@@ -10,6 +10,7 @@
 #include "bench/bench.h"
 #include "bench/timing.h"
 #include "dpsgd/dpsgd.h"
+#include "network/loss.h"
 #include "tensor/tensor.h"
 
 enum { INPUTS = 128, TURNS = 24 };
@@ -22,6 +23,8 @@ struct scene {
     sotto_arena *arena;
     sotto_random *random;
     sotto_network *network;
+    sotto_weights *private_weights;
+    sotto_weights *plain_weights;
     float *private_parameters;
     float *plain_parameters;
     sotto_budget *budget;
@@ -30,8 +33,7 @@ struct scene {
 };
 
 /* Cross-entropy on rows of which the even ones are real: what one row costs does not depend on its label. */
-static void pass(void *context, const sotto_network *network, const float *parameters,
-                 const sotto_chunk *chunk)
+static void pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk)
 {
     const struct scene *scene = context;
     const size_t count = chunk->unit_count + chunk->public_count;
@@ -43,9 +45,9 @@ static void pass(void *context, const sotto_network *network, const float *param
         memcpy(input + i * INPUTS, scene->rows + row * INPUTS, INPUTS * sizeof *input);
         targets[i] = row % 2 ? 0.0f : 1.0f;
     }
-    const float *logits = sotto_network_forward(network, parameters, chunk->workspace);
+    const float *logits = sotto_network_forward(weights, chunk->workspace);
     sotto_loss_cross_entropy(count, logits, targets, NULL, sotto_workspace_output_gradient(chunk->workspace));
-    sotto_network_backward(network, parameters, chunk->workspace, false);
+    sotto_network_backward(weights, chunk->workspace, false);
 }
 
 static void leave(struct scene *scene)
@@ -53,6 +55,8 @@ static void leave(struct scene *scene)
     sotto_dpsgd_destroy(scene->private);
     sotto_public_step_destroy(scene->plain);
     sotto_budget_destroy(scene->budget);
+    sotto_weights_destroy(scene->private_weights);
+    sotto_weights_destroy(scene->plain_weights);
     sotto_network_destroy(scene->network);
     sotto_random_destroy(scene->random);
     sotto_arena_destroy(scene->arena);
@@ -100,7 +104,10 @@ static sotto_status make_network(struct scene *scene, sotto_error *err)
     sotto_network_initialise(scene->network, stream, scene->private_parameters);
     memcpy(scene->plain_parameters, scene->private_parameters, count * sizeof(float));
     sotto_stream_destroy(stream);
-    return SOTTO_OK;
+    status = sotto_weights_create(&scene->private_weights, scene->network, scene->private_parameters, err);
+    if (status == SOTTO_OK)
+        status = sotto_weights_create(&scene->plain_weights, scene->network, scene->plain_parameters, err);
+    return status;
 }
 
 static sotto_status make_steps(struct scene *scene, unsigned threads, sotto_error *err)
@@ -115,7 +122,7 @@ static sotto_status make_steps(struct scene *scene, unsigned threads, sotto_erro
     if (status != SOTTO_OK)
         return status;
     const sotto_dpsgd_options private = {.mechanism = mechanism,
-                                         .max_grad_norm = 1.0,
+                                         .clipping = {.max_grad_norm = 1.0},
                                          .public_units = (double)scene->pool,
                                          .label = "benchmark on made-up rows",
                                          .optimizer = adam,
@@ -123,15 +130,16 @@ static sotto_status make_steps(struct scene *scene, unsigned threads, sotto_erro
                                          .threads = threads,
                                          .units = scene->units,
                                          .unit_count = scene->pool,
-                                         .network = scene->network,
+                                         .weights = scene->private_weights,
                                          .parameters = scene->private_parameters,
                                          .budget = scene->budget,
                                          .random = scene->random};
     const sotto_public_options plain = {.optimizer = adam,
                                         .schedule = schedule,
                                         .threads = threads,
-                                        .network = scene->network,
-                                        .parameters = scene->plain_parameters};
+                                        .weights = scene->plain_weights,
+                                        .parameters = scene->plain_parameters,
+                                        .random = scene->random};
     status = sotto_dpsgd_create(&scene->private, &private, err);
     return status == SOTTO_OK ? sotto_public_step_create(&scene->plain, &plain, err) : status;
 }

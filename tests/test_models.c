@@ -201,7 +201,8 @@ START_TEST(counts_become_the_output_under_each_label)
     ck_assert_double_eq_tol(model->label_frequency[0], 0.25, 1e-9);
     for (uint16_t label = 0; label < 2; label++) {
         gan_batch_draw(model, &model->batch, model->stream, label, 64);
-        gan_generate(model, model->generator_parameters, &model->batch, 64, true);
+        sotto_weights_refresh(model->generator_weights);
+        gan_generate(model, model->generator_weights, &model->batch, 64, true);
         for (size_t b = 0; b < 3; b++) {
             const sotto_block *block = sotto_encoder_block(scene.encoder, b);
             const double slots = (double)block->slot_count;
@@ -310,7 +311,8 @@ START_TEST(heads_draw_from_the_softmax)
             model->generator_parameters[parameters - model->width + block->slot_offset + s] =
                 logf((float)law[s]);
         gan_batch_draw(model, &model->batch, model->stream, SOTTO_NONE, 20000);
-        gan_generate(model, model->generator_parameters, &model->batch, 20000, false);
+        sotto_weights_refresh(model->generator_weights);
+        gan_generate(model, model->generator_weights, &model->batch, 20000, false);
         double seen[4] = {0};
         for (size_t row = 0; row < 20000; row++)
             seen[model->batch.slots[row * model->blocks + 2]]++;
@@ -385,7 +387,7 @@ static struct trained train(int shift, const char *section, size_t unit_count, d
     for (uint32_t i = 0; i < 200; i++)
         units[i] = i;
     const sotto_model_private wanted = sotto_model_private_wanted(scene.model);
-    sotto_dpsgd_options options = {.max_grad_norm = 1.0,
+    sotto_dpsgd_options options = {.clipping = {.max_grad_norm = 1.0},
                                    .public_units = 200,
                                    .label = wanted.label,
                                    .optimizer = training.optimizer,
@@ -393,7 +395,7 @@ static struct trained train(int shift, const char *section, size_t unit_count, d
                                    .threads = 2,
                                    .units = units,
                                    .unit_count = unit_count,
-                                   .network = wanted.network,
+                                   .weights = wanted.weights,
                                    .parameters = wanted.parameters,
                                    .budget = budget,
                                    .random = random};

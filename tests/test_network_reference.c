@@ -1,104 +1,106 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The network room's formulas once more, one example at a time in float64: plain loops over the layers as the
+ * The network room's formulas once more, one row at a time in float64: plain loops over the layers as the
  * caller wrote them, no matrix products, no buffers shared, and no backward pass at all.
  */
 
 #include "test_network.h"
 
-#define DENSE(n)                                                                                             \
-    {                                                                                                        \
-        .kind = SOTTO_LAYER_DENSE, .outputs = (n)                                                            \
-    }
-#define LEAKY(s)                                                                                             \
-    {                                                                                                        \
-        .kind = SOTTO_LAYER_LEAKY_RELU, .slope = (s)                                                         \
-    }
-#define SILU                                                                                                 \
-    {                                                                                                        \
-        .kind = SOTTO_LAYER_SILU                                                                             \
-    }
-#define TANH                                                                                                 \
-    {                                                                                                        \
-        .kind = SOTTO_LAYER_TANH                                                                             \
-    }
-#define NORM                                                                                                 \
-    {                                                                                                        \
-        .kind = SOTTO_LAYER_NORM                                                                             \
-    }
-#define RESIDUAL(l)                                                                                          \
-    {                                                                                                        \
-        .kind = SOTTO_LAYER_RESIDUAL, .from = (l)                                                            \
-    }
-#define BY_CLASS                                                                                             \
-    {                                                                                                        \
-        .kind = SOTTO_LAYER_BY_CLASS                                                                         \
-    }
+/* What stands after a layer: its columns, and the image that they are. */
+typedef struct stage {
+    size_t columns, height, width, channels;
+    double values[MOST_COLUMNS];
+} stage;
 
-const plan plans[] = {
-    {"dense", 5, 0, 1, {DENSE(3)}},
-    {"discriminator", 9, 0, 5, {DENSE(17), LEAKY(0.2f), DENSE(16), LEAKY(0.2f), DENSE(1)}},
-    {"relu", 6, 0, 3, {DENSE(8), LEAKY(0.0f), DENSE(2)}},
-    {"silu", 6, 0, 4, {DENSE(8), SILU, DENSE(7), SILU}},
-    {"tanh", 6, 0, 4, {DENSE(8), TANH, DENSE(3), TANH}},
-    {"norm", 6, 0, 4, {DENSE(18), NORM, LEAKY(0.2f), DENSE(2)}},
-    {"norm at both ends", 7, 0, 3, {NORM, DENSE(19), NORM}},
-    {"residual of the input", 8, 0, 4, {DENSE(8), RESIDUAL(SOTTO_LAYER_INPUT), TANH, DENSE(2)}},
-    {"residual norm block",
-     4,
-     0,
-     8,
-     {DENSE(9), NORM, SILU, DENSE(11), SILU, DENSE(9), RESIDUAL(0), DENSE(3)}},
-    {"two residuals of one layer",
-     4,
-     0,
-     9,
-     {DENSE(6), TANH, DENSE(6), RESIDUAL(1), LEAKY(0.1f), DENSE(6), RESIDUAL(1), SILU, DENSE(2)}},
-    {"residual of a residual",
-     5,
-     0,
-     6,
-     {DENSE(5), RESIDUAL(SOTTO_LAYER_INPUT), DENSE(5), RESIDUAL(1), NORM, DENSE(1)}},
-    {"residual of the layer before", 5, 0, 4, {DENSE(4), RESIDUAL(0), LEAKY(0.3f), DENSE(2)}},
-    {"residual of what is activated next", 5, 0, 5, {DENSE(4), SILU, DENSE(4), RESIDUAL(0), DENSE(2)}},
-    {"residual of what is leaky next", 5, 0, 5, {DENSE(4), LEAKY(0.2f), DENSE(4), RESIDUAL(0), TANH}},
-    {"residual around an activation", 5, 0, 4, {DENSE(4), TANH, RESIDUAL(0), DENSE(3)}},
-    {"residual of what is normed next", 5, 0, 5, {DENSE(4), NORM, DENSE(4), RESIDUAL(0), DENSE(2)}},
-    {"residual onto tanh", 5, 0, 5, {DENSE(4), DENSE(4), TANH, RESIDUAL(0), DENSE(2)}},
-    {"activation first", 6, 0, 3, {TANH, LEAKY(0.2f), DENSE(3)}},
-    {"residual before any parameter", 6, 0, 4, {SILU, RESIDUAL(SOTTO_LAYER_INPUT), DENSE(6), RESIDUAL(0)}},
-    {"activations in a row", 6, 0, 5, {DENSE(5), SILU, TANH, LEAKY(0.2f), DENSE(2)}},
-    {"by class", 6, 3, 4, {DENSE(7), LEAKY(0.2f), BY_CLASS, DENSE(2)}},
-    {"by class first", 4, 3, 4, {BY_CLASS, DENSE(7), TANH, DENSE(1)}},
-    {"by class last", 4, 2, 3, {DENSE(5), TANH, BY_CLASS}},
-    {"by class twice", 3, 2, 5, {BY_CLASS, DENSE(5), SILU, BY_CLASS, DENSE(2)}},
-    {"by class beside a residual", 4, 3, 6, {DENSE(5), BY_CLASS, DENSE(5), RESIDUAL(0), TANH, DENSE(2)}},
-    {"by class without classes", 4, 1, 6, {BY_CLASS, DENSE(5), BY_CLASS, TANH, RESIDUAL(2), DENSE(2)}},
-    {"wide", 40, 0, 5, {DENSE(48), LEAKY(0.2f), DENSE(33), SILU, DENSE(1)}},
-};
-const size_t plan_count = sizeof plans / sizeof *plans;
-
-static const double *dense(const double *parameters, size_t inputs, size_t outputs, const double *x,
-                           double *y)
+static void resize(stage *to, size_t height, size_t width, size_t channels)
 {
+    to->height = height;
+    to->width = width;
+    to->channels = channels;
+    to->columns = height * width * channels;
+    ck_assert_uint_le(to->columns, MOST_COLUMNS);
+    memset(to->values, 0, sizeof to->values);
+}
+
+static const double *dense(const sotto_layer *layer, const double *parameters, const stage *x, stage *y)
+{
+    const size_t inputs = x->columns, outputs = layer->outputs;
+    resize(y, 1, 1, outputs);
     for (size_t j = 0; j < outputs; j++) {
-        y[j] = parameters[inputs * outputs + j];
+        y->values[j] = parameters[inputs * outputs + j];
         for (size_t i = 0; i < inputs; i++)
-            y[j] += x[i] * parameters[i * outputs + j];
+            y->values[j] += x->values[i] * parameters[i * outputs + j];
     }
     return parameters + (inputs + 1) * outputs;
 }
 
-static const double *norm(const double *parameters, size_t n, const double *x, double *y)
+/* Group norm; layer norm is one group of one pixel. */
+static const double *norm(const double *parameters, size_t pixels, size_t channels, size_t groups,
+                          const stage *x, stage *y)
 {
-    double mean = 0.0, variance = 0.0;
-    for (size_t j = 0; j < n; j++)
-        mean += x[j] / (double)n;
-    for (size_t j = 0; j < n; j++)
-        variance += (x[j] - mean) * (x[j] - mean) / (double)n;
-    for (size_t j = 0; j < n; j++)
-        y[j] = parameters[j] * (x[j] - mean) / sqrt(variance + 1e-5) + parameters[n + j];
-    return parameters + 2 * n;
+    const size_t width = channels / groups;
+    const double count = (double)(width * pixels);
+    for (size_t g = 0; g < groups; g++) {
+        double mean = 0.0, variance = 0.0;
+        for (size_t j = 0; j < x->columns; j++)
+            mean += j % channels / width == g ? x->values[j] / count : 0.0;
+        for (size_t j = 0; j < x->columns; j++)
+            variance += j % channels / width == g ? (x->values[j] - mean) * (x->values[j] - mean) / count : 0.0;
+        for (size_t j = 0; j < x->columns; j++)
+            if (j % channels / width == g)
+                y->values[j] = parameters[j % channels] * (x->values[j] - mean) / sqrt(variance + 1e-5) +
+                               parameters[channels + j % channels];
+    }
+    return parameters + 2 * channels;
+}
+
+static double *pixel(stage *image, size_t row, size_t column, size_t channel)
+{
+    return &image->values[(row * image->width + column) * image->channels + channel];
+}
+
+/*
+ * A conv reads pixel (row·stride + ky − padding) of `large` into pixel row of `small`; a transposed one adds
+ * it the other way round. `wide` says which of the two is x.
+ */
+static void slide(const sotto_layer *l, bool transposed, const double *parameters, stage *large, stage *small)
+{
+    const size_t in = large->channels / l->groups, out = small->channels / l->groups;
+    for (size_t row = 0; row < small->height; row++)
+        for (size_t column = 0; column < small->width; column++)
+            for (size_t k = 0; k < l->kernel * l->kernel; k++) {
+                const size_t y = row * l->stride + k / l->kernel, x = column * l->stride + k % l->kernel;
+                if (y < l->padding || y >= l->padding + large->height || x < l->padding ||
+                    x >= l->padding + large->width)
+                    continue;
+                for (size_t g = 0; g < l->groups; g++)
+                    for (size_t i = 0; i < in; i++)
+                        for (size_t o = 0; o < out; o++) {
+                            const size_t matrix = g * l->kernel * l->kernel * in * out;
+                            double *far = pixel(large, y - l->padding, x - l->padding, g * in + i);
+                            double *near = pixel(small, row, column, g * out + o);
+                            if (transposed) /* [channels in, ky, kx, channels out] */
+                                *far += *near * parameters[matrix + (o * l->kernel * l->kernel + k) * in + i];
+                            else /* [ky, kx, channels in, channels out] */
+                                *near += *far * parameters[matrix + (k * in + i) * out + o];
+                        }
+            }
+}
+
+static const double *convolve(const sotto_layer *l, const double *parameters, stage *x, stage *y)
+{
+    const bool transposed = l->kind == SOTTO_LAYER_CONV_TRANSPOSED;
+    const size_t matrices = l->kernel * l->kernel * x->channels * l->outputs / l->groups;
+    if (transposed)
+        resize(y, (x->height - 1) * l->stride + l->kernel - 2 * l->padding,
+               (x->width - 1) * l->stride + l->kernel - 2 * l->padding, l->outputs);
+    else
+        resize(y, (x->height + 2 * l->padding - l->kernel) / l->stride + 1,
+               (x->width + 2 * l->padding - l->kernel) / l->stride + 1, l->outputs);
+    slide(l, transposed, parameters, transposed ? y : x, transposed ? x : y);
+    for (size_t j = 0; j < y->columns; j++)
+        y->values[j] += parameters[matrices + j % l->outputs];
+    return parameters + matrices + l->outputs;
 }
 
 static double activation(const sotto_layer *layer, double x)
@@ -108,61 +110,134 @@ static double activation(const sotto_layer *layer, double x)
     return layer->kind == SOTTO_LAYER_TANH ? tanh(x) : x / (1.0 + exp(-x));
 }
 
-size_t reference_forward(const plan *p, const double *parameters, const double *input, size_t class_of,
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+/* As documented: SplitMix64 from the row's seed and the number of the operation. */
+static void drop(const sotto_layer *layer, uint64_t seed, size_t operation, stage *y)
+{
+    const uint64_t start = mix(seed ^ mix(operation + 1));
+    for (size_t j = 0; j < y->columns; j++) {
+        const uint32_t bits = (uint32_t)mix(start + (j + 1) * 0x9e3779b97f4a7c15u);
+        y->values[j] *= (double)bits < (double)layer->rate * 0x1p32 ? 0.0 : 1.0 / (1.0 - (double)layer->rate);
+    }
+}
+
+static void softmax(const sotto_layer *layer, stage *y)
+{
+    for (size_t i = 0; i < layer->segment_count; i++) {
+        double *x = y->values + layer->segments[i].offset, sum = 0.0;
+        for (size_t j = 0; j < layer->segments[i].count; j++)
+            sum += exp(x[j]);
+        for (size_t j = 0; j < layer->segments[i].count; j++)
+            x[j] = exp(x[j]) / sum;
+    }
+}
+
+static void join(const sotto_layer *layer, const stage *other, const stage *x, stage *y)
+{
+    if (layer->kind == SOTTO_LAYER_CONCAT)
+        resize(y, 1, 1, x->columns + other->columns);
+    for (size_t j = 0; j < x->columns; j++)
+        y->values[j] = x->values[j];
+    for (size_t j = 0; j < other->columns; j++)
+        y->values[layer->kind == SOTTO_LAYER_CONCAT ? x->columns + j : j] += other->values[j];
+}
+
+static void expand(size_t classes, size_t class_of, const stage *x, stage *y)
+{
+    const size_t n = x->columns;
+    if (classes < 2)
+        return;
+    resize(y, 1, 1, (n + 1) * classes);
+    if (class_of >= classes)
+        return;
+    memcpy(y->values + class_of * n, x->values, n * sizeof(double));
+    y->values[n * classes + class_of] = 1.0;
+}
+
+/* Stage `l` + 1 from stage `l`; returns the parameters of the layers after. */
+static const double *step(const plan *p, size_t l, size_t operation, const double *parameters,
+                          circumstances row, stage *stages)
+{
+    const sotto_layer *layer = &p->layers[l];
+    stage *x = &stages[l], *y = &stages[l + 1];
+    *y = *x;
+    switch (layer->kind) {
+    case SOTTO_LAYER_DENSE:
+        return dense(layer, parameters, x, y);
+    case SOTTO_LAYER_NORM:
+        return norm(parameters, 1, x->columns, 1, x, y);
+    case SOTTO_LAYER_GROUP_NORM:
+        return norm(parameters, x->height * x->width, x->channels, layer->groups, x, y);
+    case SOTTO_LAYER_CONV:
+    case SOTTO_LAYER_CONV_TRANSPOSED:
+        return convolve(layer, parameters, x, y);
+    case SOTTO_LAYER_RESIDUAL:
+    case SOTTO_LAYER_CONCAT:
+        join(layer, &stages[layer->from == SOTTO_LAYER_INPUT ? 0 : layer->from + 1], x, y);
+        return parameters;
+    case SOTTO_LAYER_BY_CLASS:
+        expand(p->classes, row.class_of, x, y);
+        return parameters;
+    case SOTTO_LAYER_DROPOUT:
+        if (row.training)
+            drop(layer, row.seed, operation, y);
+        return parameters;
+    case SOTTO_LAYER_SOFTMAX:
+        softmax(layer, y);
+        return parameters;
+    case SOTTO_LAYER_IMAGE:
+        y->height = layer->height;
+        y->width = layer->width;
+        y->channels = layer->channels;
+        return parameters;
+    default:
+        for (size_t j = 0; j < x->columns; j++)
+            y->values[j] = activation(layer, x->values[j]);
+        return parameters;
+    }
+}
+
+size_t reference_forward(const plan *p, const double *parameters, const double *input, circumstances row,
                          double *output)
 {
-    /* One row each for the input and every layer: nothing is ever overwritten. */
-    static double values[13][MOST_COLUMNS];
-    size_t widths[13] = {p->inputs};
-    memcpy(values[0], input, p->inputs * sizeof *input);
+    /* One for the input and one for each layer: nothing is ever overwritten. */
+    static stage stages[MOST_LAYERS + 1];
+    size_t operation = 0;
+    resize(&stages[0], 1, 1, p->inputs);
+    memcpy(stages[0].values, input, p->inputs * sizeof *input);
     for (size_t l = 0; l < p->count; l++) {
-        const sotto_layer *layer = &p->layers[l];
-        const double *x = values[l];
-        double *y = values[l + 1];
-        const size_t n = widths[l];
-        widths[l + 1] = n;
-        memcpy(y, x, n * sizeof *y);
-        if (layer->kind == SOTTO_LAYER_DENSE) {
-            widths[l + 1] = layer->outputs;
-            parameters = dense(parameters, n, layer->outputs, x, y);
-        } else if (layer->kind == SOTTO_LAYER_NORM) {
-            parameters = norm(parameters, n, x, y);
-        } else if (layer->kind == SOTTO_LAYER_RESIDUAL) {
-            const double *other = values[layer->from == SOTTO_LAYER_INPUT ? 0 : layer->from + 1];
-            for (size_t j = 0; j < n; j++)
-                y[j] += other[j];
-        } else if (layer->kind == SOTTO_LAYER_BY_CLASS) {
-            widths[l + 1] = p->classes > 1 ? (n + 1) * p->classes : n;
-            for (size_t j = 0; p->classes > 1 && j < widths[l + 1]; j++)
-                y[j] = j / n == class_of && j < n * p->classes ? x[j % n]
-                       : j == n * p->classes + class_of        ? 1.0
-                                                               : 0.0;
-        } else {
-            for (size_t j = 0; j < n; j++)
-                y[j] = activation(layer, x[j]);
-        }
+        const bool nothing = p->layers[l].kind == SOTTO_LAYER_IMAGE ||
+                             (p->layers[l].kind == SOTTO_LAYER_BY_CLASS && p->classes < 2);
+        parameters = step(p, l, operation, parameters, row, stages);
+        operation += !nothing;
     }
-    memcpy(output, values[p->count], widths[p->count] * sizeof *output);
-    return widths[p->count];
+    const stage *last = &stages[p->count];
+    memcpy(output, last->values, last->columns * sizeof *output);
+    return last->columns;
 }
 
 /* Σ_j direction[j]·output[j]. */
-static double objective(const plan *p, const double *parameters, const double *input, size_t class_of,
+static double objective(const plan *p, const double *parameters, const double *input, circumstances row,
                         const float *direction)
 {
     double output[MOST_COLUMNS], sum = 0.0;
-    const size_t outputs = reference_forward(p, parameters, input, class_of, output);
+    const size_t outputs = reference_forward(p, parameters, input, row, output);
     for (size_t j = 0; j < outputs; j++)
         sum += (double)direction[j] * output[j];
     return sum;
 }
 
 void reference_gradient(const plan *p, size_t parameter_count, const float *parameters, const float *input,
-                        size_t class_of, const float *direction, double *gradient, double *input_gradient)
+                        circumstances row, const float *direction, double *gradient, double *input_gradient)
 {
-    enum { MOST_PARAMETERS = 8192 };
     static double point[MOST_PARAMETERS], x[MOST_COLUMNS];
-    const double step = 1e-6;
+    const double step_size = 1e-6;
     ck_assert_uint_le(parameter_count, MOST_PARAMETERS);
     for (size_t j = 0; j < parameter_count; j++)
         point[j] = (double)parameters[j];
@@ -171,12 +246,12 @@ void reference_gradient(const plan *p, size_t parameter_count, const float *para
     for (size_t j = 0; j < parameter_count + (input_gradient ? p->inputs : 0); j++) {
         double *at = j < parameter_count ? &point[j] : &x[j - parameter_count];
         const double before = *at;
-        *at = before + step;
-        const double above = objective(p, point, x, class_of, direction);
-        *at = before - step;
-        const double below = objective(p, point, x, class_of, direction);
+        *at = before + step_size;
+        const double above = objective(p, point, x, row, direction);
+        *at = before - step_size;
+        const double below = objective(p, point, x, row, direction);
         *at = before;
         *(j < parameter_count ? &gradient[j] : &input_gradient[j - parameter_count]) =
-            (above - below) / (2.0 * step);
+            (above - below) / (2.0 * step_size);
     }
 }

@@ -43,6 +43,105 @@ START_TEST(networks_that_do_not_fit_are_refused)
 }
 END_TEST
 
+/* Every layer that has conditions says which of them does not hold, and where. */
+START_TEST(layers_that_do_not_fit_are_refused)
+{
+    const sotto_tensor_segment overlap[] = {{0, 3}, {2, 1}}, empty[] = {{0, 0}};
+    const sotto_tensor_segment far[] = {{SIZE_MAX, 2}};
+    const sotto_layer image = sotto_layer_image(4, 4, 6);
+    const struct {
+        sotto_layer layer;
+        const char *words[2];
+    } wrong[] = {
+        {sotto_layer_concat(1), {"layer 1 (concat)", "not an earlier one"}},
+        {sotto_layer_dropout(1.0f), {"layer 1 (dropout): rate 1", "[0, 1)"}},
+        {sotto_layer_dropout(-0.1f), {"layer 1 (dropout)", "[0, 1)"}},
+        {sotto_layer_dropout(NAN), {"layer 1 (dropout)", "[0, 1)"}},
+        {sotto_layer_softmax(overlap, 2), {"layer 1 (softmax): segment 1", "ascending"}},
+        {sotto_layer_softmax(empty, 1), {"layer 1 (softmax): segment 0", "not empty"}},
+        {sotto_layer_softmax((const sotto_tensor_segment[]){{95, 2}}, 1), {"95 to 97", "within 96 columns"}},
+        {sotto_layer_softmax(far, 1), {"layer 1 (softmax): segment 0", "within 96 columns"}},
+        {sotto_layer_image(4, 4, 5), {"layer 1 (image): 96 columns", "4 × 4 pixels and 5 channels"}},
+        {sotto_layer_image(SIZE_MAX, SIZE_MAX, 2), {"layer 1 (image)", "2 channels"}},
+        {sotto_layer_group_norm(0), {"layer 1 (group norm): 0 groups", "divide"}},
+        {sotto_layer_group_norm(4), {"layer 1 (group norm): 4 groups of 6 channels", "divide"}},
+        {sotto_layer_conv(3, 0, 1, 0), {"layer 1 (conv): kernel 0", "at least 1"}},
+        {sotto_layer_conv(3, 2, 0, 0), {"stride 0", "at least 1"}},
+        {sotto_layer_conv(3, 2, 1, 2), {"padding 2", "below the kernel"}},
+        {sotto_layer_conv(0, 2, 1, 0), {"layer 1", "columns"}},
+        {sotto_layer_conv(3, 5, 1, 0), {"kernel of 5 does not fit", "4 × 4"}},
+        {sotto_layer_conv(3, SIZE_MAX, 1, 0), {"layer 1 (conv)", "does not fit"}},
+        {sotto_layer_conv(3, SIZE_MAX, 1, SIZE_MAX / 2), {"layer 1 (conv)", "fit"}},
+        {sotto_layer_conv((size_t)INT_MAX, 2, 1, 0), {"layer 1", "columns"}},
+        {{.kind = SOTTO_LAYER_CONV, .outputs = 6, .kernel = 2, .stride = 1, .groups = 4},
+         {"4 groups of 6 channels in and 6 out", "divide both"}},
+        {{.kind = SOTTO_LAYER_CONV, .outputs = 5, .kernel = 2, .stride = 1, .groups = 2},
+         {"2 groups of 6 channels in and 5 out", "divide both"}},
+        {{.kind = SOTTO_LAYER_CONV, .outputs = 6, .kernel = 2, .stride = 1}, {"0 groups", "divide both"}},
+        {sotto_layer_conv_transposed(3, 0, 1, 0), {"layer 1 (transposed conv): kernel 0", "at least 1"}},
+        {sotto_layer_conv_transposed(3, 4, 1, 7), {"padding 7", "below the kernel"}},
+        {sotto_layer_conv_transposed(3, 6, 1, 5), {"layer 1 (transposed conv)", "make no image of 4 × 4"}},
+        {sotto_layer_conv_transposed(3, 2, SIZE_MAX / 2, 0), {"layer 1 (transposed conv)", "make no image"}},
+        {sotto_layer_conv_transposed(3, 2, 1u << 20, 0), {"layer 1", "columns"}},
+        {sotto_layer_conv_transposed(1, SIZE_MAX, 1, 0), {"layer 1 (transposed conv)", "make no image"}},
+        {{.kind = SOTTO_LAYER_CONV_TRANSPOSED, .outputs = 5, .kernel = 2, .stride = 1, .groups = 2},
+         {"2 groups of 6 channels in and 5 out", "divide both"}},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const sotto_layer layers[] = {image, wrong[i].layer};
+        refuse(96, 0, layers, 2, SOTTO_ERROR_INPUT, wrong[i].words[0]);
+        refuse(96, 0, layers, 2, SOTTO_ERROR_INPUT, wrong[i].words[1]);
+    }
+}
+END_TEST
+
+/* A patch that is too large for a product, in an image that is not. */
+START_TEST(patches_that_are_too_large_are_refused)
+{
+    const sotto_layer layers[] = {sotto_layer_image(1, 1, 1 << 20), sotto_layer_conv(1, 13, 1, 12)};
+    refuse(1 << 20, 0, layers, 2, SOTTO_ERROR_INPUT, "13 × 13 pixels is too large");
+}
+END_TEST
+
+/* The masks of dropout: as many zeros as asked for, none where nothing drops, and different ones everywhere. */
+START_TEST(dropout_drops_its_share_in_training_alone)
+{
+    enum { columns = 1000, rows = 20 };
+    static float ones[rows * columns];
+    const sotto_layer layers[] = {sotto_layer_dropout(0.3f), sotto_layer_dropout(0.3f)};
+    sotto_network *network = NULL;
+    sotto_workspace *workspace = NULL;
+    sotto_weights *weights = NULL;
+    size_t dropped[3] = {0}; /* by one layer or both; by neither; of a row's like the row before */
+    ck_assert_int_eq(sotto_network_create(&network, columns, 0, layers, 2, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, rows, 1, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_weights_create(&weights, network, ones, NULL), SOTTO_OK);
+    for (size_t j = 0; j < rows * columns; j++)
+        sotto_workspace_input(workspace)[j] = ones[j] = 1.0f;
+    for (size_t r = 0; r < rows; r++)
+        sotto_workspace_seeds(workspace)[r] = r;
+    ck_assert_mem_eq(sotto_network_forward(weights, workspace), ones, sizeof ones);
+    sotto_workspace_train(workspace, true);
+    const float *y = sotto_network_forward(weights, workspace);
+    for (size_t j = 0; j < rows * columns; j++) {
+        const bool gone = y[j] == 0.0f;
+        if (!gone)
+            close_to((double)y[j], 1.0 / 0.49, 0.0, 1e-6, "kept", j);
+        dropped[gone ? 0 : 1]++;
+        dropped[2] += j >= columns && gone == (y[j - columns] == 0.0f);
+    }
+    /* Binomial with fixed seeds; six standard deviations of 71 either way. */
+    ck_assert_uint_eq(dropped[0] + dropped[1], rows * columns);
+    ck_assert_double_le(fabs((double)dropped[0] - 0.51 * rows * columns), 430.0);
+    ck_assert_double_le(fabs((double)dropped[2] - (0.51 * 0.51 + 0.49 * 0.49) * (rows - 1) * columns), 430.0);
+    sotto_workspace_train(workspace, false);
+    ck_assert_mem_eq(sotto_network_forward(weights, workspace), ones, sizeof ones);
+    sotto_weights_destroy(weights);
+    sotto_workspace_destroy(workspace);
+    sotto_network_destroy(network);
+}
+END_TEST
+
 START_TEST(more_parameters_than_can_be_addressed_are_refused)
 {
     sotto_layer layers[200];
@@ -59,12 +158,15 @@ START_TEST(a_workspace_needs_rows)
     sotto_workspace *workspace = NULL;
     sotto_error err = {0};
     ck_assert_int_eq(sotto_network_create(&network, 3, 0, &dense, 1, &err), SOTTO_OK);
-    ck_assert_int_eq(sotto_workspace_create(&workspace, network, 0, &err), SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, 0, 1, &err), SOTTO_ERROR_INPUT);
     ck_assert_ptr_null(workspace);
-    ck_assert_int_eq(sotto_workspace_create(&workspace, network, (size_t)INT_MAX + 1, &err),
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, 5, 0, &err), SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, (size_t)INT_MAX + 1, 1, &err),
                      SOTTO_ERROR_INPUT);
-    ck_assert_int_eq(sotto_workspace_create(&workspace, network, 5, &err), SOTTO_OK);
-    ck_assert_uint_eq(sotto_workspace_rows(workspace), 5);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, SIZE_MAX / 2, 4, &err), SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, 5, 3, &err), SOTTO_OK);
+    ck_assert_uint_eq(sotto_workspace_rows(workspace), 15);
+    ck_assert_uint_eq(sotto_workspace_views(workspace), 3);
     sotto_workspace_destroy(workspace);
     sotto_network_destroy(network);
     sotto_workspace_destroy(NULL);
@@ -97,7 +199,7 @@ START_TEST(a_workspace_without_room_is_an_error)
     for (limit.rlim_cur = 0; !HAS_SHADOW && !workspace; limit.rlim_cur += 4 << 20) {
         sotto_error err = {0};
         ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
-        const sotto_status status = sotto_workspace_create(&workspace, network, 2048, &err);
+        const sotto_status status = sotto_workspace_create(&workspace, network, 2048, 1, &err);
         ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
         ck_assert(status == SOTTO_OK || status == SOTTO_ERROR_MEMORY);
         ck_assert((status == SOTTO_OK) == (workspace != NULL));
@@ -137,18 +239,21 @@ START_TEST(a_class_that_does_not_exist_is_none)
     sotto_workspace *workspace = NULL;
     float parameters[6 + 10], gradient[16];
     ck_assert_int_eq(sotto_network_create(&network, 2, 3, layers, 3, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_workspace_create(&workspace, network, 1, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, 1, 1, NULL), SOTTO_OK);
     ck_assert_uint_eq(sotto_network_parameters(network), 16);
     fill(16, 1.0f, parameters);
+    sotto_weights *weights = NULL;
+    ck_assert_int_eq(sotto_weights_create(&weights, network, parameters, NULL), SOTTO_OK);
     fill(2, 1.0f, sotto_workspace_input(workspace));
     sotto_workspace_classes(workspace)[0] = 3;
-    ck_assert_float_eq(*sotto_network_forward(network, parameters, workspace), parameters[15]);
+    ck_assert_float_eq(*sotto_network_forward(weights, workspace), parameters[15]);
     *sotto_workspace_output_gradient(workspace) = 1.0f;
-    sotto_network_backward(network, parameters, workspace, true);
-    sotto_network_weighted_gradient(network, workspace, 1, NULL, gradient, false);
+    sotto_network_backward(weights, workspace, true);
+    sotto_network_weighted_gradient(network, workspace, NULL, false, gradient, false);
     for (size_t j = 0; j < 16; j++)
         ck_assert_float_eq(gradient[j], j == 15 ? 1.0f : 0.0f);
     ck_assert_float_eq(sotto_workspace_input_gradient(workspace)[0], 0.0f);
+    sotto_weights_destroy(weights);
     sotto_workspace_destroy(workspace);
     sotto_network_destroy(network);
 }
@@ -205,6 +310,9 @@ TCase *shape_tests(void)
 {
     TCase *tests = tcase_create("shapes");
     tcase_add_test(tests, networks_that_do_not_fit_are_refused);
+    tcase_add_test(tests, layers_that_do_not_fit_are_refused);
+    tcase_add_test(tests, patches_that_are_too_large_are_refused);
+    tcase_add_test(tests, dropout_drops_its_share_in_training_alone);
     tcase_add_test(tests, more_parameters_than_can_be_addressed_are_refused);
     tcase_add_test(tests, a_workspace_needs_rows);
     tcase_add_test(tests, a_workspace_without_room_is_an_error);

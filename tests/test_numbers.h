@@ -38,8 +38,9 @@ static inline float *bits_copy(size_t count, const float *x, float *y)
 static inline void close_to(double found, double wanted, double scale, double tolerance, const char *what,
                             size_t at)
 {
-    ck_assert_msg(fabs(found - wanted) <= tolerance * (scale + fabs(wanted)), "%s[%zu]: %.9g, wanted %.9g",
-                  what, at, found, wanted);
+    /* Check writes down every assertion that holds: there are too many of these. */
+    if (!(fabs(found - wanted) <= tolerance * (scale + fabs(wanted))))
+        ck_abort_msg("%s[%zu]: %.9g, wanted %.9g", what, at, found, wanted);
 }
 
 #endif

@@ -66,6 +66,7 @@ typedef enum sotto_purpose {
     SOTTO_PURPOSE_GENERATION,     /**< latent vectors, Gumbel draws, decoding: post-processing */
     SOTTO_PURPOSE_INITIALISATION, /**< parameters before training */
     SOTTO_PURPOSE_SPLIT,          /**< train / holdout coins */
+    SOTTO_PURPOSE_MASKS,          /**< seeds of dropout */
 } sotto_purpose;
 
 /** One AES-256-CTR key stream. Not thread-safe: one stream, one thread at a time. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
 
-#include "dpsgd/dpsgd.h"
+#include "dpsgd/clip.h"
 
 static sotto_status check(const sotto_counts_query *query, const sotto_mechanism *mechanism, size_t *cells,
                           sotto_error *err)
@@ -41,13 +41,38 @@ static void count_units(const sotto_counts_query *query, const uint32_t *units, 
     }
 }
 
+/* ⌊numerator/denominator⌋ for a positive denominator. */
+static int64_t floor_division(int64_t numerator, int64_t denominator)
+{
+    const int64_t quotient = numerator / denominator;
+    return quotient - (numerator % denominator < 0);
+}
+
+/*
+ * A count of one is `each` steps of the noise, so that the release is each·count + noise, an integer.
+ * Rounding it to a multiple of `each` is post-processing; since ⌊(each·count + noise)/each + ½⌋ = count +
+ * ⌊noise/each + ½⌋, only the noise needs to be rounded.
+ */
+static void add_noise(const sotto_noise_grid *grid, sotto_stream *stream, double *counts, size_t cells)
+{
+    const int64_t each = (int64_t)grid->steps;
+    for (size_t i = 0; i < cells; i++) {
+        int32_t noise;
+        sotto_stream_discrete_gaussian(stream, &noise, 1);
+        counts[i] += (double)floor_division(2 * (int64_t)noise + each, 2 * each);
+    }
+}
+
 sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_mechanism *mechanism,
                                   sotto_budget *budget, const char *label, const uint32_t *units,
                                   size_t unit_count, sotto_random *random, double *counts, sotto_error *err)
 {
     size_t cells = 0;
     sotto_stream *stream = NULL;
+    sotto_noise_grid grid;
     sotto_status status = check(query, mechanism, &cells, err);
+    if (status == SOTTO_OK)
+        status = sotto_noise_grid_make(&grid, mechanism->noise_multiplier * sqrt((double)query->tables), err);
     if (status == SOTTO_OK)
         status = sotto_stream_create(&stream, random, SOTTO_PURPOSE_NOISE, err);
     if (status == SOTTO_OK)
@@ -57,14 +82,7 @@ sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_m
     for (size_t i = 0; i < cells; i++)
         counts[i] = 0.0;
     count_units(query, units, unit_count, counts);
-    const double scale = mechanism->noise_multiplier * sqrt((double)query->tables);
-    for (size_t i = 0; i < cells; i++) {
-        float noise;
-        sotto_stream_gaussian(stream, scale, &noise, 1);
-        /* The counts are integers, so rounding the noise is rounding the release: post-processing. Unrounded,
-         * the noise's float grid would shine through the sum and tell the count beneath it. */
-        counts[i] += nearbyint((double)noise);
-    }
+    add_noise(&grid, stream, counts, cells);
 done:
     sotto_stream_destroy(stream);
     return status;

@@ -13,6 +13,7 @@
  */
 
 #include "network/network.h"
+#include "network/optimizer.h"
 #include "sotto/accountant.h"
 
 /* ------------------------------------------------------------------- chunks */
@@ -22,16 +23,17 @@
  * with the batch. Chunk i belongs to lane i mod SOTTO_LANES; a lane's chunks are summed in order and the
  * lanes' sums in order, so the result is the same bit for bit whatever the number of threads.
  */
-enum { SOTTO_LANES = 4, SOTTO_CHUNK_ROWS = 64 };
+enum { SOTTO_LANES = 4, SOTTO_CHUNK_ROWS = 128 };
 
-/** One physical chunk as a pass sees it. Rows that no example takes hold leftovers and are ignored
- * afterwards. */
+/** One physical chunk as a pass sees it. Example i takes the rows [i·views, (i + 1)·views) of the workspace.
+ * Rows that no example takes hold leftovers and are ignored afterwards. */
 typedef struct sotto_chunk {
     size_t lane;           /**< < SOTTO_LANES: which scratch memory of the caller's this pass may use */
-    const uint32_t *units; /**< the sampled units in rows [0, unit_count) of the workspace */
+    const uint32_t *units; /**< the sampled units: examples [0, unit_count) of the workspace */
     size_t unit_count;
-    size_t public_first; /**< rows [unit_count, unit_count + public_count) are the batch's public examples */
+    size_t public_first; /**< examples [unit_count, unit_count + public_count) are the batch's public ones */
     size_t public_count; /**< from number `public_first` on */
+    size_t views;        /**< rows of each example */
     sotto_workspace *workspace;
 } sotto_chunk;
 
@@ -40,26 +42,65 @@ typedef struct sotto_chunk {
  * gradient with the gradient of each row's own loss, run backward. Called from several threads at once, each
  * with a lane of its own. Must not depend on anything but its arguments and data that no pass writes.
  */
-typedef void sotto_pass(void *context, const sotto_network *network, const float *parameters,
-                        const sotto_chunk *chunk);
+typedef void sotto_pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk);
+
+/* ------------------------------------------------------------------ clipping */
+
+/** How a unit's gradient ∇, over all its rows, is kept to the norm C. */
+typedef enum sotto_clipping_kind {
+    SOTTO_CLIPPING_FLAT = 0, /**< ∇·min(1, C/‖∇‖) (Abadi et al. 2016) */
+    SOTTO_CLIPPING_AUTOMATIC, /**< ∇·C/(‖∇‖ + stability) (Bu et al. 2023, AUTO-S): C is a matter of the rate
+                               */
+    SOTTO_CLIPPING_PER_LAYER, /**< each of L layers with parameters to C/√L by itself: together C at most */
+    SOTTO_CLIPPING_ADAPTIVE,  /**< flat, with C moving to a quantile of the norms (Andrew et al. 2021) */
+} sotto_clipping_kind;
+
+/** 0 in a field means its default. */
+typedef struct sotto_clipping {
+    sotto_clipping_kind kind;
+    double max_grad_norm;   /**< C > 0; adaptive: the first one */
+    double stability;       /**< automatic: > 0, 0.01 */
+    double target_quantile; /**< adaptive: the share of units not clipped, in (0, 1); 0.5 */
+    double learning_rate;   /**< adaptive: > 0; 0.2 */
+    /** Adaptive: the noise of the count of units not clipped, > σ/2; B̄/20. The count and the gradient share
+     * one step's noise multiplier σ: the gradient's own becomes (σ⁻² − (2·count_noise)⁻²)^(−½). */
+    double count_noise;
+} sotto_clipping;
+
+/* ---------------------------------------------------------------- arithmetic */
+
+/** How contributions are added up and noise is put on. */
+typedef enum sotto_arithmetic {
+    SOTTO_ARITHMETIC_EXACT = 0, /**< integers throughout (contract rule P16) */
+    SOTTO_ARITHMETIC_FLOAT,     /**< float32 sums: the last bits of a sum are outside the proof */
+} sotto_arithmetic;
+
+/**
+ * What draws of exact noise cost of δ beyond the continuous mechanism that the accountant charges: each lies
+ * within a proved total variation η of rounded continuous noise, and n of them cost (1 + e^ε)·n·η. Rounded
+ * up.
+ */
+double sotto_noise_delta(double epsilon, double draws);
 
 /* ------------------------------------------------------------- private step */
 
 /** What a private step is made of. Everything is copied except what is said to be borrowed. */
 typedef struct sotto_dpsgd_options {
     sotto_mechanism mechanism; /**< sampled Gaussian: q and σ of every step */
-    double max_grad_norm;      /**< C > 0: the L2 norm to which each unit's gradient is clipped */
-    double public_units;       /**< n, the public number of units that q is a share of; B̄ = q·n (P4) */
-    const char *label;         /**< how charges are recorded, "discriminator steps" */
+    sotto_clipping clipping;
+    sotto_arithmetic arithmetic;
+    size_t views;        /**< rows of each example, 0 meaning 1: their gradients add up before the clip */
+    double public_units; /**< n, the public number of units that q is a share of; B̄ = q·n (P4) */
+    const char *label;   /**< how charges are recorded, "discriminator steps" */
     sotto_optimizer_options optimizer;
-    sotto_schedule schedule;      /**< learning rate by step number */
-    unsigned threads;             /**< ≥ 1; changes speed, never results */
-    const uint32_t *units;        /**< borrowed: the units to sample from */
-    size_t unit_count;            /**< how many they really are: private */
-    const sotto_network *network; /**< borrowed */
-    float *parameters;            /**< borrowed, updated by each step */
-    sotto_budget *budget;         /**< borrowed, asked and charged by each step */
-    sotto_random *random;         /**< borrowed while creating */
+    sotto_schedule schedule; /**< learning rate by step number */
+    unsigned threads;        /**< ≥ 1; changes speed, never results */
+    const uint32_t *units;   /**< borrowed: the units to sample from */
+    size_t unit_count;       /**< how many they really are: private */
+    sotto_weights *weights;  /**< borrowed, refreshed by each step */
+    float *parameters;       /**< borrowed: what `weights` were made of, updated by each step */
+    sotto_budget *budget;    /**< borrowed, asked and charged by each step */
+    sotto_random *random;    /**< borrowed while creating */
 } sotto_dpsgd_options;
 
 /** The private step of one network. */
@@ -76,21 +117,24 @@ void sotto_dpsgd_destroy(sotto_dpsgd *step);
 sotto_status sotto_dpsgd_begin(sotto_dpsgd *step, sotto_error *err);
 
 /**
- * Send the sampled units and `public_count` public examples through `pass`, clip each row's gradient to C and
- * add it up. Each unit is one row. Public examples are clipped alike: they need no protection, but unclipped
- * they would drown the clipped rows. A row whose gradient is not finite counts as zero (P5).
+ * Send the sampled units and `public_count` public examples through `pass`, clip each example's gradient to C
+ * and add it up. Public examples are clipped alike: they need no protection, but unclipped they would drown
+ * the clipped units. An example whose gradient is not finite counts as zero (P5).
  */
 sotto_status sotto_dpsgd_accumulate(sotto_dpsgd *step, size_t public_count, sotto_pass *pass, void *context,
                                     sotto_error *err);
 
 /**
- * Add N(0, σ²C²) to each coordinate of the sum, once; divide by the public B̄; take the optimizer's step. An
- * empty batch is an ordinary step: noise only.
+ * Add noise of standard deviation σC to each coordinate of the sum, once; divide by the public B̄; take the
+ * optimizer's step, and the adaptive bound its own. An empty batch is an ordinary step: noise only.
  */
 sotto_status sotto_dpsgd_end(sotto_dpsgd *step, sotto_error *err);
 
 /** B̄ = q·n, public. */
 double sotto_dpsgd_expected_batch_size(const sotto_dpsgd *step);
+
+/** C of the next step: public, since it follows from noisy counts alone. */
+double sotto_dpsgd_max_grad_norm(const sotto_dpsgd *step);
 
 /** Steps ended so far. */
 uint64_t sotto_dpsgd_steps(const sotto_dpsgd *step);
@@ -98,17 +142,11 @@ uint64_t sotto_dpsgd_steps(const sotto_dpsgd *step);
 /** What the last step saw. Computed from real rows without noise: for private/ only (P12). */
 typedef struct sotto_dpsgd_private {
     size_t batch;      /**< realised size of the Poisson sample */
-    size_t clipped;    /**< of them and the public examples: norm above C */
+    size_t clipped;    /**< of them and the public examples: norm above C, or of a layer above its own */
     size_t non_finite; /**< of them and the public examples: gradient not finite, counted as zero */
 } sotto_dpsgd_private;
 
 sotto_dpsgd_private sotto_dpsgd_last(const sotto_dpsgd *step);
-
-/**
- * The clip factor min(1, C/‖∇‖) as a float that is never too large: after all float rounding ‖c·∇‖ ≤ C. 0
- * where `norm2` is not finite.
- */
-float sotto_clip_factor(double max_grad_norm, double norm2);
 
 /* -------------------------------------------------------------- public step */
 
@@ -121,8 +159,9 @@ typedef struct sotto_public_options {
     sotto_optimizer_options optimizer;
     sotto_schedule schedule;
     unsigned threads;
-    const sotto_network *network; /**< borrowed */
-    float *parameters;            /**< borrowed */
+    sotto_weights *weights; /**< borrowed, refreshed by each step */
+    float *parameters;      /**< borrowed: what `weights` were made of */
+    sotto_random *random;   /**< borrowed while creating */
 } sotto_public_options;
 
 sotto_status sotto_public_step_create(sotto_public_step **step, const sotto_public_options *options,

@@ -4,54 +4,86 @@
 #include <math.h>
 #include <string.h>
 
+/* What one lane needs for one chunk. */
 struct lane {
     sotto_workspace *workspace;
-    float *gradient; /* [parameters] */
-    float *weights;  /* [SOTTO_CHUNK_ROWS] */
-    double *norms2;  /* [SOTTO_CHUNK_ROWS] */
-    sotto_lanes_counts counts;
+    sotto_exact *exact;
+    float *weights; /* [blocks, examples] */
+    double *norms2; /* [blocks, examples] */
+    float *sums;    /* [parameters], of float lanes */
+    sotto_clip_counts counts;
+};
+
+/* Integer sums: one for each thread, since their order does not matter. */
+struct integers {
+    int32_t *sums;   /* [parameters], of `examples` examples */
+    int64_t *totals; /* [parameters]; zeros unless `flushed` */
+    size_t examples;
+    bool flushed;
 };
 
 struct sotto_lanes {
     sotto_arena *arena;
+    sotto_lanes_options options;
     const sotto_network *network;
-    unsigned threads;
+    size_t parameters;
+    size_t chunk; /* examples of a chunk */
+    size_t busy;  /* lanes that the last batch reached */
+    size_t integer_count;
+    struct integers integers[SOTTO_LANES];
     struct lane lane[SOTTO_LANES];
 };
 
-/* One logical batch on its way through the lanes. */
-struct batch {
-    const float *parameters;
-    double max_grad_norm;
-    const uint32_t *units;
-    size_t unit_count;
-    size_t examples; /* units and public examples together */
-    sotto_pass *pass;
-    void *context;
-};
+/* ----------------------------------------------------------------------- creating */
 
 void sotto_lanes_destroy(sotto_lanes *lanes)
 {
     if (!lanes)
         return;
-    for (size_t i = 0; i < SOTTO_LANES; i++)
+    for (size_t i = 0; i < SOTTO_LANES; i++) {
+        sotto_exact_destroy(lanes->lane[i].exact);
         sotto_workspace_destroy(lanes->lane[i].workspace);
+    }
     sotto_arena_destroy(lanes->arena);
 }
 
-static sotto_status make_lane(struct lane *lane, sotto_arena *arena, const sotto_network *network,
-                              sotto_error *err)
+static sotto_status make_lane(sotto_lanes *lanes, struct lane *lane, sotto_error *err)
 {
-    lane->gradient = sotto_arena_take(arena, sotto_network_parameters(network), sizeof(float), err);
-    lane->weights = sotto_arena_take(arena, SOTTO_CHUNK_ROWS, sizeof(float), err);
-    lane->norms2 = sotto_arena_take(arena, SOTTO_CHUNK_ROWS, sizeof(double), err);
-    if (!lane->gradient || !lane->weights || !lane->norms2)
+    const size_t factors = lanes->chunk * sotto_network_blocks(lanes->network);
+    lane->weights = sotto_arena_take(lanes->arena, factors, sizeof *lane->weights, err);
+    lane->norms2 = sotto_arena_take(lanes->arena, factors, sizeof *lane->norms2, err);
+    if (!lane->weights || !lane->norms2)
         return SOTTO_ERROR_MEMORY;
-    return sotto_workspace_create(&lane->workspace, network, SOTTO_CHUNK_ROWS, err);
+    if (!lanes->options.exact) {
+        lane->sums = sotto_arena_take(lanes->arena, lanes->parameters, sizeof *lane->sums, err);
+        if (!lane->sums)
+            return SOTTO_ERROR_MEMORY;
+    }
+    sotto_status status =
+        sotto_workspace_create(&lane->workspace, lanes->network, lanes->chunk, lanes->options.views, err);
+    if (status == SOTTO_OK)
+        sotto_workspace_train(lane->workspace, true);
+    if (status == SOTTO_OK && lanes->options.exact)
+        status = sotto_exact_create(&lane->exact, lane->workspace, err);
+    return status;
 }
 
-sotto_status sotto_lanes_create(sotto_lanes **lanes, const sotto_network *network, unsigned threads,
-                                sotto_error *err)
+static sotto_status make_integers(sotto_lanes *lanes, sotto_error *err)
+{
+    if (!lanes->options.exact)
+        return SOTTO_OK;
+    lanes->integer_count = lanes->options.threads < SOTTO_LANES ? lanes->options.threads : SOTTO_LANES;
+    for (size_t i = 0; i < lanes->integer_count; i++) {
+        struct integers *of = &lanes->integers[i];
+        of->sums = sotto_arena_take(lanes->arena, lanes->parameters, sizeof *of->sums, err);
+        of->totals = sotto_arena_take(lanes->arena, lanes->parameters, sizeof *of->totals, err);
+        if (!of->sums || !of->totals)
+            return SOTTO_ERROR_MEMORY;
+    }
+    return SOTTO_OK;
+}
+
+sotto_status sotto_lanes_create(sotto_lanes **lanes, const sotto_lanes_options *options, sotto_error *err)
 {
     *lanes = NULL;
     sotto_arena *arena;
@@ -64,10 +96,14 @@ sotto_status sotto_lanes_create(sotto_lanes **lanes, const sotto_network *networ
         return SOTTO_ERROR_MEMORY;
     }
     made->arena = arena;
-    made->network = network;
-    made->threads = threads;
+    made->options = *options;
+    made->network = sotto_weights_network(options->weights);
+    made->parameters = sotto_network_parameters(made->network);
+    made->chunk = options->views < SOTTO_CHUNK_ROWS ? SOTTO_CHUNK_ROWS / options->views : 1;
     for (size_t i = 0; i < SOTTO_LANES && status == SOTTO_OK; i++)
-        status = make_lane(&made->lane[i], arena, network, err);
+        status = make_lane(made, &made->lane[i], err);
+    if (status == SOTTO_OK)
+        status = make_integers(made, err);
     if (status != SOTTO_OK) {
         sotto_lanes_destroy(made);
         return status;
@@ -76,13 +112,16 @@ sotto_status sotto_lanes_create(sotto_lanes **lanes, const sotto_network *networ
     return SOTTO_OK;
 }
 
+/* ------------------------------------------------------------------------- chunks */
+
 /* Examples [first, first + count) of the batch, units before public ones. */
-static sotto_chunk make_chunk(const struct batch *batch, size_t first, size_t count, size_t number,
-                              sotto_workspace *workspace)
+static sotto_chunk make_chunk(const sotto_lanes *lanes, const sotto_batch *batch, size_t first, size_t count,
+                              size_t number)
 {
-    sotto_chunk chunk = {.lane = number, .workspace = workspace};
+    sotto_chunk chunk = {
+        .lane = number, .views = lanes->options.views, .workspace = lanes->lane[number].workspace};
     if (first < batch->unit_count) {
-        size_t left = batch->unit_count - first;
+        const size_t left = batch->unit_count - first;
         chunk.units = batch->units + first;
         chunk.unit_count = count < left ? count : left;
     }
@@ -91,60 +130,124 @@ static sotto_chunk make_chunk(const struct batch *batch, size_t first, size_t co
     return chunk;
 }
 
-static void weigh(struct lane *lane, const sotto_network *network, double max_grad_norm, size_t count)
+/* Dropout's masks follow from the batch's seed and who the example is, not from where it lies. */
+static void sow(const sotto_batch *batch, const sotto_chunk *chunk)
 {
-    sotto_network_squared_norms(network, lane->workspace, count, lane->norms2);
-    for (size_t i = 0; i < count; i++) {
-        lane->weights[i] = sotto_clip_factor(max_grad_norm, lane->norms2[i]);
-        lane->counts.non_finite += !isfinite(lane->norms2[i]);
-        lane->counts.clipped += isfinite(lane->norms2[i]) && lane->norms2[i] > max_grad_norm * max_grad_norm;
+    uint64_t *seeds = sotto_workspace_seeds(chunk->workspace);
+    const uint64_t odd = 0x9e3779b97f4a7c15u;
+    for (size_t i = 0; i < chunk->unit_count + chunk->public_count; i++) {
+        const bool unit = i < chunk->unit_count;
+        const uint64_t who = unit ? chunk->units[i] : chunk->public_first + i - chunk->unit_count;
+        for (size_t v = 0; v < chunk->views; v++)
+            seeds[i * chunk->views + v] = batch->seed + odd * ((who * 2 + unit) * chunk->views + v + 1);
     }
 }
 
-static void run_lane(const sotto_lanes *lanes, struct lane *lane, size_t number, const struct batch *batch)
+static void add_counts(sotto_clip_counts *to, const sotto_clip_counts *from)
 {
-    const size_t stride = (size_t)SOTTO_LANES * SOTTO_CHUNK_ROWS;
-    lane->counts = (sotto_lanes_counts){0};
-    bool accumulate = false;
-    for (size_t first = number * SOTTO_CHUNK_ROWS; first < batch->examples; first += stride) {
-        size_t left = batch->examples - first;
-        size_t count = left < SOTTO_CHUNK_ROWS ? left : SOTTO_CHUNK_ROWS;
-        sotto_chunk chunk = make_chunk(batch, first, count, number, lane->workspace);
-        batch->pass(batch->context, lanes->network, batch->parameters, &chunk);
-        if (batch->max_grad_norm > 0)
-            weigh(lane, lanes->network, batch->max_grad_norm, count);
-        sotto_network_weighted_gradient(lanes->network, lane->workspace, count,
-                                        batch->max_grad_norm > 0 ? lane->weights : NULL, lane->gradient,
+    to->clipped += from->clipped;
+    to->non_finite += from->non_finite;
+    to->units_within += from->units_within;
+}
+
+/* Add one chunk to the thread's integers, making room first where an int32 might overflow. */
+static void add_exactly(sotto_lanes *lanes, struct lane *lane, struct integers *to, const sotto_batch *batch,
+                        const float *weights, bool by_block, size_t count)
+{
+    if ((to->examples + count) * batch->grid.bound > INT32_MAX) {
+        sotto_tensor_integer_flush(lanes->parameters, to->sums, to->totals);
+        to->examples = 0;
+        to->flushed = true;
+    }
+    to->examples += count;
+    (void)sotto_exact_sum(lane->exact, lane->workspace, &batch->grid, weights, by_block, to->sums);
+}
+
+static void run_chunk(sotto_lanes *lanes, struct lane *lane, struct integers *to, const sotto_batch *batch,
+                      const sotto_chunk *chunk, bool accumulate)
+{
+    const size_t count = chunk->unit_count + chunk->public_count;
+    const bool by_block = batch->clipping && sotto_clipping_by_block(batch->clipping);
+    const float *weights = batch->clipping ? lane->weights : NULL;
+    sotto_workspace_use(lane->workspace, count);
+    sow(batch, chunk);
+    batch->pass(batch->context, lanes->options.weights, chunk);
+    if (batch->clipping) {
+        sotto_network_squared_norms(lanes->network, lane->workspace, lane->norms2);
+        const sotto_clip_counts counts = sotto_clip_weigh(
+            batch->clipping, lanes->options.exact ? SOTTO_MARGIN_EXACT : SOTTO_MARGIN_FLOAT,
+            sotto_network_blocks(lanes->network), count, chunk->unit_count, lane->norms2, lane->weights);
+        add_counts(&lane->counts, &counts);
+    }
+    if (lanes->options.exact)
+        add_exactly(lanes, lane, to, batch, weights, by_block, count);
+    else
+        sotto_network_weighted_gradient(lanes->network, lane->workspace, weights, by_block, lane->sums,
                                         accumulate);
+}
+
+static void run_lane(sotto_lanes *lanes, size_t number, struct integers *to, const sotto_batch *batch)
+{
+    struct lane *lane = &lanes->lane[number];
+    const size_t examples = batch->unit_count + batch->public_count;
+    lane->counts = (sotto_clip_counts){0};
+    bool accumulate = false;
+    for (size_t first = number * lanes->chunk; first < examples; first += SOTTO_LANES * lanes->chunk) {
+        const size_t left = examples - first;
+        const sotto_chunk chunk =
+            make_chunk(lanes, batch, first, left < lanes->chunk ? left : lanes->chunk, number);
+        run_chunk(lanes, lane, to, batch, &chunk, accumulate);
         accumulate = true;
     }
 }
 
-sotto_lanes_counts sotto_lanes_sum(sotto_lanes *lanes, const float *parameters, double max_grad_norm,
-                                   const uint32_t *units, size_t unit_count, size_t public_count,
-                                   sotto_pass *pass, void *context, float *gradient)
+sotto_clip_counts sotto_lanes_sum(sotto_lanes *lanes, const sotto_batch *batch)
 {
-    const struct batch batch = {parameters, max_grad_norm, units, unit_count, unit_count + public_count,
-                                pass,       context};
-    const size_t chunks = (batch.examples + SOTTO_CHUNK_ROWS - 1) / SOTTO_CHUNK_ROWS;
+    const size_t examples = batch->unit_count + batch->public_count;
+    const size_t chunks = (examples + lanes->chunk - 1) / lanes->chunk;
     const size_t busy = chunks < SOTTO_LANES ? chunks : SOTTO_LANES;
-    const size_t parameter_count = sotto_network_parameters(lanes->network);
-#pragma omp parallel for num_threads(lanes->threads) schedule(static, 1) if (busy > 1 && lanes->threads > 1)
-    for (size_t i = 0; i < busy; i++)
-        run_lane(lanes, &lanes->lane[i], i, &batch);
-
-    sotto_lanes_counts counts = {0};
-    if (busy == 0)
-        memset(gradient, 0, parameter_count * sizeof *gradient);
-    for (size_t i = 0; i < busy; i++) {
-        const float *part = lanes->lane[i].gradient;
-        if (i == 0)
-            memcpy(gradient, part, parameter_count * sizeof *gradient);
-        else
-            for (size_t k = 0; k < parameter_count; k++)
-                gradient[k] += part[k];
-        counts.clipped += lanes->lane[i].counts.clipped;
-        counts.non_finite += lanes->lane[i].counts.non_finite;
+    const size_t threads = lanes->options.threads < busy ? lanes->options.threads : busy;
+    sotto_clip_counts counts = {0};
+    lanes->busy = busy;
+    for (size_t i = 0; i < lanes->integer_count; i++) {
+        lanes->integers[i].examples = 0;
+        lanes->integers[i].flushed = false;
     }
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
+    for (size_t t = 0; t < threads; t++)
+        for (size_t i = t; i < busy; i += threads)
+            run_lane(lanes, i, &lanes->integers[t], batch);
+    for (size_t i = 0; i < busy; i++)
+        add_counts(&counts, &lanes->lane[i].counts);
     return counts;
+}
+
+/* ------------------------------------------------------------------------- taking */
+
+void sotto_lanes_floats(const sotto_lanes *lanes, size_t first, size_t count, float *sums)
+{
+    if (lanes->busy == 0)
+        memset(sums, 0, count * sizeof *sums);
+    for (size_t i = 0; i < lanes->busy; i++) {
+        if (i == 0)
+            memcpy(sums, lanes->lane[i].sums + first, count * sizeof *sums);
+        else
+            sotto_tensor_axpy(count, 1.0f, lanes->lane[i].sums + first, sums);
+    }
+}
+
+void sotto_lanes_integers(sotto_lanes *lanes, size_t first, size_t count, int64_t *sums)
+{
+    memset(sums, 0, count * sizeof *sums);
+    for (size_t i = 0; i < lanes->integer_count; i++) {
+        struct integers *from = &lanes->integers[i];
+        if (from->examples > 0)
+            sotto_tensor_integer_flush(count, from->sums + first, sums);
+        if (from->flushed) {
+            for (size_t j = first; j < first + count; j++) {
+                sums[j - first] += from->totals[j];
+                from->totals[j] = 0;
+            }
+        }
+    }
 }

@@ -4,27 +4,42 @@
 
 /* Inside this room: sends a logical batch through a network chunk by chunk and adds up weighted gradients. */
 
-#include "dpsgd/dpsgd.h"
+#include "dpsgd/clip.h"
 
 typedef struct sotto_lanes sotto_lanes;
 
-/** What became of one call. */
-typedef struct sotto_lanes_counts {
-    size_t clipped;
-    size_t non_finite;
-} sotto_lanes_counts;
+/** What lanes are made for. */
+typedef struct sotto_lanes_options {
+    const sotto_weights *weights; /**< borrowed */
+    size_t views;                 /**< ≥ 1 */
+    unsigned threads;             /**< ≥ 1 */
+    bool exact;                   /**< integer sums, to be taken by sotto_lanes_integers */
+} sotto_lanes_options;
 
-sotto_status sotto_lanes_create(sotto_lanes **lanes, const sotto_network *network, unsigned threads,
-                                sotto_error *err);
+/** One logical batch. */
+typedef struct sotto_batch {
+    const sotto_clipping *clipping; /**< NULL: every example counts in full (public examples only) */
+    sotto_exact_grid grid;          /**< exact lanes: units to 1, and the bound */
+    const uint32_t *units;
+    size_t unit_count;
+    size_t public_count;
+    uint64_t seed; /**< of this batch's dropout */
+    sotto_pass *pass;
+    void *context;
+} sotto_batch;
+
+sotto_status sotto_lanes_create(sotto_lanes **lanes, const sotto_lanes_options *options, sotto_error *err);
 void sotto_lanes_destroy(sotto_lanes *lanes);
 
 /**
- * gradient = Σ_i c_i ∇_i over `unit_count` units and `public_count` public examples, in a fixed order of
- * summation. c_i is the clip factor for `max_grad_norm`, or 1 for a `max_grad_norm` of 0 (public examples
- * only).
+ * Add up Σ_i c_i ∇_i over the batch's units and public examples, c_i the clip factor or 1, replacing what an
+ * earlier batch left. The sum is then taken range by range, by several threads if they like: in floats in a
+ * fixed order of summation; in integers, exactly, whatever the order.
  */
-sotto_lanes_counts sotto_lanes_sum(sotto_lanes *lanes, const float *parameters, double max_grad_norm,
-                                   const uint32_t *units, size_t unit_count, size_t public_count,
-                                   sotto_pass *pass, void *context, float *gradient);
+sotto_clip_counts sotto_lanes_sum(sotto_lanes *lanes, const sotto_batch *batch);
+
+/** sums [count] of the parameters from `first` on, once for each batch. */
+void sotto_lanes_floats(const sotto_lanes *lanes, size_t first, size_t count, float *sums);
+void sotto_lanes_integers(sotto_lanes *lanes, size_t first, size_t count, int64_t *sums);
 
 #endif

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "dpsgd/lanes.h"
 
+enum { BLOCK = 2048 };
+
 struct sotto_public_step {
     sotto_arena *arena;
     sotto_public_options options;
     uint64_t steps;
     sotto_lanes *lanes;
     sotto_optimizer *optimizer;
-    float *gradient; /* [parameters] */
+    sotto_stream *masks; /* seeds of dropout */
 };
 
 void sotto_public_step_destroy(sotto_public_step *step)
@@ -16,6 +18,7 @@ void sotto_public_step_destroy(sotto_public_step *step)
         return;
     sotto_lanes_destroy(step->lanes);
     sotto_optimizer_destroy(step->optimizer);
+    sotto_stream_destroy(step->masks);
     sotto_arena_destroy(step->arena);
 }
 
@@ -23,7 +26,9 @@ sotto_status sotto_public_step_create(sotto_public_step **step, const sotto_publ
                                       sotto_error *err)
 {
     *step = NULL;
-    const size_t parameters = sotto_network_parameters(options->network);
+    const size_t parameters = sotto_network_parameters(sotto_weights_network(options->weights));
+    const sotto_lanes_options lanes = {
+        .weights = options->weights, .views = 1, .threads = options->threads, .exact = false};
     sotto_arena *arena;
     sotto_status status = sotto_arena_create(&arena, err);
     if (status != SOTTO_OK)
@@ -35,13 +40,12 @@ sotto_status sotto_public_step_create(sotto_public_step **step, const sotto_publ
     }
     made->arena = arena;
     made->options = *options;
-    made->gradient = sotto_arena_take(arena, parameters, sizeof *made->gradient, err);
-    status = made->gradient ? SOTTO_OK : SOTTO_ERROR_MEMORY;
-    if (status == SOTTO_OK)
-        status = sotto_lanes_create(&made->lanes, options->network, options->threads, err);
+    status = sotto_lanes_create(&made->lanes, &lanes, err);
     if (status == SOTTO_OK)
         status = sotto_optimizer_create(&made->optimizer, &options->optimizer, parameters,
                                         options->parameters, err);
+    if (status == SOTTO_OK)
+        status = sotto_stream_create(&made->masks, options->random, SOTTO_PURPOSE_MASKS, err);
     if (status != SOTTO_OK) {
         sotto_public_step_destroy(made);
         return status;
@@ -50,15 +54,31 @@ sotto_status sotto_public_step_create(sotto_public_step **step, const sotto_publ
     return SOTTO_OK;
 }
 
+/* Part `number` of SOTTO_LANES of the parameters, block by block. */
+static void apply_part(const sotto_public_step *step, size_t number, float scale)
+{
+    const size_t count = step->optimizer->count, blocks = (count + BLOCK - 1) / BLOCK;
+    float gradient[BLOCK];
+    for (size_t b = blocks * number / SOTTO_LANES; b < blocks * (number + 1) / SOTTO_LANES; b++) {
+        const size_t first = b * BLOCK, piece = count - first < BLOCK ? count - first : BLOCK;
+        sotto_lanes_floats(step->lanes, first, piece, gradient);
+        for (size_t j = 0; j < piece; j++)
+            gradient[j] *= scale;
+        sotto_optimizer_apply(step->optimizer, first, piece, gradient, step->options.parameters + first);
+    }
+}
+
 void sotto_public_step_take(sotto_public_step *step, size_t count, sotto_pass *pass, void *context)
 {
-    const size_t parameters = sotto_network_parameters(step->options.network);
+    const unsigned threads = step->options.threads;
     const float scale = 1.0f / (float)count;
-    (void)sotto_lanes_sum(step->lanes, step->options.parameters, 0.0, NULL, 0, count, pass, context,
-                          step->gradient);
-    for (size_t i = 0; i < parameters; i++)
-        step->gradient[i] *= scale;
-    sotto_optimizer_step(step->optimizer, sotto_schedule_rate(&step->options.schedule, step->steps), 0.0,
-                         step->gradient, step->options.parameters);
+    const sotto_batch batch = {
+        .public_count = count, .seed = sotto_stream_u64(step->masks), .pass = pass, .context = context};
+    (void)sotto_lanes_sum(step->lanes, &batch);
+    sotto_optimizer_advance(step->optimizer, sotto_schedule_rate(&step->options.schedule, step->steps), 0.0);
+#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
+    for (size_t number = 0; number < SOTTO_LANES; number++)
+        apply_part(step, number, scale);
+    sotto_weights_refresh(step->options.weights);
     step->steps++;
 }

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "dpsgd/lanes.h"
+#include "dpsgd/exact_check.h"
+#include "dpsgd/release.h"
 
 enum phase { IDLE, BEGUN, ACCUMULATED };
 
@@ -16,15 +17,19 @@ struct sotto_dpsgd {
     sotto_dpsgd_options options;
     enum phase phase;
     uint64_t steps;
+    double gradient_noise; /* the noise multiplier left for the gradient */
+    sotto_noise_grid grid; /* exact arithmetic: of that multiplier */
     sotto_lanes *lanes;
     sotto_optimizer *optimizer;
     sotto_stream *coins;
-    sotto_stream *noise;
+    sotto_stream *masks; /* seeds of dropout */
+    sotto_stream *noise[SOTTO_LANES];
     uint32_t *sample; /* [unit_count] */
-    float *gradient;  /* [parameters] */
-    float *noises;    /* [parameters] */
+    size_t units_within;
     sotto_dpsgd_private last;
 };
+
+/* ---------------------------------------------------------------------- creating */
 
 static sotto_status check(const sotto_dpsgd_options *options, sotto_error *err)
 {
@@ -42,14 +47,13 @@ static sotto_status check(const sotto_dpsgd_options *options, sotto_error *err)
             "adjacency %s",
             (unsigned long long)options->mechanism.group_size,
             sotto_adjacency_name(options->mechanism.adjacency));
-    if (!(options->max_grad_norm > 0) || !isfinite(options->max_grad_norm))
-        return sotto_error_set(err, SOTTO_ERROR_INPUT, "max_grad_norm is %g; it must be positive and finite",
-                               options->max_grad_norm);
     if (!(options->mechanism.sample_rate * options->public_units > 0) || !isfinite(options->public_units))
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "the expected batch size is %g; it must be positive",
                                options->mechanism.sample_rate * options->public_units);
     if (options->threads == 0)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "a private step needs at least one thread");
+    if (options->arithmetic != SOTTO_ARITHMETIC_EXACT && options->arithmetic != SOTTO_ARITHMETIC_FLOAT)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "unknown arithmetic %d", (int)options->arithmetic);
     return SOTTO_OK;
 }
 
@@ -60,31 +64,74 @@ void sotto_dpsgd_destroy(sotto_dpsgd *step)
     sotto_lanes_destroy(step->lanes);
     sotto_optimizer_destroy(step->optimizer);
     sotto_stream_destroy(step->coins);
-    sotto_stream_destroy(step->noise);
+    sotto_stream_destroy(step->masks);
+    for (size_t i = 0; i < SOTTO_LANES; i++)
+        sotto_stream_destroy(step->noise[i]);
     sotto_arena_destroy(step->arena);
+}
+
+static bool is_exact(const sotto_dpsgd *step)
+{
+    return step->options.arithmetic == SOTTO_ARITHMETIC_EXACT;
+}
+
+/*
+ * The count of the adaptive bound and the gradient are one vector, ((Σ ±½)/count_noise, Σ ∇/(σ_Δ C)), whose
+ * sensitivity must be 1/σ: (2·count_noise)⁻² + σ_Δ⁻² = σ⁻² (Andrew et al. 2021, Theorem 1). Rounded up.
+ */
+static double gradient_noise_of(const sotto_clipping *clipping, double noise_multiplier)
+{
+    if (clipping->kind != SOTTO_CLIPPING_ADAPTIVE)
+        return noise_multiplier;
+    const double share = noise_multiplier / (2.0 * clipping->count_noise);
+    return noise_multiplier / sqrt((1.0 - share) * (1.0 + share)) * (1.0 + 0x1p-40);
+}
+
+/* Everything that follows from the options alone. */
+static sotto_status settle(sotto_dpsgd *step, sotto_error *err)
+{
+    sotto_dpsgd_options *options = &step->options;
+    const double sigma = options->mechanism.noise_multiplier;
+    options->views = options->views ? options->views : 1;
+    sotto_status status =
+        sotto_clipping_complete(&options->clipping, sotto_dpsgd_expected_batch_size(step), sigma, err);
+    if (status != SOTTO_OK)
+        return status;
+    step->gradient_noise = gradient_noise_of(&options->clipping, sigma);
+    return is_exact(step) ? sotto_noise_grid_make(&step->grid, step->gradient_noise, err) : SOTTO_OK;
+}
+
+static sotto_status open_streams(sotto_dpsgd *step, sotto_error *err)
+{
+    sotto_random *random = step->options.random;
+    sotto_status status = sotto_stream_create(&step->coins, random, SOTTO_PURPOSE_SAMPLING, err);
+    if (status == SOTTO_OK)
+        status = sotto_stream_create(&step->masks, random, SOTTO_PURPOSE_MASKS, err);
+    for (size_t i = 0; i < SOTTO_LANES && status == SOTTO_OK; i++)
+        status = sotto_stream_create(&step->noise[i], random, SOTTO_PURPOSE_NOISE, err);
+    return status;
 }
 
 static sotto_status fill(sotto_dpsgd *step, sotto_error *err)
 {
     const sotto_dpsgd_options *options = &step->options;
-    const size_t parameters = sotto_network_parameters(options->network);
+    const size_t parameters = sotto_network_parameters(sotto_weights_network(options->weights));
+    const sotto_lanes_options lanes = {.weights = options->weights,
+                                       .views = options->views,
+                                       .threads = options->threads,
+                                       .exact = is_exact(step)};
     step->sample = sotto_arena_take(step->arena, options->unit_count, sizeof *step->sample, err);
-    step->gradient = sotto_arena_take(step->arena, parameters, sizeof *step->gradient, err);
-    step->noises = sotto_arena_take(step->arena, parameters, sizeof *step->noises, err);
-    if (!step->sample || !step->gradient || !step->noises)
-        return SOTTO_ERROR_MEMORY;
     step->options.label = sotto_arena_copy(step->arena, options->label, strlen(options->label), err);
-    if (!step->options.label)
+    if (!step->sample || !step->options.label)
         return SOTTO_ERROR_MEMORY;
-    sotto_status status = sotto_lanes_create(&step->lanes, options->network, options->threads, err);
+    sotto_status status =
+        is_exact(step) ? sotto_exact_check(options->weights, options->views, err) : SOTTO_OK;
+    if (status == SOTTO_OK)
+        status = sotto_lanes_create(&step->lanes, &lanes, err);
     if (status == SOTTO_OK)
         status = sotto_optimizer_create(&step->optimizer, &options->optimizer, parameters,
                                         options->parameters, err);
-    if (status == SOTTO_OK)
-        status = sotto_stream_create(&step->coins, options->random, SOTTO_PURPOSE_SAMPLING, err);
-    if (status == SOTTO_OK)
-        status = sotto_stream_create(&step->noise, options->random, SOTTO_PURPOSE_NOISE, err);
-    return status;
+    return status == SOTTO_OK ? open_streams(step, err) : status;
 }
 
 sotto_status sotto_dpsgd_create(sotto_dpsgd **step, const sotto_dpsgd_options *options, sotto_error *err)
@@ -104,7 +151,9 @@ sotto_status sotto_dpsgd_create(sotto_dpsgd **step, const sotto_dpsgd_options *o
     }
     made->arena = arena;
     made->options = *options;
-    status = fill(made, err);
+    status = settle(made, err);
+    if (status == SOTTO_OK)
+        status = fill(made, err);
     if (status != SOTTO_OK) {
         sotto_dpsgd_destroy(made);
         return status;
@@ -113,14 +162,23 @@ sotto_status sotto_dpsgd_create(sotto_dpsgd **step, const sotto_dpsgd_options *o
     return SOTTO_OK;
 }
 
+/* -------------------------------------------------------------------------- steps */
+
+/* New keys, so that what is seen of one step tells nothing of the next. */
+static sotto_status refresh(sotto_dpsgd *step, sotto_error *err)
+{
+    sotto_status status = sotto_stream_refresh(step->coins, err);
+    for (size_t i = 0; i < SOTTO_LANES && status == SOTTO_OK; i++)
+        status = sotto_stream_refresh(step->noise[i], err);
+    return status;
+}
+
 sotto_status sotto_dpsgd_begin(sotto_dpsgd *step, sotto_error *err)
 {
     const sotto_dpsgd_options *options = &step->options;
     if (step->phase != IDLE)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "a private step was begun twice");
-    sotto_status status = sotto_stream_refresh(step->coins, err);
-    if (status == SOTTO_OK)
-        status = sotto_stream_refresh(step->noise, err);
+    sotto_status status = refresh(step, err);
     if (status == SOTTO_OK)
         status = sotto_budget_charge(options->budget, &options->mechanism, 1, options->label, err);
     if (status != SOTTO_OK)
@@ -137,13 +195,39 @@ sotto_status sotto_dpsgd_accumulate(sotto_dpsgd *step, size_t public_count, sott
 {
     if (step->phase != BEGUN)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "a private step was accumulated without being begun");
-    sotto_lanes_counts counts =
-        sotto_lanes_sum(step->lanes, step->options.parameters, step->options.max_grad_norm, step->sample,
-                        step->last.batch, public_count, pass, context, step->gradient);
+    const sotto_clipping *clipping = &step->options.clipping;
+    const sotto_batch batch = {
+        .clipping = clipping,
+        .grid = {.units = (double)step->grid.bound / clipping->max_grad_norm, .bound = step->grid.bound},
+        .units = step->sample,
+        .unit_count = step->last.batch,
+        .public_count = public_count,
+        .seed = sotto_stream_u64(step->masks),
+        .pass = pass,
+        .context = context};
+    const sotto_clip_counts counts = sotto_lanes_sum(step->lanes, &batch);
     step->last.clipped = counts.clipped;
     step->last.non_finite = counts.non_finite;
+    step->units_within = counts.units_within;
     step->phase = ACCUMULATED;
     return SOTTO_OK;
+}
+
+/*
+ * Andrew et al. 2021, Algorithm 1: C ← C·exp(−rate·(b − γ)), b the noisy share of units within the bound,
+ * b = (Σ ±½ + noise)/B̄ + ½. In integers: each unit counts ±m, m noise steps to one half.
+ */
+static void move_bound(sotto_dpsgd *step)
+{
+    sotto_clipping *c = &step->options.clipping;
+    int32_t noise;
+    sotto_stream_discrete_gaussian(step->noise[0], &noise, 1);
+    const double half = floor((double)SOTTO_NOISE_STD * (1.0 - 0x1p-50) / (2.0 * c->count_noise));
+    const int64_t within = (int64_t)step->units_within, batch = (int64_t)step->last.batch;
+    const int64_t total = (2 * within - batch) * (int64_t)half + noise;
+    const double share = (double)total / (2.0 * half) / sotto_dpsgd_expected_batch_size(step) + 0.5;
+    c->max_grad_norm *= exp(-c->learning_rate * (share - c->target_quantile));
+    c->max_grad_norm = fmin(fmax(c->max_grad_norm, 0x1p-60), 0x1p60);
 }
 
 sotto_status sotto_dpsgd_end(sotto_dpsgd *step, sotto_error *err)
@@ -151,23 +235,39 @@ sotto_status sotto_dpsgd_end(sotto_dpsgd *step, sotto_error *err)
     if (step->phase != ACCUMULATED)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "a private step was ended without its examples");
     const sotto_dpsgd_options *options = &step->options;
-    const size_t parameters = sotto_network_parameters(options->network);
-    const double noise_std = options->mechanism.noise_multiplier * options->max_grad_norm;
-    const double divisor = sotto_dpsgd_expected_batch_size(step);
-    const float scale = (float)(1.0 / divisor);
-    sotto_stream_gaussian(step->noise, noise_std, step->noises, parameters);
-    for (size_t i = 0; i < parameters; i++)
-        step->gradient[i] = (step->gradient[i] + step->noises[i]) * scale;
-    sotto_optimizer_step(step->optimizer, sotto_schedule_rate(&options->schedule, step->steps),
-                         noise_std / divisor, step->gradient, options->parameters);
+    const sotto_release release = {
+        .lanes = step->lanes,
+        .exact = is_exact(step),
+        .grid = step->grid,
+        .noise_std = step->gradient_noise * options->clipping.max_grad_norm,
+        .max_grad_norm = options->clipping.max_grad_norm,
+        .divisor = sotto_dpsgd_expected_batch_size(step),
+        .noise = step->noise,
+        .threads = options->threads,
+        .optimizer = step->optimizer,
+        .rate = sotto_schedule_rate(&options->schedule, step->steps),
+        .parameters = options->parameters,
+        .parameter_count = step->optimizer->count,
+    };
+    sotto_release_step(&release);
+    if (options->clipping.kind == SOTTO_CLIPPING_ADAPTIVE)
+        move_bound(step);
+    sotto_weights_refresh(options->weights);
     step->steps++;
     step->phase = IDLE;
     return SOTTO_OK;
 }
 
+/* ---------------------------------------------------------------------- questions */
+
 double sotto_dpsgd_expected_batch_size(const sotto_dpsgd *step)
 {
     return step->options.mechanism.sample_rate * step->options.public_units;
+}
+
+double sotto_dpsgd_max_grad_norm(const sotto_dpsgd *step)
+{
+    return step->options.clipping.max_grad_norm;
 }
 
 uint64_t sotto_dpsgd_steps(const sotto_dpsgd *step)

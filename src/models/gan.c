@@ -13,6 +13,9 @@ static void gan_destroy(sotto_model *base)
         sotto_workspace_destroy(model->lane[i].discriminator);
     }
     sotto_public_step_destroy(model->step);
+    sotto_weights_destroy(model->generator_weights);
+    sotto_weights_destroy(model->discriminator_weights);
+    sotto_weights_destroy(model->average_weights);
     sotto_stream_destroy(model->stream);
     sotto_network_destroy(model->generator);
     sotto_network_destroy(model->discriminator);
@@ -101,7 +104,9 @@ static sotto_status take_released(gan *model, sotto_error *err)
     const size_t generator = sotto_network_parameters(model->generator);
     model->average = sotto_arena_take(model->arena, generator, sizeof(float), err);
     model->means = sotto_arena_take(model->arena, model->classes, model->width * sizeof(double), err);
-    return model->average && model->means ? SOTTO_OK : SOTTO_ERROR_MEMORY;
+    if (!model->average || !model->means)
+        return SOTTO_ERROR_MEMORY;
+    return sotto_weights_create(&model->average_weights, model->generator, model->average, err);
 }
 
 static sotto_status take_trained(gan *model, sotto_error *err)
@@ -175,10 +180,10 @@ static sotto_status take_lanes(gan *model, bool training, sotto_error *err)
         if (!lane->soft || !lane->relaxed || !lane->anchor || !lane->values || !lane->means)
             return SOTTO_ERROR_MEMORY;
         sotto_status status =
-            sotto_workspace_create(&lane->generator, model->generator, SOTTO_CHUNK_ROWS, err);
+            sotto_workspace_create(&lane->generator, model->generator, SOTTO_CHUNK_ROWS, 1, err);
         if (status == SOTTO_OK && training)
             status =
-                sotto_workspace_create(&lane->discriminator, model->discriminator, SOTTO_CHUNK_ROWS, err);
+                sotto_workspace_create(&lane->discriminator, model->discriminator, SOTTO_CHUNK_ROWS, 1, err);
         if (status != SOTTO_OK)
             return status;
     }
@@ -206,6 +211,13 @@ static sotto_status initialise(gan *model, sotto_random *random, sotto_error *er
     memcpy(model->average, model->generator_parameters,
            sotto_network_parameters(model->generator) * sizeof *model->average);
     sotto_stream_destroy(stream);
+    status =
+        sotto_weights_create(&model->generator_weights, model->generator, model->generator_parameters, err);
+    if (status == SOTTO_OK)
+        status = sotto_weights_create(&model->discriminator_weights, model->discriminator,
+                                      model->discriminator_parameters, err);
+    if (status != SOTTO_OK)
+        return status;
     return sotto_stream_create(&model->stream, random, SOTTO_PURPOSE_GENERATION, err);
 }
 
@@ -231,8 +243,9 @@ static sotto_status gan_prepare(sotto_model *base, const sotto_training *trainin
                                                  .steps = training->steps / training->discriminator_steps,
                                                  .decay_fraction = training->decay_fraction},
                                     .threads = training->threads,
-                                    .network = model->generator,
-                                    .parameters = model->generator_parameters};
+                                    .weights = model->generator_weights,
+                                    .parameters = model->generator_parameters,
+                                    .random = random};
     return sotto_public_step_create(&model->step, &options, err);
 }
 
@@ -263,6 +276,7 @@ static sotto_model_private gan_private_wanted(const sotto_model *base)
         .label = "discriminator steps",
         .what = "the sampled rows' clipped gradients of the discriminator's loss, added up with noise",
         .network = model->discriminator,
+        .weights = model->discriminator_weights,
         .parameters = model->discriminator_parameters,
     };
 }
@@ -291,7 +305,8 @@ static sotto_status gan_sample(sotto_model *base, sotto_stream *stream, size_t t
     if (model->target_block == SOTTO_NONE)
         target_slot = SOTTO_NONE;
     gan_batch_draw(model, &model->batch, stream, target_slot, count);
-    gan_generate(model, model->average, &model->batch, count, false);
+    sotto_weights_refresh(model->average_weights); /* read from a file, or averaged further */
+    gan_generate(model, model->average_weights, &model->batch, count, false);
     memcpy(slots, model->batch.slots, count * model->blocks * sizeof *slots);
     for (size_t i = 0; i < count; i++)
         for (size_t b = 0; b < model->blocks; b++) {

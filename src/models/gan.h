@@ -12,6 +12,7 @@
  */
 
 #include "models/kind.h"
+#include "network/loss.h"
 #include "tensor/tensor.h"
 
 enum { GAN_LAYERS = 8 };
@@ -85,6 +86,9 @@ typedef struct gan {
     sotto_network *generator;
     sotto_network *discriminator;
     float *generator_parameters;
+    sotto_weights *generator_weights;     /**< of them */
+    sotto_weights *discriminator_weights; /**< of the discriminator's */
+    sotto_weights *average_weights;       /**< of `average`, for sampling */
     float *average; /**< of the generator's parameters: what is sampled from and released */
     float *discriminator_parameters;
     double *label_frequency; /**< [classes], sums to 1 */
@@ -111,12 +115,12 @@ sotto_status gan_batch_take(gan *model, gan_batch *batch, size_t rows, sotto_err
 /** New latents, labels (all `label` unless that is SOTTO_NONE) and head draws for the first `count` rows. */
 void gan_batch_draw(const gan *model, gan_batch *batch, sotto_stream *stream, size_t label, size_t count);
 
-/** Run the generator with `parameters` on the first `count` rows of the batch: fills x and slots. */
-void gan_generate(gan *model, const float *parameters, gan_batch *batch, size_t count, bool want_means);
+/** Run the generator with `weights` on the first `count` rows of the batch: fills x and slots. */
+void gan_generate(gan *model, const sotto_weights *weights, gan_batch *batch, size_t count, bool want_means);
 
 /** Generator pass of one chunk up to the heads: the workspace's input, forward, heads into `x` [rows, width].
  */
-void gan_fakes_forward(gan *model, const float *parameters, const gan_batch *batch, size_t first,
+void gan_fakes_forward(gan *model, const sotto_weights *weights, const gan_batch *batch, size_t first,
                        size_t count, gan_lane *lane, sotto_workspace *workspace, float *x, uint16_t *slots);
 
 /**

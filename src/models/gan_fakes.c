@@ -101,11 +101,12 @@ static void row_heads(const gan *model, const float *logits, const float *soft, 
     }
 }
 
-void gan_fakes_forward(gan *model, const float *parameters, const gan_batch *batch, size_t first,
+void gan_fakes_forward(gan *model, const sotto_weights *weights, const gan_batch *batch, size_t first,
                        size_t count, gan_lane *lane, sotto_workspace *workspace, float *x, uint16_t *slots)
 {
     const size_t latent = model->options.latent;
     const size_t inputs = sotto_network_inputs(model->generator);
+    sotto_workspace_use(workspace, count);
     float *input = sotto_workspace_input(workspace);
     uint16_t *classes = sotto_workspace_classes(workspace);
     for (size_t i = 0; i < count; i++) {
@@ -114,7 +115,7 @@ void gan_fakes_forward(gan *model, const float *parameters, const gan_batch *bat
             input[i * inputs + k] = k - latent == batch->labels[first + i] ? 1.0f : 0.0f;
         classes[i] = batch->labels[first + i];
     }
-    const float *logits = sotto_network_forward(model->generator, parameters, workspace);
+    const float *logits = sotto_network_forward(weights, workspace);
     memcpy(lane->soft, logits, count * model->width * sizeof *lane->soft);
     sotto_tensor_softmax(count, model->width, model->segments, model->segment_count, lane->soft);
     for (size_t i = 0; i < count; i++)
@@ -130,8 +131,8 @@ static void add_means(const gan *model, gan_lane *lane, const uint16_t *labels, 
             lane->means[labels[i] * model->width + j] += (double)lane->soft[i * model->width + j];
 }
 
-static void generate_lane(gan *model, const float *parameters, gan_batch *batch, size_t count, size_t number,
-                          bool want_means)
+static void generate_lane(gan *model, const sotto_weights *weights, gan_batch *batch, size_t count,
+                          size_t number, bool want_means)
 {
     gan_lane *lane = &model->lane[number];
     const size_t stride = (size_t)SOTTO_LANES * SOTTO_CHUNK_ROWS;
@@ -139,7 +140,7 @@ static void generate_lane(gan *model, const float *parameters, gan_batch *batch,
         memset(lane->means, 0, model->classes * model->width * sizeof *lane->means);
     for (size_t first = number * SOTTO_CHUNK_ROWS; first < count; first += stride) {
         size_t rows = count - first < SOTTO_CHUNK_ROWS ? count - first : SOTTO_CHUNK_ROWS;
-        gan_fakes_forward(model, parameters, batch, first, rows, lane, lane->generator,
+        gan_fakes_forward(model, weights, batch, first, rows, lane, lane->generator,
                           batch->x + first * model->width, batch->slots + first * model->blocks);
         if (want_means)
             add_means(model, lane, batch->labels + first, rows);
@@ -161,12 +162,12 @@ static void gather_means(gan *model, const gan_batch *batch, size_t count)
     }
 }
 
-void gan_generate(gan *model, const float *parameters, gan_batch *batch, size_t count, bool want_means)
+void gan_generate(gan *model, const sotto_weights *weights, gan_batch *batch, size_t count, bool want_means)
 {
     const unsigned threads = model->training.threads;
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1 && count > SOTTO_CHUNK_ROWS)
     for (size_t number = 0; number < SOTTO_LANES; number++)
-        generate_lane(model, parameters, batch, count, number, want_means);
+        generate_lane(model, weights, batch, count, number, want_means);
     if (want_means)
         gather_means(model, batch, count);
 }

@@ -10,8 +10,7 @@
 #include "models/gan.h"
 
 /* The discriminator's pass: sampled rows are real, public examples are the batch of fakes. */
-static void discriminator_pass(void *context, const sotto_network *network, const float *parameters,
-                               const sotto_chunk *chunk)
+static void discriminator_pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk)
 {
     gan *model = context;
     gan_lane *lane = &model->lane[chunk->lane];
@@ -28,39 +27,38 @@ static void discriminator_pass(void *context, const sotto_network *network, cons
     for (size_t i = 0; i < fake; i++)
         classes[real + i] = model->batch.labels[chunk->public_first + i];
 
-    const float *logits = sotto_network_forward(network, parameters, chunk->workspace);
+    const float *logits = sotto_network_forward(weights, chunk->workspace);
     float *gradient = sotto_workspace_output_gradient(chunk->workspace);
     sotto_loss_discriminator(model->options.loss, true, real, logits, lane->values, gradient);
     sotto_loss_discriminator(model->options.loss, false, fake, logits + real, lane->values + real,
                              gradient + real);
     for (size_t i = 0; i < real + fake; i++)
         lane->losses[i < real ? 0 : 1] += lane->values[i];
-    sotto_network_backward(network, parameters, chunk->workspace, false);
+    sotto_network_backward(weights, chunk->workspace, false);
 }
 
 /* The generator's pass: latent → row → the discriminator's logit, and all the way back. */
-static void generator_pass(void *context, const sotto_network *network, const float *parameters,
-                           const sotto_chunk *chunk)
+static void generator_pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk)
 {
     gan *model = context;
     gan_lane *lane = &model->lane[chunk->lane];
     const size_t count = chunk->public_count;
+    sotto_workspace_use(lane->discriminator, count);
     float *x = sotto_workspace_input(lane->discriminator);
-    gan_fakes_forward(model, parameters, &model->batch, chunk->public_first, count, lane, chunk->workspace, x,
+    gan_fakes_forward(model, weights, &model->batch, chunk->public_first, count, lane, chunk->workspace, x,
                       model->batch.slots + chunk->public_first * model->blocks);
     const uint16_t *labels = model->batch.labels + chunk->public_first;
     memcpy(sotto_workspace_classes(lane->discriminator), labels, count * sizeof *labels);
 
-    const float *logits =
-        sotto_network_forward(model->discriminator, model->discriminator_parameters, lane->discriminator);
+    const float *logits = sotto_network_forward(model->discriminator_weights, lane->discriminator);
     sotto_loss_generator(model->options.loss, count, logits, lane->values,
                          sotto_workspace_output_gradient(lane->discriminator));
     for (size_t i = 0; i < count; i++)
         lane->losses[2] += lane->values[i];
-    sotto_network_backward(model->discriminator, model->discriminator_parameters, lane->discriminator, true);
+    sotto_network_backward(model->discriminator_weights, lane->discriminator, true);
     gan_heads_backward(model, lane, x, sotto_workspace_input_gradient(lane->discriminator), labels, count,
                        sotto_workspace_output_gradient(chunk->workspace));
-    sotto_network_backward(network, parameters, chunk->workspace, false);
+    sotto_network_backward(weights, chunk->workspace, false);
 }
 
 static void clear_losses(gan *model)
@@ -97,7 +95,7 @@ sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
         return status;
     clear_losses(model);
     gan_batch_draw(model, &model->batch, model->stream, SOTTO_NONE, batch);
-    gan_generate(model, model->generator_parameters, &model->batch, batch, generator_turn && model->anchored);
+    gan_generate(model, model->generator_weights, &model->batch, batch, generator_turn && model->anchored);
     status = sotto_dpsgd_accumulate(step, batch, discriminator_pass, model, err);
     if (status == SOTTO_OK)
         status = sotto_dpsgd_end(step, err);

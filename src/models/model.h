@@ -36,6 +36,7 @@ typedef struct sotto_model_private {
     const char *label; /**< how the charge is recorded */
     const char *what;  /**< one sentence for the privacy statement */
     const sotto_network *network;
+    sotto_weights *weights; /**< NULL before training is prepared */
     float *parameters;
 } sotto_model_private;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Losses of single examples. A loss that couples examples has no place here (contract rule P13). */
 
-#include "network/network.h"
+#include "network/loss.h"
 
 #include <math.h>
 

@@ -7,16 +7,17 @@
  * sums.
  *
  * Book-keeping in the sense of Bu et al., "Differentially Private Optimization on Large Model at Small Cost"
- * (2023): one forward and one backward keep each dense layer's input a [rows, d] and the gradient b [rows, p]
- * of the unreduced loss with respect to its output; the norm of each example's gradient and any weighted sum
- * of the examples' gradients follow from those two, and no per-example gradient is ever in memory.
+ * (2023): one forward and one backward keep each layer's input a and the gradient b of the unreduced loss
+ * with respect to its output; the norm of each example's gradient and any weighted sum of the examples'
+ * gradients follow from those two, and no more than one example's gradient is ever in memory.
  *
- * No layer couples two rows of a batch and none can be configured (contract rule P13). A network is immutable
- * and may be shared by threads; a workspace belongs to one thread at a time. Nothing here starts a thread of
- * its own.
+ * No layer couples two examples of a batch and none can be configured (contract rule P13). What a pass
+ * computes for one row does not depend, to the bit, on the other rows, on its place among them or on their
+ * number (P16). A network is immutable and may be shared by threads; a workspace belongs to one thread at a
+ * time. Nothing here starts a thread of its own.
  */
 
-#include "base/base.h"
+#include "tensor/tensor.h"
 
 /* ------------------------------------------------------------------ layers */
 
@@ -27,8 +28,15 @@ typedef enum sotto_layer_kind {
     SOTTO_LAYER_TANH,
     SOTTO_LAYER_NORM,     /**< layer norm: each row to mean 0 and variance 1, then gain and bias */
     SOTTO_LAYER_RESIDUAL, /**< adds the output of an earlier layer */
-    SOTTO_LAYER_BY_CLASS, /**< h [n] and the row's class k → [n·classes + classes]: h in block k, then one-hot
-                             k */
+    SOTTO_LAYER_BY_CLASS, /**< h [n] and the row's class k → [n·classes + classes]: h in block k, then
+                             one-hot k */
+    SOTTO_LAYER_CONCAT,   /**< appends the output of an earlier layer */
+    SOTTO_LAYER_DROPOUT,  /**< zeroes columns at random, scales the rest; the identity outside training */
+    SOTTO_LAYER_SOFTMAX,  /**< softmax of each segment of columns; columns in no segment stay */
+    SOTTO_LAYER_IMAGE,    /**< declares the columns an image [height, width, channels]; computes nothing */
+    SOTTO_LAYER_CONV,     /**< convolution of an image */
+    SOTTO_LAYER_CONV_TRANSPOSED, /**< its transpose: stride s enlarges the image s times */
+    SOTTO_LAYER_GROUP_NORM, /**< each row's groups of channels to mean 0 and variance 1, then gain and bias */
 } sotto_layer_kind;
 
 /** In place of a layer's index: the network's own input. */
@@ -37,10 +45,16 @@ typedef enum sotto_layer_kind {
 /** What one layer is. A plain value: build it with the helpers below. */
 typedef struct sotto_layer {
     sotto_layer_kind kind;
-    size_t outputs; /**< dense: the width p */
-    size_t from;    /**< residual: index of an earlier layer, or SOTTO_LAYER_INPUT; widths must agree */
+    size_t outputs; /**< dense: the width p; convolutions: channels out */
+    size_t from;    /**< residual, concat: index of an earlier layer, or SOTTO_LAYER_INPUT */
     float slope;    /**< leaky ReLU: the slope below zero, in [0, 1] */
+    float rate;     /**< dropout: the share of columns zeroed, in [0, 1) */
     bool zero;      /**< dense: weights start at 0, so that a residual branch starts as the identity */
+    size_t height, width, channels;       /**< image */
+    size_t kernel, stride, padding;       /**< convolutions: the same in both directions */
+    size_t groups;                        /**< convolutions, group norm: must divide the channels */
+    const sotto_tensor_segment *segments; /**< softmax: ascending; borrowed while a network is made */
+    size_t segment_count;
 } sotto_layer;
 
 static inline sotto_layer sotto_layer_dense(size_t outputs)
@@ -83,9 +97,54 @@ static inline sotto_layer sotto_layer_residual(size_t from)
     return (sotto_layer){.kind = SOTTO_LAYER_RESIDUAL, .from = from};
 }
 
+static inline sotto_layer sotto_layer_concat(size_t from)
+{
+    return (sotto_layer){.kind = SOTTO_LAYER_CONCAT, .from = from};
+}
+
 static inline sotto_layer sotto_layer_by_class(void)
 {
     return (sotto_layer){.kind = SOTTO_LAYER_BY_CLASS};
+}
+
+static inline sotto_layer sotto_layer_dropout(float rate)
+{
+    return (sotto_layer){.kind = SOTTO_LAYER_DROPOUT, .rate = rate};
+}
+
+static inline sotto_layer sotto_layer_softmax(const sotto_tensor_segment *segments, size_t count)
+{
+    return (sotto_layer){.kind = SOTTO_LAYER_SOFTMAX, .segments = segments, .segment_count = count};
+}
+
+static inline sotto_layer sotto_layer_image(size_t height, size_t width, size_t channels)
+{
+    return (sotto_layer){.kind = SOTTO_LAYER_IMAGE, .height = height, .width = width, .channels = channels};
+}
+
+/** Out: (height + 2·padding − kernel)/stride + 1, rounded down; the same for the width. */
+static inline sotto_layer sotto_layer_conv(size_t channels, size_t kernel, size_t stride, size_t padding)
+{
+    return (sotto_layer){.kind = SOTTO_LAYER_CONV,
+                         .outputs = channels,
+                         .kernel = kernel,
+                         .stride = stride,
+                         .padding = padding,
+                         .groups = 1};
+}
+
+/** Out: (height − 1)·stride − 2·padding + kernel; the same for the width. */
+static inline sotto_layer sotto_layer_conv_transposed(size_t channels, size_t kernel, size_t stride,
+                                                      size_t padding)
+{
+    sotto_layer layer = sotto_layer_conv(channels, kernel, stride, padding);
+    layer.kind = SOTTO_LAYER_CONV_TRANSPOSED;
+    return layer;
+}
+
+static inline sotto_layer sotto_layer_group_norm(size_t groups)
+{
+    return (sotto_layer){.kind = SOTTO_LAYER_GROUP_NORM, .groups = groups};
 }
 
 /* ----------------------------------------------------------------- network */
@@ -97,10 +156,13 @@ typedef struct sotto_network sotto_network;
 /**
  * `count` layers (copied) on `inputs` columns. `classes` is what by-class layers expand to; with 0 or 1 they
  * are the identity. SOTTO_ERROR_INPUT where a layer does not fit, naming it; SOTTO_ERROR_MEMORY. Caller
- * destroys, after every workspace made for it.
+ * destroys, after every workspace and all weights made for it.
  *
- * Parameters, in the order of the layers: dense weights [d, p] row-major, then bias [p]; layer norm gain [n],
- * bias [n].
+ * Images lie row by row, pixel by pixel, channel by channel. Parameters, in the order of the layers: dense
+ * weights [d, p] row-major, then bias [p]; layer norm gain [n], bias [n]; group norm gain [channels], bias
+ * [channels]; convolution for each group [kernel, kernel, channels in/groups, channels out/groups], then bias
+ * [channels out]; transposed for each group [channels in/groups, kernel, kernel, channels out/groups], then
+ * bias [channels out].
  */
 sotto_status sotto_network_create(sotto_network **network, size_t inputs, size_t classes,
                                   const sotto_layer *layers, size_t count, sotto_error *err);
@@ -112,42 +174,86 @@ size_t sotto_network_outputs(const sotto_network *network);
 /** As given to create, at least 1. */
 size_t sotto_network_classes(const sotto_network *network);
 
-/** How many floats `parameters` and `gradient` hold below. */
+/** How many floats a vector of parameters or a gradient holds. */
 size_t sotto_network_parameters(const sotto_network *network);
 
+/** How many layers have parameters: the blocks of per-layer clipping. */
+size_t sotto_network_blocks(const sotto_network *network);
+
 /**
- * Parameters before training. Dense weights are Kaiming-uniform at gain 1, U(±√(3/fan_in)), or 0 where the
- * layer says so; the fan-in behind a by-class layer counts one class only, since the other blocks are zero.
- * Dense biases 0, layer norm gain 1 and bias 0.
+ * Parameters before training. Weights of dense layers and convolutions are Kaiming-uniform at gain 1,
+ * U(±√(3/fan_in)), or 0 where the layer says so; the fan-in behind a by-class layer counts one class only,
+ * since the other blocks are zero. Biases 0, norms' gain 1 and bias 0.
  */
 void sotto_network_initialise(const sotto_network *network, sotto_stream *stream, float *parameters);
 
+/* ----------------------------------------------------------------- weights */
+
+/** A parameter vector as passes read it: with its matrices laid out for the products. Shared by threads. */
+typedef struct sotto_weights sotto_weights;
+
+/** `parameters` is borrowed and read at once. SOTTO_ERROR_MEMORY. Caller destroys. */
+sotto_status sotto_weights_create(sotto_weights **weights, const sotto_network *network,
+                                  const float *parameters, sotto_error *err);
+void sotto_weights_destroy(sotto_weights *weights);
+
+/** After the parameters changed, before the next pass. */
+void sotto_weights_refresh(sotto_weights *weights);
+
+const sotto_network *sotto_weights_network(const sotto_weights *weights);
+
 /* --------------------------------------------------------------- workspace */
 
-/** The activations and gradients of one physical chunk of `rows` examples. Forward and backward never
- * allocate. */
+/**
+ * The activations and gradients of one physical chunk. An example is `views` rows one after the other: the
+ * augmented or noised copies of one unit, whose gradients add up to that unit's (P5). Passes never allocate.
+ */
 typedef struct sotto_workspace sotto_workspace;
 
 /**
- * Room for `rows` ≥ 1 examples. All rows are always computed; those without an example may hold anything
- * (zeros at first), and are left out by `rows_used` below. Caller destroys.
+ * Room for `examples` ≥ 1 examples of `views` ≥ 1 rows. Rows hold zeros at first. All of it is in use until
+ * sotto_workspace_use says otherwise. Caller destroys.
  */
-sotto_status sotto_workspace_create(sotto_workspace **workspace, const sotto_network *network, size_t rows,
-                                    sotto_error *err);
+sotto_status sotto_workspace_create(sotto_workspace **workspace, const sotto_network *network,
+                                    size_t examples, size_t views, sotto_error *err);
 void sotto_workspace_destroy(sotto_workspace *workspace);
 
+/** How many rows and examples there is room for, and how many rows make an example. */
 size_t sotto_workspace_rows(const sotto_workspace *workspace);
+size_t sotto_workspace_views(const sotto_workspace *workspace);
+
+/** From now on only the first `examples` count: at most what there is room for. */
+void sotto_workspace_use(sotto_workspace *workspace, size_t examples);
 
 /** [rows, inputs], filled by the caller before forward. */
 float *sotto_workspace_input(sotto_workspace *workspace);
+
+/**
+ * The same input, given by its entries that are not zero: in each of the first `rows` rows, `entries` columns
+ * in ascending order, none twice, and the values in them, both [rows, entries]. A first dense layer then
+ * gathers weight rows instead of multiplying by zeros, to the same bit. The rows of sotto_workspace_input are
+ * filled as well where another layer reads the input. SOTTO_ERROR_INPUT where columns are out of order or
+ * range. 0 rows, as after creation, means none is given so. SOTTO_ERROR_MEMORY where there are more entries
+ * than ever before and no room for them.
+ */
+sotto_status sotto_workspace_entries(sotto_workspace *workspace, size_t rows, size_t entries,
+                                     const uint32_t *columns, const float *values, sotto_error *err);
 
 /** [rows], filled by the caller before forward where the network has by-class layers; a class ≥ `classes` is
  * none. */
 uint16_t *sotto_workspace_classes(sotto_workspace *workspace);
 
+/**
+ * [rows], filled by the caller before a forward in training where the network has dropout: what a row's masks
+ * are drawn from, so that they depend on nothing else. Equal seeds give equal masks.
+ */
+uint64_t *sotto_workspace_seeds(sotto_workspace *workspace);
+
+/** Whether dropout drops. Not at first. */
+void sotto_workspace_train(sotto_workspace *workspace, bool training);
+
 /** Compute every layer and return the output [rows, outputs], valid until the next forward. */
-const float *sotto_network_forward(const sotto_network *network, const float *parameters,
-                                   sotto_workspace *workspace);
+const float *sotto_network_forward(const sotto_weights *weights, sotto_workspace *workspace);
 
 /**
  * [rows, outputs], filled by the caller between forward and backward: the gradient of each row's own loss
@@ -156,123 +262,60 @@ const float *sotto_network_forward(const sotto_network *network, const float *pa
 float *sotto_workspace_output_gradient(sotto_workspace *workspace);
 
 /** Carry the output gradient back through every layer, with the parameters that forward saw. */
-void sotto_network_backward(const sotto_network *network, const float *parameters, sotto_workspace *workspace,
+void sotto_network_backward(const sotto_weights *weights, sotto_workspace *workspace,
                             bool want_input_gradient);
 
 /** [rows, inputs], valid after a backward that wanted it. */
 const float *sotto_workspace_input_gradient(const sotto_workspace *workspace);
 
+/* ------------------------------------------------------ gradients of examples */
+
 /**
- * norms2[i] = ‖∇_i‖² of the first `rows_used` examples, over all parameters, in float64: (‖a‖²+1)‖b‖² for a
- * dense layer (exact: the gradient is [a; 1] ⊗ b), Σ (b·x̂)² + Σ b² for layer norm. Non-finite exactly where
- * the example's gradient has a non-finite factor: such a row must get the weight 0. After backward, before
+ * norms2[block·examples + i] = ‖∇_i‖² over the parameters of one block, in float64, for the examples in use:
+ * blocks are the layers with parameters, in order. A layer's matrix is the sum over an example's T positions
+ * of a_t ⊗ b_t: at T = 1 its norm is ‖a‖²·‖b‖² (Goodfellow 2015, "Efficient per-example gradient
+ * computations"), else Σ_st (a_s·a_t)(b_s·b_t) or the sum itself, whichever costs less. Non-finite where the
+ * example's gradient has a non-finite factor: such an example must get the weight 0. After backward, before
  * the weighted gradient.
  */
-void sotto_network_squared_norms(const sotto_network *network, const sotto_workspace *workspace,
-                                 size_t rows_used, double *norms2);
+void sotto_network_squared_norms(const sotto_network *network, sotto_workspace *workspace, double *norms2);
 
 /**
- * gradient (+)= Σ_{i < rows_used} weights[i]·∇_i, over all parameters; NULL weights are ones. A row whose
- * weight is 0 (or NaN, or subnormal, where a float's relative precision is gone) contributes exactly nothing,
- * whatever infinities or NaN it holds: for that its kept activations are set to zero, which is why this comes
- * last. May be called again with other weights as long as the rows of weight 0 stay the same.
+ * gradient (+)= Σ_i weights[i]·∇_i, over all parameters and the examples in use; NULL weights are ones. With
+ * `by_block` there are weights [blocks, examples], one for each block of parameters. An example whose weight
+ * is 0 (or NaN, or subnormal, where a float's relative precision is gone) contributes exactly nothing,
+ * whatever infinities or NaN it holds.
  */
 void sotto_network_weighted_gradient(const sotto_network *network, sotto_workspace *workspace,
-                                     size_t rows_used, const float *weights, float *gradient,
-                                     bool accumulate);
+                                     const float *weights, bool by_block, float *gradient, bool accumulate);
 
-/* ------------------------------------------------------------------ losses */
-
-/* Each loss is per example: values [rows] (may be NULL) and gradients [rows] with respect to the logit,
- * unreduced. */
-
-/** The losses of a generative adversarial pair. */
-typedef enum sotto_adversarial_loss {
-    SOTTO_ADVERSARIAL_CROSS_ENTROPY = 1, /**< D: log-loss; G: the non-saturating −log sigmoid(f) */
-    SOTTO_ADVERSARIAL_WASSERSTEIN,       /**< D: −f on real, +f on fake; G: −f */
-    SOTTO_ADVERSARIAL_HINGE,             /**< D: max(0, 1 − f) on real, max(0, 1 + f) on fake; G: −f */
-} sotto_adversarial_loss;
-
-/** The discriminator's loss on `rows` logits that are all real or all fake. */
-void sotto_loss_discriminator(sotto_adversarial_loss kind, bool real, size_t rows, const float *logits,
-                              double *values, float *gradients);
-
-/** The generator's loss on the discriminator's logits for its fakes. */
-void sotto_loss_generator(sotto_adversarial_loss kind, size_t rows, const float *logits, double *values,
-                          float *gradients);
-
-/** Binary cross-entropy with logits: log(1 + e^f) − t·f for targets t in [0, 1]; stable for every finite f.
- */
-void sotto_loss_cross_entropy(size_t rows, const float *logits, const float *targets, double *values,
-                              float *gradients);
-
-/** ½‖prediction − target‖² for each row of [rows, columns]; gradients [rows, columns]. */
-void sotto_loss_squared_error(size_t rows, size_t columns, const float *predictions, const float *targets,
-                              double *values, float *gradients);
-
-/* -------------------------------------------------------------- optimizers */
-
-typedef enum sotto_optimizer_kind {
-    SOTTO_OPTIMIZER_SGD = 1, /**< u = momentum·u + g; p −= rate·u */
-    SOTTO_OPTIMIZER_ADAM,    /**< p −= rate·m̂/(√v̂ + epsilon) (Kingma, Ba 2015, Algorithm 1) */
-    SOTTO_OPTIMIZER_DP_ADAM, /**< p −= rate·m̂/√max(v̂ − noise variance, floor) (Tang et al. 2024, DP-AdamBC) */
-} sotto_optimizer_kind;
-
-typedef struct sotto_optimizer_options {
-    sotto_optimizer_kind kind;
-    double momentum; /**< SGD, in [0, 1) */
-    double beta1;    /**< Adam and DP-Adam, in [0, 1) */
-    double beta2;    /**< Adam and DP-Adam, in [0, 1) */
-    double epsilon;  /**< Adam, > 0 */
-    double floor;    /**< DP-Adam's γ′ > 0: the least second moment that is divided by */
-    double decay; /**< λ ≥ 0: each step also moves p by rate·λ·(p₀ − p), toward the initial parameters */
-} sotto_optimizer_options;
-
-/** Adam's defaults: beta 0.9 and 0.999, epsilon 1e-8, floor 1e-8; no momentum, no decay. */
-sotto_optimizer_options sotto_optimizer_defaults(sotto_optimizer_kind kind);
+/* ------------------------------------------------------------------ exact sums */
 
 /**
- * An optimizer over one flat parameter vector. Everything it knows is in this struct, so that a checkpoint
- * can copy it out and in; a vector that the options have no use for is NULL.
+ * The same sum without rounding (contract rule P16): example i's weighted gradient becomes a vector of
+ * integers v_i, about weights[i]·units·∇_i, with ‖v_i‖ ≤ bound proved in integer arithmetic. v_i is decided
+ * by the example's own rows, its weight and the parameters alone: not by its neighbours, its place, the
+ * number of rows or the threads. docs/exact-mode.md has the proof.
  */
-typedef struct sotto_optimizer {
-    sotto_optimizer_options options;
-    size_t count;          /**< length of each vector */
-    uint64_t steps;        /**< steps taken */
-    double noise_variance; /**< DP-Adam: the β₂-weighted sum of noise_std², uncorrected, as `second` is */
-    float *first;          /**< momentum u, or Adam's m */
-    float *second;         /**< Adam's v */
-    float *initial;        /**< p₀, where decay > 0 */
-    sotto_arena *arena;    /**< owns the vectors */
-} sotto_optimizer;
+typedef struct sotto_exact_grid {
+    double units;   /**< grid steps to 1 */
+    uint32_t bound; /**< < 2³¹/examples, so that no sum over a chunk leaves an int32 */
+} sotto_exact_grid;
 
-/** `initial` [count] is copied where the decay needs it. SOTTO_ERROR_INPUT for options out of range. Caller
- * destroys. */
-sotto_status sotto_optimizer_create(sotto_optimizer **optimizer, const sotto_optimizer_options *options,
-                                    size_t count, const float *initial, sotto_error *err);
-void sotto_optimizer_destroy(sotto_optimizer *optimizer);
+/** Scratch memory for exact sums over the examples of one workspace. */
+typedef struct sotto_exact sotto_exact;
+
+/** For workspaces of the network, size and views of `workspace`. SOTTO_ERROR_MEMORY. Caller destroys. */
+sotto_status sotto_exact_create(sotto_exact **exact, const sotto_workspace *workspace, sotto_error *err);
+void sotto_exact_destroy(sotto_exact *exact);
 
 /**
- * One step on `parameters` [count] with the released gradient [count], at learning rate `rate`. `noise_std`
- * is the standard deviation of the noise in each coordinate of `gradient`, σC/B̄; only DP-Adam reads it. It
- * may change from step to step: what is subtracted is its β₂-weighted average. Post-processing throughout.
+ * sums [parameters] += Σ_i v_i over the examples in use, after their squared norms. Weights as for the
+ * weighted gradient, but not negative. An example whose weight is chosen to keep its gradient somewhat below
+ * bound/units is only rounded; one that is found over the bound is made shorter, towards zero. Returns how
+ * many were.
  */
-void sotto_optimizer_step(sotto_optimizer *optimizer, double rate, double noise_std, const float *gradient,
-                          float *parameters);
-
-/** A learning rate that is a function of public step numbers alone (contract rule P6). */
-typedef struct sotto_schedule {
-    double rate;           /**< the rate at first */
-    uint64_t steps;        /**< steps of the whole run */
-    double decay_fraction; /**< the last part of the run, in [0, 1], over which the rate falls linearly
-                              towards 0 */
-} sotto_schedule;
-
-/** The rate of step `step` (0-based): rate·min(1, (steps − step)/(decay_fraction·steps)); 0 from `steps` on.
- */
-double sotto_schedule_rate(const sotto_schedule *schedule, uint64_t step);
-
-/** average = decay·average + (1 − decay)·parameters, both [count]. */
-void sotto_ema_update(size_t count, double decay, const float *parameters, float *average);
+size_t sotto_exact_sum(sotto_exact *exact, sotto_workspace *workspace, const sotto_exact_grid *grid,
+                       const float *weights, bool by_block, int32_t *sums);
 
 #endif

@@ -5,7 +5,7 @@
  * beforehand.
  */
 
-#include "network/network.h"
+#include "network/optimizer.h"
 #include "tensor/tensor.h"
 
 #include <math.h>
@@ -183,31 +183,45 @@ static adam_scalars scalars_of(const sotto_optimizer *o, double rate)
                           .floor = (float)o->options.floor};
 }
 
-void sotto_optimizer_step(sotto_optimizer *optimizer, double rate, double noise_std, const float *gradient,
-                          float *parameters)
+void sotto_optimizer_advance(sotto_optimizer *optimizer, double rate, double noise_std)
 {
     sotto_optimizer *o = optimizer;
     const double beta2 = o->options.beta2;
     o->steps++;
+    o->rate = rate;
     if (o->options.kind == SOTTO_OPTIMIZER_DP_ADAM)
         o->noise_variance = beta2 * o->noise_variance + (1.0 - beta2) * noise_std * noise_std;
+}
+
+void sotto_optimizer_apply(const sotto_optimizer *optimizer, size_t first, size_t count,
+                           const float *gradient, float *parameters)
+{
+    const sotto_optimizer *o = optimizer;
     if (o->initial)
-        decay_pass(o->count, (float)(rate * o->options.decay), o->initial, parameters);
-    const adam_scalars scalars = scalars_of(o, rate);
+        decay_pass(count, (float)(o->rate * o->options.decay), o->initial + first, parameters);
+    const adam_scalars scalars = scalars_of(o, o->rate);
     switch (o->options.kind) {
     case SOTTO_OPTIMIZER_SGD:
         if (o->first)
-            sgd_pass(o->count, (float)rate, (float)o->options.momentum, gradient, o->first, parameters);
+            sgd_pass(count, (float)o->rate, (float)o->options.momentum, gradient, o->first + first,
+                     parameters);
         else
-            sotto_tensor_axpy(o->count, (float)-rate, gradient, parameters);
+            sotto_tensor_axpy(count, (float)-o->rate, gradient, parameters);
         break;
     case SOTTO_OPTIMIZER_ADAM:
-        adam_pass(o->count, &scalars, gradient, o->first, o->second, parameters);
+        adam_pass(count, &scalars, gradient, o->first + first, o->second + first, parameters);
         break;
     case SOTTO_OPTIMIZER_DP_ADAM:
-        dp_adam_pass(o->count, &scalars, gradient, o->first, o->second, parameters);
+        dp_adam_pass(count, &scalars, gradient, o->first + first, o->second + first, parameters);
         break;
     }
+}
+
+void sotto_optimizer_step(sotto_optimizer *optimizer, double rate, double noise_std, const float *gradient,
+                          float *parameters)
+{
+    sotto_optimizer_advance(optimizer, rate, noise_std);
+    sotto_optimizer_apply(optimizer, 0, optimizer->count, gradient, parameters);
 }
 
 double sotto_schedule_rate(const sotto_schedule *schedule, uint64_t step)

@@ -84,13 +84,13 @@ static sotto_status measure(const sotto_config *config, const sotto_plan *plan, 
         const sotto_model_private wanted = sotto_model_private_wanted(model);
         const sotto_dpsgd_options options = {
             .mechanism = plan->step,
-            .max_grad_norm = config->max_grad_norm,
+            .clipping = {.max_grad_norm = config->max_grad_norm},
             .public_units = plan->public_units,
             .label = "timing on an empty table",
             .optimizer = training.optimizer,
             .schedule = {.rate = training.learning_rate, .steps = training.steps},
             .threads = training.threads,
-            .network = wanted.network,
+            .weights = wanted.weights,
             .parameters = wanted.parameters,
             .budget = budget,
             .random = random};

@@ -151,7 +151,7 @@ static sotto_status make_step(struct training *training, sotto_error *err)
     const sotto_model_private wanted = sotto_model_private_wanted(plan->model);
     const sotto_dpsgd_options options = {
         .mechanism = plan->step,
-        .max_grad_norm = config->max_grad_norm,
+        .clipping = {.max_grad_norm = config->max_grad_norm},
         .public_units = plan->public_units,
         .label = wanted.label,
         .optimizer = plan->training.optimizer,
@@ -161,7 +161,7 @@ static sotto_status make_step(struct training *training, sotto_error *err)
         .threads = plan->training.threads,
         .units = training->split->train,
         .unit_count = training->split->train_count,
-        .network = wanted.network,
+        .weights = wanted.weights,
         .parameters = wanted.parameters,
         .budget = training->budget,
         .random = training->random,

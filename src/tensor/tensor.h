@@ -258,4 +258,63 @@ void sotto_tensor_norm_squared_norms(size_t rows, size_t columns, const float *n
 void sotto_tensor_norm_gradient(size_t rows, size_t columns, const float *weights, const float *normalised,
                                 const float *dy, float *gain_gradient, float *bias_gradient);
 
+/* -------------------------------------------------------------------- images */
+
+/* An image is [height, width, channels]: row by row, pixel by pixel. */
+
+/** A square kernel that slides over an image, zeros around it, and stops at so many places. */
+typedef struct sotto_tensor_patches {
+    size_t height, width, channels;
+    size_t kernel, stride, padding;
+    size_t out_height, out_width;
+} sotto_tensor_patches;
+
+/**
+ * patches [out_height·out_width, kernel, kernel, channels]: what lies under the kernel at each place, in
+ * `channels` channels from `channel` on.
+ */
+void sotto_tensor_to_patches(const sotto_tensor_patches *p, size_t channel, size_t channels,
+                             const float *image, float *patches);
+
+/** The transpose: image += each patch where it lies, place by place. */
+void sotto_tensor_from_patches(const sotto_tensor_patches *p, size_t channel, size_t channels,
+                               const float *patches, float *image);
+
+/**
+ * Layer norm over each group of channels of each row's image: x [rows, pixels, channels], gain and bias
+ * [channels], inverse [rows, groups]. `groups` divides `channels`; y or normalised may be x.
+ */
+void sotto_tensor_group_norm(size_t rows, size_t pixels, size_t channels, size_t groups, const float *x,
+                             const float *gain, const float *bias, float *normalised, float *inverse,
+                             float *y);
+
+/** dx (+)= the gradient with respect to the input, from what the forward pass kept and dy. */
+void sotto_tensor_group_norm_backward(size_t rows, size_t pixels, size_t channels, size_t groups,
+                                      const float *gain, const float *normalised, const float *inverse,
+                                      const float *dy, bool accumulate, float *dx);
+
+/* --------------------------------------------------------- sums of outer products */
+
+/** ‖Σ_t a[t,:] ⊗ b[t,:]‖² = Σ_st (a_s·a_t)(b_s·b_t) in float64, for `count` pairs of [left] and [right]. */
+double sotto_tensor_ghost_norm(size_t count, size_t left, const float *a, size_t a_stride, size_t right,
+                               const float *b, size_t b_stride);
+
+/**
+ * The squared norms of rows of `columns` that are given by their entries, in ascending columns `at` [rows,
+ * entries]: the same bits as sotto_tensor_row_squared_norms of the rows written out.
+ */
+void sotto_tensor_entry_squared_norms(size_t rows, size_t columns, size_t entries, const uint32_t *at,
+                                      const float *values, double *norms2);
+
+/**
+ * sum [columns] = Σ_e values[e]·matrix[rows[e],:] by the law of the matrix products: for ascending `rows` the
+ * same bits as the product of the row that has these entries and zeros, if the matrix is finite.
+ */
+void sotto_tensor_gather(size_t columns, size_t entries, const uint32_t *rows, const float *values,
+                         const float *matrix, float *sum);
+
+/** matrix[rows[e],:] += values[e]·x [columns], by the same law. */
+void sotto_tensor_scatter(size_t columns, size_t entries, const uint32_t *rows, const float *values,
+                          const float *x, float *matrix);
+
 #endif
