@@ -10,7 +10,6 @@
 #include "bench/bench.h"
 #include "bench/timing.h"
 #include "dpsgd/dpsgd.h"
-#include "network/loss.h"
 #include "tensor/tensor.h"
 
 enum { INPUTS = 128, TURNS = 24 };

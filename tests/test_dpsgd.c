@@ -13,7 +13,6 @@
 
 #include "dpsgd/dpsgd.h"
 #include "dpsgd/lanes.h"
-#include "network/loss.h"
 #include "suite.h"
 
 enum { INPUTS = 5, UNITS = 700, PUBLIC = 300 };

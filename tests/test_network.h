@@ -2,9 +2,7 @@
 #ifndef TEST_NETWORK_H
 #define TEST_NETWORK_H
 
-#include "network/loss.h"
 #include "network/network.h"
-#include "network/optimizer.h"
 
 #include "test_numbers.h"
 

@@ -13,7 +13,6 @@
  */
 
 #include "network/network.h"
-#include "network/optimizer.h"
 #include "sotto/accountant.h"
 
 /* ------------------------------------------------------------------- chunks */

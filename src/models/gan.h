@@ -12,7 +12,6 @@
  */
 
 #include "models/kind.h"
-#include "network/loss.h"
 #include "tensor/tensor.h"
 
 enum { GAN_LAYERS = 8 };

@@ -17,6 +17,8 @@
  * time. Nothing here starts a thread of its own.
  */
 
+#include "network/loss.h"
+#include "network/optimizer.h"
 #include "tensor/tensor.h"
 
 /* ------------------------------------------------------------------ layers */
