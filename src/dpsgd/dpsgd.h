@@ -66,6 +66,19 @@ typedef struct sotto_clipping {
     double count_noise;
 } sotto_clipping;
 
+/** Fill in defaults and check; σ and the expected batch size matter to the adaptive bound alone.
+ * SOTTO_ERROR_INPUT for what is out of range. */
+sotto_status sotto_clipping_complete(sotto_clipping *clipping, double expected_batch_size,
+                                     double noise_multiplier, sotto_error *err);
+
+/**
+ * What is left of a step's noise multiplier σ for the gradient, for a completed clipping. The count of the
+ * adaptive bound and the gradient are one vector, ((Σ ±½)/count_noise, Σ ∇/(σ_Δ C)), whose sensitivity must
+ * be 1/σ: (2·count_noise)⁻² + σ_Δ⁻² = σ⁻² (Andrew et al. 2021, Theorem 1). Rounded up; σ itself for other
+ * kinds.
+ */
+double sotto_clipping_gradient_noise(const sotto_clipping *clipping, double noise_multiplier);
+
 /* ---------------------------------------------------------------- arithmetic */
 
 /** How contributions are added up and noise is put on. */
