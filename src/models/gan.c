@@ -90,6 +90,7 @@ static sotto_status lay_out(gan *model, sotto_error *err)
         return SOTTO_ERROR_MEMORY;
     for (size_t b = 0; b < model->blocks; b++) {
         const sotto_block *block = sotto_encoder_block(encoder, b);
+        model->entries += (size_t)(block->slot_count > 0) + block->has_value;
         if (block->slot_count > 0)
             model->segments[model->segment_count++] =
                 (sotto_tensor_segment){.offset = block->slot_offset, .count = block->slot_count};
@@ -176,8 +177,13 @@ static sotto_status take_lanes(gan *model, bool training, sotto_error *err)
         lane->relaxed = sotto_arena_take(model->arena, cells, sizeof(float), err);
         lane->anchor = sotto_arena_take(model->arena, model->width, sizeof(float), err);
         lane->values = sotto_arena_take(model->arena, SOTTO_CHUNK_ROWS, sizeof(double), err);
+        lane->entry_columns =
+            sotto_arena_take(model->arena, SOTTO_CHUNK_ROWS, model->entries * sizeof(uint32_t), err);
+        lane->entry_values =
+            sotto_arena_take(model->arena, SOTTO_CHUNK_ROWS, model->entries * sizeof(float), err);
         lane->means = sotto_arena_take(model->arena, model->classes, model->width * sizeof(double), err);
-        if (!lane->soft || !lane->relaxed || !lane->anchor || !lane->values || !lane->means)
+        if (!lane->soft || !lane->relaxed || !lane->anchor || !lane->values || !lane->means ||
+            !lane->entry_columns || !lane->entry_values)
             return SOTTO_ERROR_MEMORY;
         sotto_status status =
             sotto_workspace_create(&lane->generator, model->generator, SOTTO_CHUNK_ROWS, 1, err);

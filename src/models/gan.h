@@ -55,12 +55,14 @@ void gan_options_format(const gan_options *options, const sotto_schema *schema, 
 typedef struct gan_lane {
     sotto_workspace *generator;
     sotto_workspace *discriminator;
-    float *soft;      /**< softmax of the logits */
-    float *relaxed;   /**< Gumbel heads: softmax of the perturbed logits over the temperature */
-    double *means;    /**< [classes, width]: sums of `soft` by label over this lane's chunks */
-    float *anchor;    /**< [width]: scratch */
-    double losses[3]; /**< sums over this lane: real, fake, generator */
-    double *values;   /**< [SOTTO_CHUNK_ROWS] */
+    float *soft;             /**< softmax of the logits */
+    float *relaxed;          /**< Gumbel heads: softmax of the perturbed logits over the temperature */
+    double *means;           /**< [classes, width]: sums of `soft` by label over this lane's chunks */
+    float *anchor;           /**< [width]: scratch */
+    double losses[3];        /**< sums over this lane: real, fake, generator */
+    double *values;          /**< [SOTTO_CHUNK_ROWS] */
+    uint32_t *entry_columns; /**< [SOTTO_CHUNK_ROWS, entries] */
+    float *entry_values;     /**< [SOTTO_CHUNK_ROWS, entries] */
 } gan_lane;
 
 /** A batch of fakes, all of it derived from noise and the generator. Capacity `rows`. */
@@ -79,6 +81,7 @@ typedef struct gan {
     sotto_arena *arena;
     gan_options options;
     size_t width, blocks, classes;
+    size_t entries;                 /**< of a row that need not be zero: a slot and a value of each block */
     size_t target_block;            /**< or SOTTO_NONE */
     sotto_tensor_segment *segments; /**< each block with slots; [segment_count] */
     size_t segment_count;

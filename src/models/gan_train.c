@@ -9,6 +9,46 @@
 
 #include "models/gan.h"
 
+/* One row by its entries that need not be zero: a slot and a value of each block, in ascending columns. */
+typedef struct entries {
+    uint32_t *columns;
+    float *values;
+    size_t count;
+} entries;
+
+static void add_block(entries *to, const sotto_block *block, size_t slot, float value)
+{
+    if (block->slot_count > 0) {
+        to->columns[to->count] = (uint32_t)(block->slot_offset + slot);
+        to->values[to->count++] = 1.0f;
+    }
+    if (block->has_value) {
+        to->columns[to->count] = (uint32_t)block->value_offset;
+        to->values[to->count++] = value;
+    }
+}
+
+/* Rows of the table. */
+static void add_real(const gan *model, const uint32_t *units, size_t count, entries *to)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t b = 0; b < model->blocks; b++)
+            add_block(to, sotto_encoder_block(model->base.encoder, b),
+                      sotto_encoded_slot(model->data, units[i], b),
+                      sotto_encoded_value(model->data, units[i], b));
+}
+
+/* Rows that the generator has made: x [count, width], slots [count, blocks]. */
+static void add_fakes(const gan *model, const float *x, const uint16_t *slots, size_t count, entries *to)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t b = 0; b < model->blocks; b++) {
+            const sotto_block *block = sotto_encoder_block(model->base.encoder, b);
+            add_block(to, block, slots[i * model->blocks + b],
+                      block->has_value ? x[i * model->width + block->value_offset] : 0.0f);
+        }
+}
+
 /* The discriminator's pass: sampled rows are real, public examples are the batch of fakes. */
 static void discriminator_pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk)
 {
@@ -16,12 +56,13 @@ static void discriminator_pass(void *context, const sotto_weights *weights, cons
     gan_lane *lane = &model->lane[chunk->lane];
     const size_t real = chunk->unit_count;
     const size_t fake = chunk->public_count;
-    float *input = sotto_workspace_input(chunk->workspace);
     uint16_t *classes = sotto_workspace_classes(chunk->workspace);
-    if (real > 0)
-        sotto_encoded_gather(model->data, chunk->units, real, input, model->width);
-    memcpy(input + real * model->width, model->batch.x + chunk->public_first * model->width,
-           fake * model->width * sizeof *input);
+    entries rows = {lane->entry_columns, lane->entry_values, 0};
+    add_real(model, chunk->units, real, &rows);
+    add_fakes(model, model->batch.x + chunk->public_first * model->width,
+              model->batch.slots + chunk->public_first * model->blocks, fake, &rows);
+    (void)sotto_workspace_entries(chunk->workspace, real + fake, model->entries, rows.columns, rows.values,
+                                  NULL);
     for (size_t i = 0; i < real && model->target_block != SOTTO_NONE; i++)
         classes[i] = (uint16_t)sotto_encoded_slot(model->data, chunk->units[i], model->target_block);
     for (size_t i = 0; i < fake; i++)
@@ -45,8 +86,13 @@ static void generator_pass(void *context, const sotto_weights *weights, const so
     const size_t count = chunk->public_count;
     sotto_workspace_use(lane->discriminator, count);
     float *x = sotto_workspace_input(lane->discriminator);
+    uint16_t *slots = model->batch.slots + chunk->public_first * model->blocks;
+    entries rows = {lane->entry_columns, lane->entry_values, 0};
     gan_fakes_forward(model, weights, &model->batch, chunk->public_first, count, lane, chunk->workspace, x,
-                      model->batch.slots + chunk->public_first * model->blocks);
+                      slots);
+    add_fakes(model, x, slots, count, &rows);
+    (void)sotto_workspace_entries(lane->discriminator, count, model->entries, rows.columns, rows.values,
+                                  NULL);
     const uint16_t *labels = model->batch.labels + chunk->public_first;
     memcpy(sotto_workspace_classes(lane->discriminator), labels, count * sizeof *labels);
 

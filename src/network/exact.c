@@ -128,13 +128,13 @@ static int power_of(const operation *op, double steps, double left_norm2, double
     return power < -100 ? -100 : power > 100 ? 100 : power;
 }
 
-/* q = round(x·scale), ties to even, within ±limit; NaN → 0. */
-static int32_t quantise(float x, float scale, float limit)
+/* One entry of a row, quantised as the products quantise: to the nearest integer within ±32767; NaN → 0. */
+static int32_t quantise(float x, float scale)
 {
     const float value = x * scale;
     if (isnan(value))
         return 0;
-    return (int32_t)rintf(value < -limit ? -limit : value > limit ? limit : value);
+    return (int32_t)rintf(value < -32767.0f ? -32767.0f : value > 32767.0f ? 32767.0f : value);
 }
 
 /* A row given by its entries: its matrix part is a few rows of the parameters. Σ qa² of it. */
@@ -142,7 +142,7 @@ static uint64_t entry_squares(const entry_list *list, size_t row, float scale)
 {
     uint64_t sum = 0;
     for (size_t e = 0; e < list->count; e++) {
-        const int64_t q = quantise(list->values[row * list->count + e], scale, 32767.0f);
+        const int64_t q = quantise(list->values[row * list->count + e], scale);
         sum += (uint64_t)(q * q);
     }
     return sum;
@@ -154,10 +154,11 @@ static void quantise_plain(sotto_exact *x, const operation *op, sotto_workspace 
     quantised *q = &x->plain[op->number];
     const size_t sparse = entry_rows_of(op, w);
     const entry_list *list = &w->entries[op->number > 0];
-    plain_row_norms(op, w);
+    const double *left = w->left_norms + op->block * w->capacity;
+    const double *right = w->right_norms + op->block * w->capacity;
     for (size_t e = 0; e < w->examples; e++) {
         const double steps = steps_of(grid, weights, e);
-        const int power = power_of(op, steps, w->left_norms[e], w->right_norms[e]);
+        const int power = power_of(op, steps, left[e], right[e]);
         q->left_power[e] = power;
         x->left_scales[e] = steps > 0.0 ? ldexpf(1.0f, power) : 0.0f;
         x->right_scales[e] = (float)ldexp(steps, -power);
@@ -182,8 +183,10 @@ static sotto_uint128 quantise_vector(sotto_exact *x, const operation *op, sotto_
     int32_t *out = x->contribution + op->offset + matrix_parameters(op);
     const float scale = (float)steps;
     op->class->vector(op, w, example, w->vector);
-    for (size_t j = 0; j < op->vector; j++)
-        out[j] = scale > 0.0f ? quantise(w->vector[j], scale, 0x1p30f) : 0;
+    if (scale > 0.0f)
+        sotto_tensor_quantise(op->vector, w->vector, scale, out);
+    else
+        memset(out, 0, op->vector * sizeof *out);
     return sotto_tensor_integer_squares(op->vector, out);
 }
 
@@ -303,7 +306,7 @@ static void scatter_plain(sotto_exact *x, const operation *op, const sotto_works
         const float scale = ldexpf(1.0f, q->left_power[r]);
         sotto_tensor_right_row(w->examples, op->right, r, q->right, x->row);
         for (size_t e = 0; e < list->count; e++) {
-            const int32_t value = quantise(list->values[r * list->count + e], scale, 32767.0f);
+            const int32_t value = quantise(list->values[r * list->count + e], scale);
             int32_t *to = sums + list->columns[r * list->count + e] * op->right;
             for (size_t j = 0; j < op->right; j++)
                 to[j] += value * x->row[j];

@@ -13,23 +13,19 @@
 
 /* ---------------------------------------------------------------------- norms */
 
-void plain_row_norms(const operation *op, const sotto_workspace *w)
+/* Dense without views: (‖a‖² + 1)·‖b‖², exact, the 1 being the bias. Both factors are kept. */
+static void plain_norms(const operation *op, const sotto_workspace *w, double *norms2)
 {
     const entry_list *list = &w->entries[op->number > 0];
     const size_t sparse = entry_rows_of(op, w);
-    sotto_tensor_entry_squared_norms(sparse, op->left, list->count, list->columns, list->values,
-                                     w->left_norms);
+    double *left = w->left_norms + op->block * w->capacity;
+    double *right = w->right_norms + op->block * w->capacity;
+    sotto_tensor_entry_squared_norms(sparse, op->left, list->count, list->columns, list->values, left);
     sotto_tensor_row_squared_norms(w->rows - sparse, op->left, value_in(op, w) + sparse * op->left,
-                                   w->left_norms + sparse);
-    sotto_tensor_row_squared_norms(w->rows, op->right, gradient_out(op, w), w->right_norms);
-}
-
-/* Dense without views: (‖a‖² + 1)·‖b‖², exact, the 1 being the bias. */
-static void plain_norms(const operation *op, const sotto_workspace *w, double *norms2)
-{
-    plain_row_norms(op, w);
+                                   left + sparse);
+    sotto_tensor_row_squared_norms(w->rows, op->right, gradient_out(op, w), right);
     for (size_t r = 0; r < w->rows; r++)
-        norms2[r] = (w->left_norms[r] + 1.0) * w->right_norms[r];
+        norms2[r] = (left[r] + 1.0) * right[r];
 }
 
 /*

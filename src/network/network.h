@@ -233,10 +233,9 @@ float *sotto_workspace_input(sotto_workspace *workspace);
 /**
  * The same input, given by its entries that are not zero: in each of the first `rows` rows, `entries` columns
  * in ascending order, none twice, and the values in them, both [rows, entries]. A first dense layer then
- * gathers weight rows instead of multiplying by zeros, to the same bit. The rows of sotto_workspace_input are
- * filled as well where another layer reads the input. SOTTO_ERROR_INPUT where columns are out of order or
- * range. 0 rows, as after creation, means none is given so. SOTTO_ERROR_MEMORY where there are more entries
- * than ever before and no room for them.
+ * gathers weight rows instead of multiplying by zeros, to the same bit; where the network has none, or memory
+ * for the entries is short, the rows of sotto_workspace_input are filled instead. 0 rows, as after creation,
+ * means none is given so. SOTTO_ERROR_INPUT, and none given, where columns are out of order or range.
  */
 sotto_status sotto_workspace_entries(sotto_workspace *workspace, size_t rows, size_t entries,
                                      const uint32_t *columns, const float *values, sotto_error *err);

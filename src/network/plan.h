@@ -131,7 +131,7 @@ struct sotto_workspace {
     float *weights;      /* [examples] */
     float *pair_weights; /* [positions·views] */
     float *product;      /* the products' own scratch */
-    double *left_norms, *right_norms; /* [rows] */
+    double *left_norms, *right_norms; /* [blocks, examples]: ‖a‖² and ‖b‖² of plain operations */
 
     size_t entry_rows;     /* the first so many rows are given by their entries */
     size_t entry_room;     /* entries of a row there is room for */
@@ -233,8 +233,5 @@ static inline size_t most_pairs(const operation *op, const sotto_workspace *w)
 {
     return op->positions * w->views;
 }
-
-/* gradient.c: ‖a‖² and ‖b‖² of a plain operation's rows in use, in left_norms and right_norms. */
-void plain_row_norms(const operation *op, const sotto_workspace *w);
 
 #endif

@@ -29,8 +29,9 @@ static sotto_status take_tables(sotto_workspace *w, sotto_error *err)
     w->vector = sotto_arena_take(w->arena, network->most_vector, sizeof *w->vector, err);
     w->matrix = sotto_arena_take(w->arena, network->most_matrix, sizeof *w->matrix, err);
     w->weights = sotto_arena_take(w->arena, w->capacity, sizeof *w->weights, err);
-    w->left_norms = sotto_arena_take(w->arena, rows, sizeof *w->left_norms, err);
-    w->right_norms = sotto_arena_take(w->arena, rows, sizeof *w->right_norms, err);
+    const size_t norms = network->blocks * w->capacity;
+    w->left_norms = sotto_arena_take(w->arena, norms, sizeof *w->left_norms, err);
+    w->right_norms = sotto_arena_take(w->arena, norms, sizeof *w->right_norms, err);
     const bool whole = w->values && w->gradients && w->kept && w->inverse && w->classes && w->seeds &&
                        w->zeros && w->vector && w->matrix && w->weights && w->left_norms && w->right_norms;
     return whole ? SOTTO_OK : SOTTO_ERROR_MEMORY;
@@ -154,22 +155,21 @@ float *sotto_workspace_input(sotto_workspace *workspace)
 }
 
 /* Room for `entries` in each row, and one more behind a by-class operation. */
-static sotto_status make_room(sotto_workspace *w, size_t entries, sotto_error *err)
+static bool make_room(sotto_workspace *w, size_t entries)
 {
     const size_t rows = w->capacity * w->views;
     if (entries <= w->entry_room)
-        return SOTTO_OK;
+        return true;
+    w->entry_room = 0;
     for (size_t i = 0; i < 2; i++) {
         entry_list *list = &w->entries[i];
-        list->columns = sotto_arena_take(w->arena, rows, (entries + i) * sizeof *list->columns, err);
-        list->values = sotto_arena_take(w->arena, rows, (entries + i) * sizeof *list->values, err);
-        if (!list->columns || !list->values) {
-            w->entry_room = w->entry_rows = 0;
-            return SOTTO_ERROR_MEMORY;
-        }
+        list->columns = sotto_arena_take(w->arena, rows, (entries + i) * sizeof *list->columns, NULL);
+        list->values = sotto_arena_take(w->arena, rows, (entries + i) * sizeof *list->values, NULL);
+        if (!list->columns || !list->values)
+            return false;
     }
     w->entry_room = entries;
-    return SOTTO_OK;
+    return true;
 }
 
 static sotto_status check_entries(const sotto_workspace *w, size_t rows, size_t entries,
@@ -206,14 +206,13 @@ sotto_status sotto_workspace_entries(sotto_workspace *workspace, size_t rows, si
 {
     sotto_workspace *w = workspace;
     sotto_status status = check_entries(w, rows, entries, columns, err);
-    if (status == SOTTO_OK && (w->network->count == 0 || !w->network->operations[0].takes_entries)) {
+    w->entry_rows = 0;
+    if (status != SOTTO_OK)
+        return status;
+    if (w->network->count == 0 || !w->network->operations[0].takes_entries || !make_room(w, entries)) {
         write_entries(w, rows, entries, columns, values);
         return SOTTO_OK;
     }
-    if (status == SOTTO_OK)
-        status = make_room(w, entries, err);
-    if (status != SOTTO_OK)
-        return status;
     if (rows > 0) {
         memcpy(w->entries[0].columns, columns, rows * entries * sizeof *columns);
         memcpy(w->entries[0].values, values, rows * entries * sizeof *values);

@@ -124,6 +124,12 @@ void sotto_tensor_integer_product(size_t d, size_t p, size_t rows, const int32_t
 
 __extension__ typedef unsigned __int128 sotto_uint128;
 
+/**
+ * q = x·scale to the nearest integer (ties to even), within ±2³⁰; NaN becomes 0. The product is rounded to
+ * float first.
+ */
+void sotto_tensor_quantise(size_t count, const float *x, float scale, int32_t *q);
+
 /** Σ x², exact for fewer than 2³² elements. */
 sotto_uint128 sotto_tensor_integer_squares(size_t count, const int32_t *x);
 

@@ -4,6 +4,7 @@
 #include "tensor/lanes.h"
 #include "tensor/tensor.h"
 
+#include <math.h>
 #include <string.h>
 
 SOTTO_WIDE
@@ -96,4 +97,16 @@ void sotto_tensor_tanh_backward(size_t count, const float *restrict y, float *re
 {
     for (size_t j = 0; j < count; j++)
         dy[j] *= 1.0f - y[j] * y[j];
+}
+
+SOTTO_WIDE
+void sotto_tensor_quantise(size_t count, const float *restrict x, float scale, int32_t *restrict q)
+{
+    for (size_t j = 0; j < count; j++) {
+        float value = x[j] * scale;
+        value = value > 0x1p30f ? 0x1p30f : value;
+        value = value < -0x1p30f ? -0x1p30f : value;
+        value = value == value ? value : 0.0f; /* a NaN differs from itself */
+        q[j] = (int32_t)rintf(value);
+    }
 }
