@@ -57,7 +57,8 @@ START_TEST(forward_agrees_with_the_reference)
     for (size_t i = 0; i < ROWS; i++) {
         for (size_t j = 0; j < s.plan->inputs; j++)
             input[j] = (double)s.input[i * s.plan->inputs + j];
-        ck_assert_uint_eq(reference_forward(s.plan, parameters, input, circumstances_of(i), wanted), s.outputs);
+        ck_assert_uint_eq(reference_forward(s.plan, parameters, input, circumstances_of(i), wanted),
+                          s.outputs);
         for (size_t j = 0; j < s.outputs; j++)
             close_to((double)output[i * s.outputs + j], wanted[j], 3.0, 2e-6, s.plan->name,
                      i * s.outputs + j);
@@ -137,8 +138,8 @@ START_TEST(the_input_gradient_agrees_and_changes_nothing_else)
     const float *found = sotto_workspace_input_gradient(s.workspace);
     for (size_t i = 0; i < ROWS; i++) {
         for (size_t j = 0; j < s.plan->inputs; j++)
-            close_to((double)found[i * s.plan->inputs + j], wanted_of.input_gradients[i][j], 3.0, 2e-6, s.plan->name,
-                     j);
+            close_to((double)found[i * s.plan->inputs + j], wanted_of.input_gradients[i][j], 3.0, 2e-6,
+                     s.plan->name, j);
     }
     close_scene();
 }
@@ -228,6 +229,7 @@ int main(void)
     tcase_add_loop_test(tests, a_second_pass_forgets_the_first, 0, count);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, row_tests());
+    suite_add_tcase(suite, penalty_tests());
     suite_add_tcase(suite, entry_tests());
     suite_add_tcase(suite, shape_tests());
     suite_add_tcase(suite, training_tests());

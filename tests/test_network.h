@@ -55,6 +55,8 @@ typedef struct scene {
     sotto_weights *weights;
     sotto_workspace *workspace;
     size_t parameter_count, outputs, blocks, views, rows;
+    size_t penalties; /* of an example's rows, or 0 */
+    double lambda;
     bool training;
     float parameters[MOST_PARAMETERS];
     float input[MOST_ROWS * MOST_COLUMNS];
@@ -67,6 +69,9 @@ extern scene s;
 
 void open_scene(size_t which, size_t views);
 void close_scene(void);
+
+/* From now on the last `views` rows of each example are penalty rows; false where a layer forbids it. */
+bool add_penalties(size_t views);
 
 /* Put the scene's chunk through the network, forward and backward; returns the output. */
 const float *run_network(bool want_input_gradient);
@@ -90,6 +95,7 @@ circumstances circumstances_of(size_t row);
 
 /* ----------------------------------------------- further test cases */
 
+TCase *penalty_tests(void);  /* test_network_penalty.c */
 TCase *row_tests(void);      /* test_network_rows.c */
 TCase *entry_tests(void);    /* test_network_entries.c */
 TCase *shape_tests(void);    /* test_network_shapes.c */

@@ -29,10 +29,11 @@ static void draw_entries(size_t count)
         ck_assert_uint_eq(left, 0);
         s.classes[r] = (uint16_t)(r % (s.plan->classes + 1));
     }
-    for (size_t j = 0; j < count; j++) /* one row of zeros with their entries, and one that is no row of numbers */
-        entries.values[j] = s.input[entries.columns[j]] = 0.0f;
-    if (count > 0)
-        entries.values[count] = s.input[n + entries.columns[count]] = NAN;
+    /* One row of zeros with their entries, and one that is no row of numbers. */
+    for (size_t e = 0; e < count; e++)
+        entries.values[e] = s.input[entries.columns[e]] = 0.0f;
+    for (size_t e = count; e < 2 * count; e += count)
+        entries.values[e] = s.input[n + entries.columns[e]] = NAN;
 }
 
 typedef struct outcome {
@@ -113,25 +114,27 @@ START_TEST(networks_that_cannot_gather_are_given_rows)
 {
     static const plan identity = {"identity", 5, 0, 1, {{.kind = SOTTO_LAYER_BY_CLASS}}};
     static const plan activated = {"activated", 5, 0, 1, {{.kind = SOTTO_LAYER_TANH}}};
-    const plan *const others[] = {&plans[plan_named("residual of the input")], &plans[plan_named("concat first")],
-                                  &plans[plan_named("conv")], &identity, &activated};
+    const plan *const others[] = {&plans[plan_named("residual of the input")],
+                                  &plans[plan_named("concat first")], &plans[plan_named("conv")], &identity,
+                                  &activated};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         sotto_network *network = NULL;
         sotto_workspace *workspace = NULL;
         const plan *p = others[i];
         const uint32_t columns[] = {0, 3, 2, 4};
         const float values[] = {1.0f, 2.0f, 3.0f, 4.0f};
-        ck_assert_int_eq(sotto_network_create(&network, p->inputs, p->classes, p->layers, p->count, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_network_create(&network, p->inputs, p->classes, p->layers, p->count, NULL),
+                         SOTTO_OK);
         ck_assert_int_eq(sotto_workspace_create(&workspace, network, 2, 1, NULL), SOTTO_OK);
         float *input = sotto_workspace_input(workspace);
         fill(2 * p->inputs, 1.0f, input);
         ck_assert_int_eq(sotto_workspace_entries(workspace, 2, 2, columns, values, NULL), SOTTO_OK);
         for (size_t j = 0; j < 2 * p->inputs; j++) {
-            const float wanted = j == 0                 ? 1.0f
-                                 : j == 3               ? 2.0f
-                                 : j == p->inputs + 2   ? 3.0f
-                                 : j == p->inputs + 4   ? 4.0f
-                                                        : 0.0f;
+            const float wanted = j == 0               ? 1.0f
+                                 : j == 3             ? 2.0f
+                                 : j == p->inputs + 2 ? 3.0f
+                                 : j == p->inputs + 4 ? 4.0f
+                                                      : 0.0f;
             ck_assert_float_eq(input[j], wanted);
         }
         sotto_workspace_destroy(workspace);
@@ -144,9 +147,11 @@ static void refuse(size_t rows, size_t count, const uint32_t *columns, const cha
 {
     const float values[EXAMPLES * 8] = {0};
     sotto_error err = {0};
-    ck_assert_int_eq(sotto_workspace_entries(s.workspace, rows, count, columns, values, &err), SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_workspace_entries(s.workspace, rows, count, columns, values, &err),
+                     SOTTO_ERROR_INPUT);
     ck_assert_msg(strstr(err.message, word), "\"%s\" does not say \"%s\"", err.message, word);
-    ck_assert_int_eq(sotto_workspace_entries(s.workspace, rows, count, columns, values, NULL), SOTTO_ERROR_INPUT);
+    ck_assert_int_eq(sotto_workspace_entries(s.workspace, rows, count, columns, values, NULL),
+                     SOTTO_ERROR_INPUT);
 }
 
 START_TEST(entries_out_of_order_are_refused)

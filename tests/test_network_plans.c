@@ -7,20 +7,20 @@
     {                                                                                                        \
         .kind = SOTTO_LAYER_##__VA_ARGS__                                                                    \
     }
-#define DENSE(n)                LAYER(DENSE, .outputs = (n))
-#define LEAKY(s)                LAYER(LEAKY_RELU, .slope = (s))
-#define SILU                    LAYER(SILU)
-#define TANH                    LAYER(TANH)
-#define NORM                    LAYER(NORM)
-#define RESIDUAL(l)             LAYER(RESIDUAL, .from = (l))
-#define CONCAT(l)               LAYER(CONCAT, .from = (l))
-#define BY_CLASS                LAYER(BY_CLASS)
-#define DROPOUT(r)              LAYER(DROPOUT, .rate = (r))
-#define SOFTMAX(s)              LAYER(SOFTMAX, .segments = (s), .segment_count = sizeof(s) / sizeof *(s))
-#define IMAGE(h, w, c)          LAYER(IMAGE, .height = (h), .width = (w), .channels = (c))
-#define GROUP_NORM(g)           LAYER(GROUP_NORM, .groups = (g))
-#define CONV(n, k, s, p)        CONV_GROUPS(n, k, s, p, 1)
-#define UPCONV(n, k, s, p)      UPCONV_GROUPS(n, k, s, p, 1)
+#define DENSE(n)           LAYER(DENSE, .outputs = (n))
+#define LEAKY(s)           LAYER(LEAKY_RELU, .slope = (s))
+#define SILU               LAYER(SILU)
+#define TANH               LAYER(TANH)
+#define NORM               LAYER(NORM)
+#define RESIDUAL(l)        LAYER(RESIDUAL, .from = (l))
+#define CONCAT(l)          LAYER(CONCAT, .from = (l))
+#define BY_CLASS           LAYER(BY_CLASS)
+#define DROPOUT(r)         LAYER(DROPOUT, .rate = (r))
+#define SOFTMAX(s)         LAYER(SOFTMAX, .segments = (s), .segment_count = sizeof(s) / sizeof *(s))
+#define IMAGE(h, w, c)     LAYER(IMAGE, .height = (h), .width = (w), .channels = (c))
+#define GROUP_NORM(g)      LAYER(GROUP_NORM, .groups = (g))
+#define CONV(n, k, s, p)   CONV_GROUPS(n, k, s, p, 1)
+#define UPCONV(n, k, s, p) UPCONV_GROUPS(n, k, s, p, 1)
 #define CONV_GROUPS(n, k, s, p, g)                                                                           \
     LAYER(CONV, .outputs = (n), .kernel = (k), .stride = (s), .padding = (p), .groups = (g))
 #define UPCONV_GROUPS(n, k, s, p, g)                                                                         \
@@ -40,7 +40,11 @@ const plan plans[] = {
     {"norm", 6, 0, 4, {DENSE(18), NORM, LEAKY(0.2f), DENSE(2)}},
     {"norm at both ends", 7, 0, 3, {NORM, DENSE(19), NORM}},
     {"residual of the input", 8, 0, 4, {DENSE(8), RESIDUAL(INPUT), TANH, DENSE(2)}},
-    {"residual norm block", 4, 0, 8, {DENSE(9), NORM, SILU, DENSE(11), SILU, DENSE(9), RESIDUAL(0), DENSE(3)}},
+    {"residual norm block",
+     4,
+     0,
+     8,
+     {DENSE(9), NORM, SILU, DENSE(11), SILU, DENSE(9), RESIDUAL(0), DENSE(3)}},
     {"two residuals of one layer",
      4,
      0,
@@ -89,6 +93,7 @@ const plan plans[] = {
     {"softmax heads", 5, 0, 2, {DENSE(8), SOFTMAX(heads)}},
     {"softmax first", 6, 0, 2, {SOFTMAX(one_head), DENSE(3)}},
     {"softmax between", 5, 0, 5, {DENSE(7), SOFTMAX(heads), TANH, RESIDUAL(1), DENSE(2)}},
+    {"softmax of what is activated next", 5, 0, 4, {DENSE(7), SOFTMAX(heads), SILU, DENSE(2)}},
     {"softmax of nothing", 5, 0, 2, {DENSE(3), {.kind = SOTTO_LAYER_SOFTMAX}}},
     {"dropout", 6, 0, 6, {DENSE(9), LEAKY(0.2f), DROPOUT(0.5f), DENSE(8), DROPOUT(0.25f), DENSE(2)}},
     {"dropout first", 6, 0, 3, {DROPOUT(0.5f), DENSE(4), SILU}},
@@ -141,7 +146,11 @@ const plan plans[] = {
     {"group norm of one group", 24, 0, 3, {IMAGE(2, 3, 4), GROUP_NORM(1), CONV(2, 2, 1, 0)}},
     {"group norm of every channel", 24, 0, 4, {IMAGE(2, 3, 4), CONV(4, 1, 1, 0), GROUP_NORM(4), DENSE(3)}},
     {"group norm of columns", 12, 0, 4, {DENSE(18), GROUP_NORM(2), LEAKY(0.2f), DENSE(2)}},
-    {"group norm of many channels", 5, 0, 5, {DENSE(210), IMAGE(1, 3, 70), GROUP_NORM(1), SILU, CONV(2, 1, 1, 0)}},
+    {"group norm of many channels",
+     5,
+     0,
+     5,
+     {DENSE(210), IMAGE(1, 3, 70), GROUP_NORM(1), SILU, CONV(2, 1, 1, 0)}},
     {"residual of what is group normed next",
      18,
      0,
@@ -150,7 +159,11 @@ const plan plans[] = {
 
     {"transposed conv", 24, 0, 3, {IMAGE(3, 2, 4), UPCONV(3, 4, 2, 1), TANH}},
     {"transposed conv in groups", 24, 0, 2, {IMAGE(2, 3, 4), UPCONV_GROUPS(6, 3, 2, 0, 2)}},
-    {"transposed conv of single pixels", 12, 0, 4, {IMAGE(2, 2, 3), UPCONV(2, 1, 1, 0), LEAKY(0.2f), DENSE(2)}},
+    {"transposed conv of single pixels",
+     12,
+     0,
+     4,
+     {IMAGE(2, 2, 3), UPCONV(2, 1, 1, 0), LEAKY(0.2f), DENSE(2)}},
     {"transposed conv with gaps", 12, 0, 3, {IMAGE(2, 3, 2), UPCONV(2, 2, 3, 0), DENSE(1)}},
     {"transposed conv of the layer before, joined",
      8,
@@ -161,8 +174,8 @@ const plan plans[] = {
      5,
      0,
      8,
-     {DENSE(24), IMAGE(2, 2, 6), GROUP_NORM(2), LEAKY(0.0f), UPCONV(4, 4, 2, 1), LEAKY(0.0f), UPCONV(2, 4, 2, 1),
-      TANH}},
+     {DENSE(24), IMAGE(2, 2, 6), GROUP_NORM(2), LEAKY(0.0f), UPCONV(4, 4, 2, 1), LEAKY(0.0f),
+      UPCONV(2, 4, 2, 1), TANH}},
     {"generator of images by class",
      4,
      3,

@@ -45,7 +45,8 @@ static const double *norm(const double *parameters, size_t pixels, size_t channe
         for (size_t j = 0; j < x->columns; j++)
             mean += j % channels / width == g ? x->values[j] / count : 0.0;
         for (size_t j = 0; j < x->columns; j++)
-            variance += j % channels / width == g ? (x->values[j] - mean) * (x->values[j] - mean) / count : 0.0;
+            variance +=
+                j % channels / width == g ? (x->values[j] - mean) * (x->values[j] - mean) / count : 0.0;
         for (size_t j = 0; j < x->columns; j++)
             if (j % channels / width == g)
                 y->values[j] = parameters[j % channels] * (x->values[j] - mean) / sqrt(variance + 1e-5) +

@@ -21,6 +21,8 @@ void open_scene(size_t which, size_t views)
     s.views = views;
     s.rows = EXAMPLES * views;
     s.training = true;
+    s.penalties = 0;
+    s.lambda = 10.0;
     ck_assert_uint_le(s.parameter_count, MOST_PARAMETERS);
     ck_assert_uint_le(s.outputs, MOST_COLUMNS);
     fill(s.parameter_count, 0.7f, s.parameters);
@@ -31,6 +33,17 @@ void open_scene(size_t which, size_t views)
         s.classes[r] = (uint16_t)(p->classes > 1 ? (r * 2 + 1) % p->classes : 0);
         s.seeds[r] = r * r + 3;
     }
+}
+
+bool add_penalties(size_t views)
+{
+    sotto_error err = {0};
+    if (sotto_workspace_penalty(s.workspace, views, &err) != SOTTO_OK) {
+        ck_assert_msg(strstr(err.message, "softmax"), "%s: %s", s.plan->name, err.message);
+        return false;
+    }
+    s.penalties = views;
+    return true;
 }
 
 void close_scene(void)
@@ -52,6 +65,8 @@ static const float *run_rows(size_t first, size_t rows, bool want_input_gradient
     memcpy(sotto_workspace_output_gradient(s.workspace), s.direction + first * s.outputs,
            rows * s.outputs * sizeof *s.direction);
     sotto_network_backward(s.weights, s.workspace, want_input_gradient);
+    if (s.penalties > 0)
+        sotto_network_penalty(s.weights, s.workspace, s.lambda, NULL);
     return output;
 }
 

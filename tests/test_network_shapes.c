@@ -4,7 +4,9 @@
 #include "test_network.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static void refuse(size_t inputs, size_t classes, const sotto_layer *layers, size_t count, sotto_status code,
                    const char *word)
@@ -103,7 +105,8 @@ START_TEST(patches_that_are_too_large_are_refused)
 }
 END_TEST
 
-/* The masks of dropout: as many zeros as asked for, none where nothing drops, and different ones everywhere. */
+/* The masks of dropout: as many zeros as asked for, none where nothing drops, and different ones everywhere.
+ */
 START_TEST(dropout_drops_its_share_in_training_alone)
 {
     enum { columns = 1000, rows = 20 };
@@ -306,9 +309,52 @@ START_TEST(parameters_start_where_they_should)
 }
 END_TEST
 
+/* Bytes of address space in use; 0 where the system does not say. */
+static size_t address_space(void)
+{
+    size_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file && fscanf(file, "%zu", &pages) != 1)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The same of the room for penalties, in a workspace that is there. */
+START_TEST(penalties_without_room_are_an_error)
+{
+    const sotto_layer layers[] = {sotto_layer_dense(1024), sotto_layer_norm(), sotto_layer_silu(),
+                                  sotto_layer_dense(1024), sotto_layer_tanh()};
+    sotto_network *network = NULL;
+    sotto_workspace *workspace = NULL;
+    sotto_status status = SOTTO_ERROR_MEMORY;
+    struct rlimit before, limit;
+    size_t failures = 0;
+    ck_assert_int_eq(sotto_network_create(&network, 64, 0, layers, 5, NULL), SOTTO_OK);
+    ck_assert_int_eq(getrlimit(RLIMIT_AS, &before), 0);
+    limit = before;
+    for (size_t room = 0; !HAS_SHADOW && status != SOTTO_OK; room += 4 << 20) {
+        sotto_error err = {0};
+        ck_assert_int_eq(sotto_workspace_create(&workspace, network, 1024, 1, &err), SOTTO_OK);
+        limit.rlim_cur = address_space() + room;
+        ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+        status = sotto_workspace_penalty(workspace, 1, &err);
+        ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
+        ck_assert(status == SOTTO_OK || status == SOTTO_ERROR_MEMORY);
+        ck_assert_int_eq(err.code, status);
+        failures += status != SOTTO_OK;
+        sotto_workspace_destroy(workspace);
+    }
+    ck_assert(HAS_SHADOW || failures > 10);
+    sotto_network_destroy(network);
+}
+END_TEST
+
 TCase *shape_tests(void)
 {
     TCase *tests = tcase_create("shapes");
+    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, networks_that_do_not_fit_are_refused);
     tcase_add_test(tests, layers_that_do_not_fit_are_refused);
     tcase_add_test(tests, patches_that_are_too_large_are_refused);
@@ -316,6 +362,7 @@ TCase *shape_tests(void)
     tcase_add_test(tests, more_parameters_than_can_be_addressed_are_refused);
     tcase_add_test(tests, a_workspace_needs_rows);
     tcase_add_test(tests, a_workspace_without_room_is_an_error);
+    tcase_add_test(tests, penalties_without_room_are_an_error);
     tcase_add_test(tests, parameters_are_counted);
     tcase_add_test(tests, a_class_that_does_not_exist_is_none);
     tcase_add_test(tests, parameters_start_where_they_should);

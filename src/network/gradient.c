@@ -94,27 +94,43 @@ static const float *keep_weights(size_t count, const float *weights, float *kept
 }
 
 /* Rows that are given by their entries: each adds to a few rows of the matrix. */
-static void scatter(const operation *op, const sotto_workspace *w, size_t rows, float *matrix, float *bias)
+static void scatter(const operation *op, const sotto_workspace *w, size_t rows, const float *weights,
+                    float *matrix, float *bias)
 {
     const entry_list *list = &w->entries[op->number > 0];
     for (size_t r = 0; r < rows; r++) {
-        if (w->weights[r] == 0.0f)
+        if (weights[r] == 0.0f)
             continue;
         const float *b = gradient_out(op, w) + r * op->right;
-        sotto_tensor_scale_rows(1, op->right, w->weights + r, b, w->right, bias);
+        sotto_tensor_scale_rows(1, op->right, weights + r, b, w->right, bias);
         sotto_tensor_scatter(op->right, list->count, list->columns + r * list->count,
                              list->values + r * list->count, w->right, matrix);
     }
 }
 
-static void plain_gradient(const operation *op, sotto_workspace *w, float *part)
+/* Each example's weight for each of its `views` rows. */
+static const float *weights_of_rows(const sotto_workspace *w, size_t views)
 {
+    for (size_t r = 0; r < w->examples * views; r++)
+        w->row_weights[r] = w->weights[r / views];
+    return w->row_weights;
+}
+
+/* Dense: every row is one pair, so that all examples are one product, whatever their rows. */
+static void dense_gradient(const operation *op, sotto_workspace *w, float *part)
+{
+    const sotto_workspace *t = w->tangents;
+    const float *weights = weights_of_rows(w, w->views);
     float *bias = part + op->left * op->right;
     const size_t sparse = entry_rows_of(op, w);
-    scatter(op, w, sparse, part, bias);
+    scatter(op, w, sparse, weights, part, bias);
     sotto_tensor_product_rows(op->left, op->right, w->rows - sparse, value_in(op, w) + sparse * op->left,
-                              op->left, w->weights + sparse, gradient_out(op, w) + sparse * op->right,
-                              op->right, true, part, op->right, bias, w->product);
+                              op->left, weights + sparse, gradient_out(op, w) + sparse * op->right, op->right,
+                              true, part, op->right, bias, w->product);
+    if (w->penalised)
+        sotto_tensor_product_rows(op->left, op->right, t->rows, value_in(op, t), op->left,
+                                  weights_of_rows(w, t->views), gradient_out(op, t), op->right, true, part,
+                                  op->right, NULL, w->product);
 }
 
 /* One example at a time: every pair of an example has its weight. */
@@ -148,8 +164,8 @@ void sotto_network_weighted_gradient(const sotto_network *network, sotto_workspa
             continue;
         const size_t shift = by_block ? op->block * w->examples : 0;
         keep_weights(w->examples, weights ? weights + shift : NULL, w->weights);
-        if (is_plain(op, w))
-            plain_gradient(op, w, gradient + op->offset);
+        if (op->class == &dense_class)
+            dense_gradient(op, w, gradient + op->offset);
         else
             for (size_t e = 0; e < w->examples; e++)
                 example_gradient(op, w, e, gradient + op->offset);

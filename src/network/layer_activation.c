@@ -50,6 +50,11 @@ static void backward_leaky_relu(const operation *op, const sotto_weights *weight
     pass_on(op, w);
 }
 
+static void slope_leaky_relu(const operation *op, const sotto_workspace *w, size_t row, float *x)
+{
+    sotto_tensor_leaky_relu_backward(op->outputs, op->layer.slope, value_out(op, w) + row * op->outputs, x);
+}
+
 const layer_class leaky_relu_class = {
     .kind = SOTTO_LAYER_LEAKY_RELU,
     .name = "leaky ReLU",
@@ -59,12 +64,33 @@ const layer_class leaky_relu_class = {
     .add = add_leaky_relu,
     .forward = forward_leaky_relu,
     .backward = backward_leaky_relu,
+    .slope = slope_leaky_relu,
 };
 
 /* ---------------------------------------------------------------------- SiLU */
 
+/* φ″(z) = s(1 − s)(2 + z(1 − 2s)), s = sigmoid(z), of the penalty rows, before z is overwritten. */
+static void keep_second(const operation *op, const sotto_weights *weights, const sotto_workspace *w)
+{
+    const sotto_workspace *t = w->tangents;
+    const float *bias = bias_of(op, weights, w);
+    for (size_t p = 0; p < t->rows; p++) {
+        const float *x = value_in(op, w) + penalty_row(w, p) * op->outputs;
+        float *second = t->second[op->number] + p * op->outputs;
+        for (size_t j = 0; j < op->outputs; j++)
+            second[j] = -(x[j] + bias[j]);
+        sotto_tensor_exp(op->outputs, second, second);
+        for (size_t j = 0; j < op->outputs; j++) {
+            const float z = x[j] + bias[j], s = 1.0f / (1.0f + second[j]);
+            second[j] = s * (1.0f - s) * (2.0f + z * (1.0f - 2.0f * s));
+        }
+    }
+}
+
 static void forward_silu(const operation *op, const sotto_weights *weights, sotto_workspace *w)
 {
+    if (w->tangents)
+        keep_second(op, weights, w);
     sotto_tensor_bias_silu(w->rows, op->outputs, value_in(op, w), bias_of(op, weights, w), value_out(op, w),
                            w->kept[op->number]);
 }
@@ -77,6 +103,16 @@ static void backward_kept(const operation *op, const sotto_weights *weights, sot
     pass_on(op, w);
 }
 
+static void slope_kept(const operation *op, const sotto_workspace *w, size_t row, float *x)
+{
+    sotto_tensor_multiply(op->outputs, w->kept[op->number] + row * op->outputs, x);
+}
+
+static void bend_silu(const operation *op, const sotto_workspace *w, size_t row, float *x)
+{
+    sotto_tensor_multiply(op->outputs, w->tangents->second[op->number] + row * op->outputs, x);
+}
+
 const layer_class silu_class = {
     .kind = SOTTO_LAYER_SILU,
     .name = "SiLU",
@@ -86,6 +122,8 @@ const layer_class silu_class = {
     .add = keep_shape,
     .forward = forward_silu,
     .backward = backward_kept,
+    .slope = slope_kept,
+    .bend = bend_silu,
 };
 
 /* ---------------------------------------------------------------------- tanh */
@@ -102,6 +140,19 @@ static void backward_tanh(const operation *op, const sotto_weights *weights, sot
     pass_on(op, w);
 }
 
+static void slope_tanh(const operation *op, const sotto_workspace *w, size_t row, float *x)
+{
+    sotto_tensor_tanh_backward(op->outputs, value_out(op, w) + row * op->outputs, x);
+}
+
+/* φ″ = −2y(1 − y²) */
+static void bend_tanh(const operation *op, const sotto_workspace *w, size_t row, float *x)
+{
+    const float *y = value_out(op, w) + penalty_row(w, row) * op->outputs;
+    for (size_t j = 0; j < op->outputs; j++)
+        x[j] *= -2.0f * y[j] * (1.0f - y[j] * y[j]);
+}
+
 const layer_class tanh_class = {
     .kind = SOTTO_LAYER_TANH,
     .name = "tanh",
@@ -111,6 +162,8 @@ const layer_class tanh_class = {
     .add = keep_shape,
     .forward = forward_tanh,
     .backward = backward_tanh,
+    .slope = slope_tanh,
+    .bend = bend_tanh,
 };
 
 /* ------------------------------------------------------------------- dropout */
@@ -164,6 +217,7 @@ const layer_class dropout_class = {
     .add = add_dropout,
     .forward = forward_dropout,
     .backward = backward_kept,
+    .slope = slope_kept,
 };
 
 /* ------------------------------------------------------------------- softmax */

@@ -176,7 +176,8 @@ static void forward_conv(const operation *op, const sotto_weights *weights, sott
                                  packed_of(op, weights, g, false), false, y + g * op->right,
                                  op->out.channels);
         }
-        sotto_tensor_bias(op->positions, op->out.channels, bias, y);
+        if (!w->is_tangent)
+            sotto_tensor_bias(op->positions, op->out.channels, bias, y);
     }
 }
 
@@ -197,7 +198,7 @@ static void backward_conv(const operation *op, const sotto_weights *weights, sot
     }
 }
 
-static void matrix_conv(const operation *op, sotto_workspace *w, size_t example, size_t group, pairs *out)
+static void own_conv(const operation *op, sotto_workspace *w, size_t example, size_t group, pairs *out)
 {
     const sotto_tensor_patches patches = patches_of(op, op->in, op->out);
     const size_t channels = op->in.channels / op->groups, first = example * w->views;
@@ -212,6 +213,13 @@ static void matrix_conv(const operation *op, sotto_workspace *w, size_t example,
                    .count = w->views * op->positions};
 }
 
+static void matrix_conv(const operation *op, sotto_workspace *w, size_t example, size_t group, pairs *out)
+{
+    own_conv(op, w, example, group, out);
+    if (w->penalised)
+        join_tangents(op, w, example, group, own_conv, out);
+}
+
 /* The bias is added at every pixel of the output. */
 static void vector_conv(const operation *op, const sotto_workspace *w, size_t example, float *out)
 {
@@ -224,6 +232,7 @@ const layer_class conv_class = {
     .kind = SOTTO_LAYER_CONV,
     .name = "conv",
     .reads_input = true,
+    .affine = true,
     .add = add_conv,
     .initialise = initialise,
     .forward = forward_conv,
@@ -248,7 +257,8 @@ static void forward_transposed(const operation *op, const sotto_weights *weights
                                  packed_of(op, weights, g, false), false, w->right, op->right);
             sotto_tensor_from_patches(&patches, g * channels, channels, w->right, y);
         }
-        sotto_tensor_bias(op->out.height * op->out.width, op->out.channels, bias, y);
+        if (!w->is_tangent)
+            sotto_tensor_bias(op->out.height * op->out.width, op->out.channels, bias, y);
     }
 }
 
@@ -268,8 +278,7 @@ static void backward_transposed(const operation *op, const sotto_weights *weight
     }
 }
 
-static void matrix_transposed(const operation *op, sotto_workspace *w, size_t example, size_t group,
-                              pairs *out)
+static void own_transposed(const operation *op, sotto_workspace *w, size_t example, size_t group, pairs *out)
 {
     const sotto_tensor_patches patches = patches_of(op, op->out, op->in);
     const size_t channels = op->out.channels / op->groups, first = example * w->views;
@@ -284,10 +293,19 @@ static void matrix_transposed(const operation *op, sotto_workspace *w, size_t ex
                    .count = w->views * op->positions};
 }
 
+static void matrix_transposed(const operation *op, sotto_workspace *w, size_t example, size_t group,
+                              pairs *out)
+{
+    own_transposed(op, w, example, group, out);
+    if (w->penalised)
+        join_tangents(op, w, example, group, own_transposed, out);
+}
+
 const layer_class conv_transposed_class = {
     .kind = SOTTO_LAYER_CONV_TRANSPOSED,
     .name = "transposed conv",
     .reads_input = true,
+    .affine = true,
     .add = add_conv_transposed,
     .initialise = initialise,
     .forward = forward_transposed,

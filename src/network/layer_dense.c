@@ -43,7 +43,7 @@ static void forward(const operation *op, const sotto_weights *weights, sotto_wor
                             list->values + r * list->count, matrix, y + r * op->right);
     sotto_tensor_product(w->rows - sparse, op->right, op->left, value_in(op, w) + sparse * op->left, op->left,
                          weights->packed + op->packed, false, y + sparse * op->right, op->right);
-    if (!op->bias_follows)
+    if (!op->bias_follows && !w->is_tangent)
         sotto_tensor_bias(w->rows, op->outputs, matrix + op->left * op->right, y);
 }
 
@@ -64,7 +64,7 @@ static void write_out(const operation *op, const sotto_workspace *w, size_t row,
         a[list->columns[first + e]] = list->values[first + e];
 }
 
-static void matrix(const operation *op, sotto_workspace *w, size_t example, size_t group, pairs *out)
+static void own(const operation *op, sotto_workspace *w, size_t example, size_t group, pairs *out)
 {
     (void)group;
     const size_t first = example * w->views, sparse = entry_rows_of(op, w);
@@ -84,6 +84,13 @@ static void matrix(const operation *op, sotto_workspace *w, size_t example, size
     out->a = w->left;
 }
 
+static void matrix(const operation *op, sotto_workspace *w, size_t example, size_t group, pairs *out)
+{
+    own(op, w, example, group, out);
+    if (w->penalised)
+        join_tangents(op, w, example, group, own, out);
+}
+
 static void vector(const operation *op, const sotto_workspace *w, size_t example, float *out)
 {
     const float *b = gradient_out(op, w) + example * w->views * op->right;
@@ -96,6 +103,7 @@ const layer_class dense_class = {
     .kind = SOTTO_LAYER_DENSE,
     .name = "dense",
     .reads_input = true,
+    .affine = true,
     .add = add,
     .initialise = initialise,
     .forward = forward,

@@ -58,6 +58,7 @@ const layer_class residual_class = {
     .name = "residual",
     .elementwise = true,
     .joins = true,
+    .affine = true,
     .add = add_residual,
     .forward = forward_residual,
     .backward = backward_residual,
@@ -101,6 +102,7 @@ const layer_class concat_class = {
     .kind = SOTTO_LAYER_CONCAT,
     .name = "concat",
     .joins = true,
+    .affine = true,
     .add = add_concat,
     .forward = forward_concat,
     .backward = backward_concat,
@@ -161,7 +163,7 @@ static void expand(const operation *op, const sotto_weights *weights, sotto_work
         if (w->classes[r] >= classes)
             continue;
         memcpy(row + w->classes[r] * n, x + r * n, n * sizeof *x);
-        row[n * classes + w->classes[r]] = 1.0f;
+        row[n * classes + w->classes[r]] = w->is_tangent ? 0.0f : 1.0f;
     }
 }
 
@@ -183,6 +185,7 @@ static void contract(const operation *op, const sotto_weights *weights, sotto_wo
 const layer_class by_class_class = {
     .kind = SOTTO_LAYER_BY_CLASS,
     .name = "by class",
+    .affine = true,
     .add = add_by_class,
     .forward = expand,
     .backward = contract,

@@ -86,6 +86,7 @@ static sotto_status add_layer(builder *b, size_t index, sotto_error *err)
     *op = (operation){.class = class_of(layer->kind),
                       .layer = *layer,
                       .number = network->count,
+                      .index = index,
                       .in = b->shape,
                       .inputs = columns_of(b->shape),
                       .bias = NO_BIAS};

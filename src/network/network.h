@@ -269,6 +269,31 @@ void sotto_network_backward(const sotto_weights *weights, sotto_workspace *works
 /** [rows, inputs], valid after a backward that wanted it. */
 const float *sotto_workspace_input_gradient(const sotto_workspace *workspace);
 
+/* ---------------------------------------------------------- gradient penalties */
+
+/**
+ * From now on the last `views` views of each example are penalty rows: rows x at which the gradient of f, the
+ * network's output, is to have norm 1 (Gulrajani et al. 2017). Makes the room that takes; once for a
+ * workspace, and before anything else is made for it. The other rows of an example stay loss rows, and one
+ * clip covers all of them together (P5). Entries are written out from now on, since penalty rows are dense.
+ * SOTTO_ERROR_INPUT where an example has fewer rows, or for a layer that a penalty cannot go through, naming
+ * it; SOTTO_ERROR_MEMORY, after which the workspace can only be destroyed.
+ */
+sotto_status sotto_workspace_penalty(sotto_workspace *workspace, size_t views, sotto_error *err);
+
+/**
+ * Between backward and the norms: what the penalty rows contribute becomes the gradient of
+ * lambda·(‖∇_x f‖ − 1)² with respect to the parameters, 0 where ∇_x f is 0. f is the output times the output
+ * gradient that the caller has set for these rows before backward: 1 for a scalar. Costs about a forward and
+ * a backward of the penalty rows: what is wanted is the gradient of ⟨v, ∇_x f⟩ at v = 2·lambda·(‖∇_x f‖ −
+ * 1)·∇_x f/‖∇_x f‖ held fixed, so that with the derivatives along v of every value a and gradient b a
+ * matrix's is Σ_t ȧ_t ⊗ b_t + a_t ⊗ ḃ_t. Where ∇_x f is not finite, neither is the example's norm. Without
+ * this call penalty rows are loss rows. Once after a backward. \param values [examples in use × penalty
+ * views], each row's penalty; NULL: not wanted
+ */
+void sotto_network_penalty(const sotto_weights *weights, sotto_workspace *workspace, double lambda,
+                           double *values);
+
 /* ------------------------------------------------------ gradients of examples */
 
 /**

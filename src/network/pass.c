@@ -6,6 +6,7 @@
 const float *sotto_network_forward(const sotto_weights *weights, sotto_workspace *workspace)
 {
     const sotto_network *network = workspace->network;
+    workspace->penalised = false;
     for (size_t i = 0; i < network->count; i++)
         network->operations[i].class->forward(&network->operations[i], weights, workspace);
     return workspace->values[network->count];
@@ -16,7 +17,13 @@ void sotto_network_backward(const sotto_weights *weights, sotto_workspace *works
 {
     /* Values at or below this one lead to no parameter. */
     const sotto_network *network = workspace->network;
-    const size_t lowest = want_input_gradient ? 0 : network->first_parametric + 1;
-    for (size_t i = network->count; i-- > lowest;)
-        network->operations[i].class->backward(&network->operations[i], weights, workspace);
+    const bool to_input = want_input_gradient || (workspace->tangents && !workspace->tangents->is_short);
+    const size_t lowest = to_input ? 0 : network->first_parametric + 1;
+    for (size_t i = network->count; i-- > lowest;) {
+        const operation *op = &network->operations[i];
+        if (workspace->tangents && op->class->bend)
+            keep_upstream(op, workspace);
+        op->class->backward(op, weights, workspace);
+    }
+    workspace->lowest = lowest < network->count ? lowest : network->count;
 }

@@ -55,12 +55,28 @@ typedef struct layer_class {
     void (*matrix)(const operation *op, sotto_workspace *w, size_t example, size_t group, pairs *out);
     /* The example's gradient [op->vector] in the parameters after the matrices. */
     void (*vector)(const operation *op, const sotto_workspace *w, size_t example, float *out);
+
+    /*
+     * For gradient penalties, one of three. Affine: tangents go both ways as values and gradients do, but for
+     * constants, which w->is_tangent leaves out. Else elementwise: x [outputs] *= φ′ at row `row`, and where
+     * φ is curved x *= φ″ at penalty row `row`. Else: the tangents of value i + 1 from those of value i, and
+     * those of the gradient of value i from those of value i + 1, in w->tangents. None: a penalty is refused.
+     */
+    bool affine;
+    void (*slope)(const operation *op, const sotto_workspace *w, size_t row, float *x);
+    void (*bend)(const operation *op, const sotto_workspace *w, size_t row, float *x);
+    void (*push)(const operation *op, const sotto_weights *weights, sotto_workspace *w);
+    void (*pull)(const operation *op, const sotto_weights *weights, sotto_workspace *w);
 } layer_class;
+
+/* As layer_class.matrix, of a workspace's own values and gradients alone. */
+typedef void own_pairs(const operation *op, sotto_workspace *w, size_t example, size_t group, pairs *out);
 
 struct operation {
     const layer_class *class;
     sotto_layer layer;
     size_t number; /* of the operation: the index of the value it reads */
+    size_t index;  /* of its layer, as the caller counts */
     shape in, out;
     size_t inputs, outputs; /* columns of value i and i + 1 */
 
@@ -129,9 +145,24 @@ struct sotto_workspace {
     float *vector;       /* [most_vector] */
     float *matrix;       /* [most_matrix] */
     float *weights;      /* [examples] */
+    float *row_weights;  /* [rows] */
     float *pair_weights; /* [positions·views] */
     float *product;      /* the products' own scratch */
     double *left_norms, *right_norms; /* [blocks, examples]: ‖a‖² and ‖b‖² of plain operations */
+
+    size_t lowest; /* the last backward went down to this value */
+
+    /*
+     * Gradient penalties: a workspace of the penalty rows alone, the last `tangents->views` of each example,
+     * whose values and gradients are tangents. NULL without.
+     */
+    sotto_workspace *tangents;
+    bool penalised;   /* since the last forward, sotto_network_penalty has been called */
+    bool is_tangent;  /* this is such a workspace */
+    bool is_short;    /* there: up to the first parameters all is affine, so that the last steps of the way
+                         back to the input can be gone for penalty rows alone */
+    float **second;   /* there: [count] of [rows, outputs], φ″ where it cannot be found later */
+    float **upstream; /* there: [count] of [rows, outputs], gradients before they were overwritten */
 
     size_t entry_rows;     /* the first so many rows are given by their entries */
     size_t entry_room;     /* entries of a row there is room for */
@@ -225,13 +256,30 @@ extern const layer_class image_class, conv_class, conv_transposed_class; /* laye
 /* One pair for each example, lying where the passes left it: a dense layer without views. */
 static inline bool is_plain(const operation *op, const sotto_workspace *w)
 {
-    return op->class == &dense_class && w->views == 1;
+    return op->class == &dense_class && w->views == 1 && !w->tangents;
 }
 
 /* Pairs that one example brings to each of the operation's matrices, at most. */
 static inline size_t most_pairs(const operation *op, const sotto_workspace *w)
 {
-    return op->positions * w->views;
+    return op->positions * (w->views + (w->tangents ? w->tangents->views : 0));
 }
+
+/* The row of the main workspace that is penalty row `row`. */
+static inline size_t penalty_row(const sotto_workspace *w, size_t row)
+{
+    const size_t penalties = w->tangents->views;
+    return row / penalties * w->views + w->views - penalties + row % penalties;
+}
+
+/* penalty.c: append what the tangents bring to an example's own pairs. */
+void join_tangents(const operation *op, sotto_workspace *w, size_t example, size_t group, own_pairs *own,
+                   pairs *out);
+
+/* penalty.c: before an operation's gradient is overwritten on the way back. */
+void keep_upstream(const operation *op, sotto_workspace *w);
+
+/* workspace.c: room for the pairs of one example, and for the products. */
+sotto_status take_pairs(sotto_workspace *w, sotto_error *err);
 
 #endif

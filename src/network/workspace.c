@@ -29,16 +29,17 @@ static sotto_status take_tables(sotto_workspace *w, sotto_error *err)
     w->vector = sotto_arena_take(w->arena, network->most_vector, sizeof *w->vector, err);
     w->matrix = sotto_arena_take(w->arena, network->most_matrix, sizeof *w->matrix, err);
     w->weights = sotto_arena_take(w->arena, w->capacity, sizeof *w->weights, err);
+    w->row_weights = sotto_arena_take(w->arena, rows, sizeof *w->row_weights, err);
     const size_t norms = network->blocks * w->capacity;
     w->left_norms = sotto_arena_take(w->arena, norms, sizeof *w->left_norms, err);
     w->right_norms = sotto_arena_take(w->arena, norms, sizeof *w->right_norms, err);
     const bool whole = w->values && w->gradients && w->kept && w->inverse && w->classes && w->seeds &&
-                       w->zeros && w->vector && w->matrix && w->weights && w->left_norms && w->right_norms;
+                       w->zeros && w->vector && w->matrix && w->weights && w->row_weights && w->left_norms &&
+                       w->right_norms;
     return whole ? SOTTO_OK : SOTTO_ERROR_MEMORY;
 }
 
-/* Room for the pairs of one example, and for the products. */
-static sotto_status take_pairs(sotto_workspace *w, sotto_error *err)
+sotto_status take_pairs(sotto_workspace *w, sotto_error *err)
 {
     const sotto_network *network = w->network;
     size_t left = 0, right = 0, most = 1, product = 0;
@@ -46,7 +47,7 @@ static sotto_status take_pairs(sotto_workspace *w, sotto_error *err)
         const operation *op = &network->operations[i];
         if (op->groups == 0)
             continue;
-        const size_t count = op->positions * w->views;
+        const size_t count = most_pairs(op, w);
         const size_t rows = count > w->capacity * w->views ? count : w->capacity * w->views;
         const size_t needs = sotto_tensor_rows_scratch(rows, op->left, op->right);
         left = count * op->left > left ? count * op->left : left;
@@ -147,6 +148,8 @@ void sotto_workspace_use(sotto_workspace *workspace, size_t examples)
 {
     workspace->examples = examples < workspace->capacity ? examples : workspace->capacity;
     workspace->rows = workspace->examples * workspace->views;
+    if (workspace->tangents)
+        sotto_workspace_use(workspace->tangents, examples);
 }
 
 float *sotto_workspace_input(sotto_workspace *workspace)
@@ -209,7 +212,8 @@ sotto_status sotto_workspace_entries(sotto_workspace *workspace, size_t rows, si
     w->entry_rows = 0;
     if (status != SOTTO_OK)
         return status;
-    if (w->network->count == 0 || !w->network->operations[0].takes_entries || !make_room(w, entries)) {
+    if (w->network->count == 0 || !w->network->operations[0].takes_entries || w->tangents ||
+        !make_room(w, entries)) {
         write_entries(w, rows, entries, columns, values);
         return SOTTO_OK;
     }

@@ -261,3 +261,61 @@ void sotto_tensor_group_norm_backward(size_t rows, size_t pixels, size_t channel
         }
     }
 }
+
+/* ------------------------------------------------------- group norm, tangents */
+
+/*
+ * With h the normalised x, r the inverse deviation, ẋ the tangent and means over a group: s = mean(h·ẋ),
+ * ḣ = r(ẋ − mean ẋ − h·s) and ṙ = −r²s. The way back is dx = r(u − m − h·n), u = gain·dy, m = mean u,
+ * n = mean(u·h); so its tangent is −r·s·dx + r(u̇ − ṁ − ḣ·n − h·ṅ).
+ */
+void sotto_tensor_group_norm_tangent(size_t pixels, size_t channels, size_t groups, const float *gain,
+                                     const float *normalised, const float *inverse, const float *dot,
+                                     float *normalised_dot, float *along, float *y_dot)
+{
+    const size_t width = channels / groups;
+    for (size_t g = 0; g < groups; g++) {
+        moments m = {0.0f, 0.0f};
+        for (size_t i = 0; i < pixels; i++) {
+            for (size_t at = i * channels + g * width; at < i * channels + (g + 1) * width; at++) {
+                m.plain += dot[at];
+                m.along += dot[at] * normalised[at];
+            }
+        }
+        m.plain /= (float)(pixels * width);
+        m.along /= (float)(pixels * width);
+        along[g] = m.along;
+        for (size_t i = 0; i < pixels; i++) {
+            for (size_t c = g * width; c < (g + 1) * width; c++) {
+                const size_t at = i * channels + c;
+                normalised_dot[at] = inverse[g] * (dot[at] - m.plain - normalised[at] * m.along);
+                y_dot[at] = gain[c] * normalised_dot[at];
+            }
+        }
+    }
+}
+
+void sotto_tensor_group_norm_backward_tangent(size_t pixels, size_t channels, size_t groups,
+                                              const sotto_tensor_norm_point *point,
+                                              const float *normalised_dot, const float *along,
+                                              const float *dy_dot, bool accumulate, float *dx_dot)
+{
+    const size_t width = channels / groups;
+    for (size_t g = 0; g < groups; g++) {
+        const size_t first = g * width;
+        const float *gain = point->gain + first, *hat = point->normalised + first, *dy = point->dy + first;
+        const moments m = moments_of(pixels, channels, width, gain, hat, dy);
+        moments dot = moments_of(pixels, channels, width, gain, hat, dy_dot + first);
+        dot.along += moments_of(pixels, channels, width, gain, normalised_dot + first, dy).along;
+        for (size_t i = 0; i < pixels; i++) {
+            for (size_t c = 0; c < width; c++) {
+                const size_t at = i * channels + c;
+                const float back = gain[c] * dy[at] - m.plain - hat[at] * m.along;
+                const float change = gain[c] * dy_dot[first + at] - dot.plain -
+                                     normalised_dot[first + at] * m.along - hat[at] * dot.along;
+                const float value = point->inverse[g] * (change - point->inverse[g] * along[g] * back);
+                dx_dot[first + at] = accumulate ? dx_dot[first + at] + value : value;
+            }
+        }
+    }
+}

@@ -299,6 +299,26 @@ void sotto_tensor_group_norm_backward(size_t rows, size_t pixels, size_t channel
                                       const float *gain, const float *normalised, const float *inverse,
                                       const float *dy, bool accumulate, float *dx);
 
+/**
+ * The tangent of group norm on one row, along the tangent `dot` of x: normalised_dot and y_dot; `along` [groups]
+ * is what the way back needs, the mean of normalised·dot.
+ */
+void sotto_tensor_group_norm_tangent(size_t pixels, size_t channels, size_t groups, const float *gain,
+                                     const float *normalised, const float *inverse, const float *dot,
+                                     float *normalised_dot, float *along, float *y_dot);
+
+/** Where a norm of one row is differentiated a second time. */
+typedef struct sotto_tensor_norm_point {
+    const float *gain, *normalised, *inverse, *dy;
+} sotto_tensor_norm_point;
+
+/** dx_dot (+)= the tangent of sotto_tensor_group_norm_backward on one row, from what the function above left
+ * and the tangent of dy. */
+void sotto_tensor_group_norm_backward_tangent(size_t pixels, size_t channels, size_t groups,
+                                              const sotto_tensor_norm_point *at, const float *normalised_dot,
+                                              const float *along, const float *dy_dot, bool accumulate,
+                                              float *dx_dot);
+
 /* --------------------------------------------------------- sums of outer products */
 
 /** ‖Σ_t a[t,:] ⊗ b[t,:]‖² = Σ_st (a_s·a_t)(b_s·b_t) in float64, for `count` pairs of [left] and [right]. */
