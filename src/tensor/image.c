@@ -184,79 +184,178 @@ void sotto_tensor_from_patches(const sotto_tensor_patches *p, size_t channel, si
 
 #define EPSILON 1e-5f
 
-/* What is summed over a group's pixels and channels, pixel by pixel, channel by channel. */
+/*
+ * Channels are worked on side by side, as many as BLOCK at once, since they lie side by side: whole groups
+ * where they are narrow, pieces of one where it is wide. Sums run over the pixels in order, then over a
+ * group's channels.
+ */
+enum { BLOCK = 64 };
+
+/* Means over a group's pixels and channels. */
 typedef struct moments {
     float plain, along;
 } moments;
 
-static float mean_of(size_t pixels, size_t stride, size_t width, const float *x)
+static size_t groups_at_once(size_t width, size_t groups)
 {
-    float sum = 0.0f;
-    for (size_t i = 0; i < pixels; i++)
-        for (size_t c = 0; c < width; c++)
-            sum += x[i * stride + c];
-    return sum / (float)(pixels * width);
+    const size_t fit = width < BLOCK ? BLOCK / width : 1;
+    return fit < groups ? fit : groups;
 }
 
-static float variance_of(size_t pixels, size_t stride, size_t width, const float *x, float mean)
+static size_t block_at(size_t first, size_t channels)
 {
-    float sum = 0.0f;
-    for (size_t i = 0; i < pixels; i++)
-        for (size_t c = 0; c < width; c++)
-            sum += (x[i * stride + c] - mean) * (x[i * stride + c] - mean);
-    return sum / (float)(pixels * width);
+    return channels - first < BLOCK ? channels - first : BLOCK;
+}
+
+/* plain[c] = Σ x, along[c] = Σ x·y over the pixels. */
+SOTTO_WIDE
+static void channel_sums(size_t pixels, size_t stride, size_t count, const float *x, const float *y,
+                         float *restrict plain, float *restrict along)
+{
+    memset(plain, 0, count * sizeof *plain);
+    memset(along, 0, count * sizeof *along);
+    for (size_t i = 0; i < pixels; i++, x += stride, y += stride) {
+        for (size_t c = 0; c < count; c++) {
+            plain[c] += x[c];
+            along[c] += x[c] * y[c];
+        }
+    }
+}
+
+/* Of gain·x, plain and along y, for `groups` neighbouring groups: m [groups]. NULL gain: ones. */
+static void group_moments(size_t pixels, size_t stride, size_t width, size_t groups, const float *gain,
+                          const float *x, const float *y, moments *m)
+{
+    float plain[BLOCK], along[BLOCK];
+    memset(m, 0, groups * sizeof *m);
+    for (size_t first = 0; first < groups * width; first += BLOCK) {
+        const size_t count = block_at(first, groups * width);
+        channel_sums(pixels, stride, count, x + first, y + first, plain, along);
+        for (size_t c = 0; c < count; c++) {
+            const float factor = gain ? gain[first + c] : 1.0f;
+            m[(first + c) / width].plain += factor * plain[c];
+            m[(first + c) / width].along += factor * along[c];
+        }
+    }
+    for (size_t g = 0; g < groups; g++) {
+        m[g].plain /= (float)(pixels * width);
+        m[g].along /= (float)(pixels * width);
+    }
+}
+
+/* What is the same for all pixels of a block of channels. */
+typedef struct block {
+    size_t count;
+    float gain[BLOCK], bias[BLOCK], scale[BLOCK], plain[BLOCK], along[BLOCK];
+} block;
+
+static void spread(block *b, size_t first, size_t channels, size_t width, const float *gain,
+                   const float *scale, const moments *m)
+{
+    b->count = block_at(first, channels);
+    for (size_t c = 0; c < b->count; c++) {
+        const size_t group = (first + c) / width;
+        b->gain[c] = gain[first + c];
+        b->scale[c] = scale ? scale[group] : 1.0f;
+        b->plain[c] = m[group].plain;
+        b->along[c] = m[group].along;
+    }
+}
+
+/* centred = x − mean; they may be the same. */
+SOTTO_WIDE
+static void centre(size_t pixels, size_t stride, const block *b, const float *x, float *centred)
+{
+    for (size_t i = 0; i < pixels; i++, x += stride, centred += stride) {
+#pragma omp simd
+        for (size_t c = 0; c < b->count; c++)
+            centred[c] = x[c] - b->plain[c];
+    }
+}
+
+SOTTO_WIDE
+static void scale_and_shift(size_t pixels, size_t stride, const block *b, float *normalised, float *y)
+{
+    for (size_t i = 0; i < pixels; i++, normalised += stride, y += stride) {
+#pragma omp simd
+        for (size_t c = 0; c < b->count; c++) {
+            const float value = normalised[c] * b->scale[c];
+            normalised[c] = value;
+            y[c] = b->gain[c] * value + b->bias[c];
+        }
+    }
+}
+
+/* One row's `groups` neighbouring groups of `width` channels. */
+static void norm_groups(size_t pixels, size_t stride, size_t width, size_t groups, const float *x,
+                        const float *gain, const float *bias, float *normalised, float *inverse, float *y)
+{
+    const size_t channels = groups * width;
+    moments m[BLOCK];
+    block b;
+    group_moments(pixels, stride, width, groups, NULL, x, x, m);
+    for (size_t first = 0; first < channels; first += BLOCK) {
+        spread(&b, first, channels, width, gain, NULL, m);
+        centre(pixels, stride, &b, x + first, normalised + first);
+    }
+    group_moments(pixels, stride, width, groups, NULL, normalised, normalised, m);
+    for (size_t g = 0; g < groups; g++)
+        inverse[g] = 1.0f / sqrtf(m[g].along + EPSILON);
+    for (size_t first = 0; first < channels; first += BLOCK) {
+        spread(&b, first, channels, width, gain, inverse, m);
+        memcpy(b.bias, bias + first, b.count * sizeof *bias);
+        scale_and_shift(pixels, stride, &b, normalised + first, y + first);
+    }
 }
 
 void sotto_tensor_group_norm(size_t rows, size_t pixels, size_t channels, size_t groups, const float *x,
                              const float *gain, const float *bias, float *normalised, float *inverse,
                              float *y)
 {
-    const size_t width = channels / groups;
-    for (size_t r = 0; r < rows * groups; r++) {
-        const size_t channel = r % groups * width, start = r / groups * pixels * channels + channel;
-        const float mean = mean_of(pixels, channels, width, x + start);
-        const float scale = 1.0f / sqrtf(variance_of(pixels, channels, width, x + start, mean) + EPSILON);
-        inverse[r] = scale;
-        for (size_t i = 0; i < pixels; i++) {
-            for (size_t c = 0; c < width; c++) {
-                const size_t at = start + i * channels + c;
-                const float value = (x[at] - mean) * scale;
-                normalised[at] = value;
-                y[at] = gain[channel + c] * value + bias[channel + c];
-            }
+    const size_t width = channels / groups, step = groups_at_once(width, groups);
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t g = 0; g < groups; g += step) {
+            const size_t at = r * pixels * channels + g * width;
+            norm_groups(pixels, channels, width, groups - g < step ? groups - g : step, x + at,
+                        gain + g * width, bias + g * width, normalised + at, inverse + r * groups + g,
+                        y + at);
         }
     }
 }
 
-static moments moments_of(size_t pixels, size_t stride, size_t width, const float *gain, const float *hat,
-                          const float *dy)
+/* dx (+)= scale·(gain·dy − plain − hat·along) */
+SOTTO_WIDE
+static void back(size_t pixels, size_t stride, const block *b, const float *hat, const float *dy,
+                 bool accumulate, float *dx)
 {
-    moments m = {0.0f, 0.0f};
-    for (size_t i = 0; i < pixels; i++) {
-        for (size_t c = 0; c < width; c++) {
-            const float value = gain[c] * dy[i * stride + c];
-            m.plain += value;
-            m.along += value * hat[i * stride + c];
+    for (size_t i = 0; i < pixels; i++, hat += stride, dy += stride, dx += stride) {
+        if (accumulate) {
+#pragma omp simd
+            for (size_t c = 0; c < b->count; c++)
+                dx[c] += b->scale[c] * (b->gain[c] * dy[c] - b->plain[c] - hat[c] * b->along[c]);
+        } else {
+#pragma omp simd
+            for (size_t c = 0; c < b->count; c++)
+                dx[c] = b->scale[c] * (b->gain[c] * dy[c] - b->plain[c] - hat[c] * b->along[c]);
         }
     }
-    const float count = (float)(pixels * width);
-    return (moments){m.plain / count, m.along / count};
 }
 
 void sotto_tensor_group_norm_backward(size_t rows, size_t pixels, size_t channels, size_t groups,
                                       const float *gain, const float *normalised, const float *inverse,
                                       const float *dy, bool accumulate, float *dx)
 {
-    const size_t width = channels / groups;
-    for (size_t r = 0; r < rows * groups; r++) {
-        const size_t channel = r % groups * width, start = r / groups * pixels * channels + channel;
-        const moments m = moments_of(pixels, channels, width, gain + channel, normalised + start, dy + start);
-        for (size_t i = 0; i < pixels; i++) {
-            for (size_t c = 0; c < width; c++) {
-                const size_t at = start + i * channels + c;
-                const float value =
-                    inverse[r] * (gain[channel + c] * dy[at] - m.plain - normalised[at] * m.along);
-                dx[at] = accumulate ? dx[at] + value : value;
+    const size_t width = channels / groups, step = groups_at_once(width, groups);
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t g = 0; g < groups; g += step) {
+            const size_t at = r * pixels * channels + g * width, some = groups - g < step ? groups - g : step;
+            moments m[BLOCK];
+            group_moments(pixels, channels, width, some, gain + g * width, dy + at, normalised + at, m);
+            for (size_t first = 0; first < some * width; first += BLOCK) {
+                block b;
+                spread(&b, first, some * width, width, gain + g * width, inverse + r * groups + g, m);
+                back(pixels, channels, &b, normalised + at + first, dy + at + first, accumulate,
+                     dx + at + first);
             }
         }
     }
@@ -267,7 +366,7 @@ void sotto_tensor_group_norm_backward(size_t rows, size_t pixels, size_t channel
 /*
  * With h the normalised x, r the inverse deviation, ẋ the tangent and means over a group: s = mean(h·ẋ),
  * ḣ = r(ẋ − mean ẋ − h·s) and ṙ = −r²s. The way back is dx = r(u − m − h·n), u = gain·dy, m = mean u,
- * n = mean(u·h); so its tangent is −r·s·dx + r(u̇ − ṁ − ḣ·n − h·ṅ).
+ * n = mean(u·h); so its tangent is r(u̇ − ṁ − ḣ·n − h·ṅ) − r·s·dx.
  */
 void sotto_tensor_group_norm_tangent(size_t pixels, size_t channels, size_t groups, const float *gain,
                                      const float *normalised, const float *inverse, const float *dot,
@@ -275,25 +374,26 @@ void sotto_tensor_group_norm_tangent(size_t pixels, size_t channels, size_t grou
 {
     const size_t width = channels / groups;
     for (size_t g = 0; g < groups; g++) {
-        moments m = {0.0f, 0.0f};
-        for (size_t i = 0; i < pixels; i++) {
-            for (size_t at = i * channels + g * width; at < i * channels + (g + 1) * width; at++) {
-                m.plain += dot[at];
-                m.along += dot[at] * normalised[at];
-            }
-        }
-        m.plain /= (float)(pixels * width);
-        m.along /= (float)(pixels * width);
+        moments m;
+        group_moments(pixels, channels, width, 1, NULL, dot + g * width, normalised + g * width, &m);
         along[g] = m.along;
         for (size_t i = 0; i < pixels; i++) {
-            for (size_t c = g * width; c < (g + 1) * width; c++) {
-                const size_t at = i * channels + c;
-                normalised_dot[at] = inverse[g] * (dot[at] - m.plain - normalised[at] * m.along);
-                y_dot[at] = gain[c] * normalised_dot[at];
+            const size_t at = i * channels + g * width;
+#pragma omp simd
+            for (size_t c = 0; c < width; c++) {
+                const float value = inverse[g] * (dot[at + c] - m.plain - normalised[at + c] * m.along);
+                normalised_dot[at + c] = value;
+                y_dot[at + c] = gain[g * width + c] * value;
             }
         }
     }
 }
+
+/* One group of the tangent of the way back: of the gradient, and of what it is the tangent of. */
+typedef struct turn {
+    float inverse, along;
+    moments plain, dot;
+} turn;
 
 void sotto_tensor_group_norm_backward_tangent(size_t pixels, size_t channels, size_t groups,
                                               const sotto_tensor_norm_point *point,
@@ -303,18 +403,24 @@ void sotto_tensor_group_norm_backward_tangent(size_t pixels, size_t channels, si
     const size_t width = channels / groups;
     for (size_t g = 0; g < groups; g++) {
         const size_t first = g * width;
-        const float *gain = point->gain + first, *hat = point->normalised + first, *dy = point->dy + first;
-        const moments m = moments_of(pixels, channels, width, gain, hat, dy);
-        moments dot = moments_of(pixels, channels, width, gain, hat, dy_dot + first);
-        dot.along += moments_of(pixels, channels, width, gain, normalised_dot + first, dy).along;
+        const float *gain = point->gain + first;
+        turn t = {point->inverse[g], along[g], {0.0f, 0.0f}, {0.0f, 0.0f}};
+        moments bent;
+        group_moments(pixels, channels, width, 1, gain, point->dy + first, point->normalised + first,
+                      &t.plain);
+        group_moments(pixels, channels, width, 1, gain, dy_dot + first, point->normalised + first, &t.dot);
+        group_moments(pixels, channels, width, 1, gain, point->dy + first, normalised_dot + first, &bent);
+        t.dot.along += bent.along;
         for (size_t i = 0; i < pixels; i++) {
+            const size_t at = i * channels + first;
+            const float *hat = point->normalised + at, *dy = point->dy + at;
+#pragma omp simd
             for (size_t c = 0; c < width; c++) {
-                const size_t at = i * channels + c;
-                const float back = gain[c] * dy[at] - m.plain - hat[at] * m.along;
-                const float change = gain[c] * dy_dot[first + at] - dot.plain -
-                                     normalised_dot[first + at] * m.along - hat[at] * dot.along;
-                const float value = point->inverse[g] * (change - point->inverse[g] * along[g] * back);
-                dx_dot[first + at] = accumulate ? dx_dot[first + at] + value : value;
+                const float straight = gain[c] * dy[c] - t.plain.plain - hat[c] * t.plain.along;
+                const float change = gain[c] * dy_dot[at + c] - t.dot.plain -
+                                     normalised_dot[at + c] * t.plain.along - hat[c] * t.dot.along;
+                const float value = t.inverse * (change - t.inverse * t.along * straight);
+                dx_dot[at + c] = accumulate ? dx_dot[at + c] + value : value;
             }
         }
     }
