@@ -49,6 +49,16 @@ sotto_status sotto_clipping_complete(sotto_clipping *clipping, double expected_b
     return c->kind == SOTTO_CLIPPING_ADAPTIVE ? check_adaptive(c, noise_multiplier, err) : SOTTO_OK;
 }
 
+double sotto_clipping_gradient_noise(const sotto_clipping *clipping, double noise_multiplier)
+{
+    if (clipping->kind != SOTTO_CLIPPING_ADAPTIVE)
+        return noise_multiplier;
+    /* The difference is exact where the two are near each other: nothing cancels that was rounded before. */
+    const double count = 2.0 * clipping->count_noise;
+    const double left = (count - noise_multiplier) / count * ((count + noise_multiplier) / count);
+    return noise_multiplier / sqrt(left) * (1.0 + 0x1p-40);
+}
+
 /* ----------------------------------------------------------------------- weights */
 
 static float float_down(double value)
@@ -57,9 +67,15 @@ static float float_down(double value)
     return (double)rounded > value ? nextafterf(rounded, 0.0f) : rounded;
 }
 
+/* Rounding can leave a sum of products that cancel below zero: that tells nothing of what it stands for. */
+static bool is_squared_norm(double norm2)
+{
+    return norm2 >= 0.0 && isfinite(norm2);
+}
+
 float sotto_clip_factor(double max_grad_norm, double margin, double norm2)
 {
-    if (!isfinite(norm2))
+    if (!is_squared_norm(norm2))
         return 0.0f;
     const double norm = sqrt(norm2), bound = max_grad_norm * (1.0 - margin);
     return float_down(norm > bound ? bound / norm : 1.0);
@@ -67,7 +83,7 @@ float sotto_clip_factor(double max_grad_norm, double margin, double norm2)
 
 static float automatic_factor(const sotto_clipping *c, double margin, double norm2)
 {
-    if (!isfinite(norm2))
+    if (!is_squared_norm(norm2))
         return 0.0f;
     return float_down(c->max_grad_norm * (1.0 - margin) / (sqrt(norm2) + c->stability));
 }
@@ -80,7 +96,7 @@ static void weigh_blocks(const sotto_clipping *c, double margin, size_t blocks, 
     for (size_t e = 0; e < examples; e++) {
         bool clipped = false, finite = true;
         for (size_t b = 0; b < blocks; b++)
-            finite = finite && isfinite(norms2[b * examples + e]);
+            finite = finite && is_squared_norm(norms2[b * examples + e]);
         for (size_t b = 0; b < blocks; b++) {
             const double norm2 = norms2[b * examples + e];
             weights[b * examples + e] = finite ? sotto_clip_factor(bound, margin, norm2) : 0.0f;
@@ -110,8 +126,8 @@ sotto_clip_counts sotto_clip_weigh(const sotto_clipping *clipping, double margin
         weights[e] = c->kind == SOTTO_CLIPPING_AUTOMATIC
                          ? automatic_factor(c, margin, norms2[e])
                          : sotto_clip_factor(c->max_grad_norm, margin, norms2[e]);
-        counts.non_finite += !isfinite(norms2[e]);
-        counts.clipped += isfinite(norms2[e]) && norms2[e] > bound2;
+        counts.non_finite += !is_squared_norm(norms2[e]);
+        counts.clipped += is_squared_norm(norms2[e]) && norms2[e] > bound2;
     }
     return counts;
 }

@@ -13,10 +13,6 @@ typedef struct sotto_clip_counts {
     size_t units_within; /**< units (not public examples) whose norm is at most C */
 } sotto_clip_counts;
 
-/** Fill in defaults and check. `expected_batch_size` and the noise multiplier are for the adaptive bound. */
-sotto_status sotto_clipping_complete(sotto_clipping *clipping, double expected_batch_size,
-                                     double noise_multiplier, sotto_error *err);
-
 /** Whether weights differ from block to block. */
 static inline bool sotto_clipping_by_block(const sotto_clipping *clipping)
 {
@@ -33,7 +29,7 @@ sotto_clip_counts sotto_clip_weigh(const sotto_clipping *clipping, double margin
 
 /**
  * The clip factor min(1, C/‖∇‖) as a float that is never too large: after all float rounding ‖c·∇‖ ≤ C. 0
- * where `norm2` is not finite.
+ * where `norm2` is no squared norm: not finite, or negative.
  */
 float sotto_clip_factor(double max_grad_norm, double margin, double norm2);
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tensor/tensor.h"
+#include "dpsgd/clip.h"
 
 /* One example's contribution, made in some company. */
 typedef struct bench {
@@ -81,8 +81,11 @@ static void contribute(bench *b, size_t place, size_t used, int32_t *sums)
     fill_rows(b, place, used, outputs, sotto_workspace_output_gradient(b->workspace));
     sotto_network_backward(b->weights, b->workspace, false);
     sotto_network_squared_norms(b->network, b->workspace, b->norms2);
+    double norm2 = 0.0;
+    for (size_t block = 0; block < sotto_network_blocks(b->network); block++)
+        norm2 += b->norms2[block * used + place];
     memset(b->factors, 0, b->examples * sizeof *b->factors);
-    b->factors[place] = 1.0f;
+    b->factors[place] = sotto_clip_factor(1.0, SOTTO_MARGIN_EXACT, norm2);
     memset(sums, 0, sotto_network_parameters(b->network) * sizeof *sums);
     (void)sotto_exact_sum(b->exact, b->workspace, &grid, b->factors, false, sums);
 }

@@ -70,7 +70,7 @@ static void apply_part(const sotto_public_step *step, size_t number, float scale
 
 void sotto_public_step_take(sotto_public_step *step, size_t count, sotto_pass *pass, void *context)
 {
-    const unsigned threads = step->options.threads;
+    const unsigned threads = step->options.threads < SOTTO_LANES ? step->options.threads : SOTTO_LANES;
     const float scale = 1.0f / (float)count;
     const sotto_batch batch = {
         .public_count = count, .seed = sotto_stream_u64(step->masks), .pass = pass, .context = context};

@@ -50,6 +50,9 @@ static sotto_status check(const sotto_dpsgd_options *options, sotto_error *err)
     if (!(options->mechanism.sample_rate * options->public_units > 0) || !isfinite(options->public_units))
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "the expected batch size is %g; it must be positive",
                                options->mechanism.sample_rate * options->public_units);
+    if (sotto_network_blocks(sotto_weights_network(options->weights)) == 0)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                               "a private step needs a network with parameters; this one has none");
     if (options->threads == 0)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "a private step needs at least one thread");
     if (options->arithmetic != SOTTO_ARITHMETIC_EXACT && options->arithmetic != SOTTO_ARITHMETIC_FLOAT)
@@ -75,29 +78,18 @@ static bool is_exact(const sotto_dpsgd *step)
     return step->options.arithmetic == SOTTO_ARITHMETIC_EXACT;
 }
 
-/*
- * The count of the adaptive bound and the gradient are one vector, ((Σ ±½)/count_noise, Σ ∇/(σ_Δ C)), whose
- * sensitivity must be 1/σ: (2·count_noise)⁻² + σ_Δ⁻² = σ⁻² (Andrew et al. 2021, Theorem 1). Rounded up.
- */
-static double gradient_noise_of(const sotto_clipping *clipping, double noise_multiplier)
-{
-    if (clipping->kind != SOTTO_CLIPPING_ADAPTIVE)
-        return noise_multiplier;
-    const double share = noise_multiplier / (2.0 * clipping->count_noise);
-    return noise_multiplier / sqrt((1.0 - share) * (1.0 + share)) * (1.0 + 0x1p-40);
-}
-
 /* Everything that follows from the options alone. */
 static sotto_status settle(sotto_dpsgd *step, sotto_error *err)
 {
     sotto_dpsgd_options *options = &step->options;
     const double sigma = options->mechanism.noise_multiplier;
     options->views = options->views ? options->views : 1;
+    options->threads = options->threads < SOTTO_LANES ? options->threads : SOTTO_LANES;
     sotto_status status =
         sotto_clipping_complete(&options->clipping, sotto_dpsgd_expected_batch_size(step), sigma, err);
     if (status != SOTTO_OK)
         return status;
-    step->gradient_noise = gradient_noise_of(&options->clipping, sigma);
+    step->gradient_noise = sotto_clipping_gradient_noise(&options->clipping, sigma);
     return is_exact(step) ? sotto_noise_grid_make(&step->grid, step->gradient_noise, err) : SOTTO_OK;
 }
 
@@ -222,7 +214,8 @@ static void move_bound(sotto_dpsgd *step)
     sotto_clipping *c = &step->options.clipping;
     int32_t noise;
     sotto_stream_discrete_gaussian(step->noise[0], &noise, 1);
-    const double half = floor((double)SOTTO_NOISE_STD * (1.0 - 0x1p-50) / (2.0 * c->count_noise));
+    const double finest = floor((double)SOTTO_NOISE_STD * (1.0 - 0x1p-50) / (2.0 * c->count_noise));
+    const double half = fmin(finest, 0x1p30); /* 2³² units, as many as there are names for, fit in an int64 */
     const int64_t within = (int64_t)step->units_within, batch = (int64_t)step->last.batch;
     const int64_t total = (2 * within - batch) * (int64_t)half + noise;
     const double share = (double)total / (2.0 * half) / sotto_dpsgd_expected_batch_size(step) + 0.5;
