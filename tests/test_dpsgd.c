@@ -1,150 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The private step and the noisy counts: the contract's rules P1 to P7 and P10, each by a test that fails
- * where the rule is broken. σ near 0 with an absurd budget makes the sum visible; no real run can be
+ * The private step: the contract's rules P1 to P7 and P10, each by a test that fails where the rule is
+ * broken, in both arithmetics. σ near 0 with an absurd budget makes the sum visible; no real run can be
  * configured so.
  */
-#include <check.h>
+#include "test_dpsgd.h"
+
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "dpsgd/dpsgd.h"
-#include "dpsgd/lanes.h"
 #include "suite.h"
 
-enum { INPUTS = 5, UNITS = 700, PUBLIC = 300 };
-
-/* A little network, a table of made-up rows, and everything a private step borrows. */
-struct scene {
-    float rows[UNITS + PUBLIC][INPUTS];
-    uint32_t units[UNITS];
-    sotto_random *random;
-    sotto_network *network;
-    sotto_weights *weights;
-    float *parameters;
-    size_t count;
-    sotto_budget *budget;
-    sotto_dpsgd *step;
-};
-
-/* Squared error of the network's output against the sum of the inputs: a loss that touches the row itself. */
-static void pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk)
+/* A step of the standard scene. */
+static void open_standard(struct scene *scene, int arithmetic, double sample_rate, double noise_multiplier,
+                          size_t unit_count, double epsilon)
 {
-    const struct scene *scene = context;
-    const size_t count = chunk->unit_count + chunk->public_count;
-    float targets[SOTTO_CHUNK_ROWS];
-    float *input = sotto_workspace_input(chunk->workspace);
-    for (size_t i = 0; i < count; i++) {
-        size_t row =
-            i < chunk->unit_count ? chunk->units[i] : UNITS + chunk->public_first + i - chunk->unit_count;
-        memcpy(input + i * INPUTS, scene->rows[row], sizeof scene->rows[row]);
-        targets[i] = 0.0f;
-        for (size_t k = 0; k < INPUTS; k++)
-            targets[i] += scene->rows[row][k];
-    }
-    const float *outputs = sotto_network_forward(weights, chunk->workspace);
-    sotto_loss_squared_error(count, 1, outputs, targets, NULL,
-                             sotto_workspace_output_gradient(chunk->workspace));
-    sotto_network_backward(weights, chunk->workspace, false);
-}
-
-/* A loss of 0 for every row: what a step then does is noise alone. */
-static void silent_pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk)
-{
-    (void)context;
-    (void)sotto_network_forward(weights, chunk->workspace);
-    memset(sotto_workspace_output_gradient(chunk->workspace), 0, SOTTO_CHUNK_ROWS * sizeof(float));
-    sotto_network_backward(weights, chunk->workspace, false);
-}
-
-static sotto_status open_lanes(sotto_lanes **lanes, const sotto_weights *weights)
-{
-    const sotto_lanes_options options = {.weights = weights, .views = 1, .threads = 1};
-    return sotto_lanes_create(lanes, &options, NULL);
-}
-
-/* Σ c_i ∇_i in floats, clipped to `bound`. */
-static sotto_clip_counts float_sum(sotto_lanes *lanes, double bound, const uint32_t *units, size_t unit_count,
-                                   size_t public_count, sotto_pass *how, struct scene *scene, float *sum)
-{
-    const sotto_clipping clipping = {.max_grad_norm = bound};
-    const sotto_batch batch = {.clipping = &clipping,
-                               .units = units,
-                               .unit_count = unit_count,
-                               .public_count = public_count,
-                               .pass = how,
-                               .context = scene};
-    const sotto_clip_counts counts = sotto_lanes_sum(lanes, &batch);
-    sotto_lanes_floats(lanes, 0, scene->count, sum);
-    return counts;
-}
-
-static struct scene *open_scene(void)
-{
-    const sotto_layer layers[] = {sotto_layer_dense(16), sotto_layer_tanh(), sotto_layer_norm(),
-                                  sotto_layer_dense(1)};
-    struct scene *scene = calloc(1, sizeof *scene);
-    sotto_stream *stream;
-    ck_assert_ptr_nonnull(scene);
-    ck_assert_int_eq(sotto_random_create_insecure_for_tests(&scene->random, 3, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_stream_create(&stream, scene->random, SOTTO_PURPOSE_INITIALISATION, NULL),
-                     SOTTO_OK);
-    ck_assert_int_eq(sotto_network_create(&scene->network, INPUTS, 1, layers, 4, NULL), SOTTO_OK);
-    scene->count = sotto_network_parameters(scene->network);
-    scene->parameters = calloc(scene->count, sizeof *scene->parameters);
-    ck_assert_ptr_nonnull(scene->parameters);
-    sotto_network_initialise(scene->network, stream, scene->parameters);
-    ck_assert_int_eq(sotto_weights_create(&scene->weights, scene->network, scene->parameters, NULL),
-                     SOTTO_OK);
-    sotto_stream_gaussian(stream, 1.0, &scene->rows[0][0], (UNITS + PUBLIC) * INPUTS);
-    for (size_t i = 0; i < UNITS; i++)
-        scene->units[i] = (uint32_t)i;
-    sotto_stream_destroy(stream);
-    return scene;
-}
-
-static void close_scene(struct scene *scene)
-{
-    sotto_dpsgd_destroy(scene->step);
-    sotto_budget_destroy(scene->budget);
-    sotto_weights_destroy(scene->weights);
-    sotto_network_destroy(scene->network);
-    sotto_random_destroy(scene->random);
-    free(scene->parameters);
-    free(scene);
-}
-
-/* A private step by SGD at rate 1, so that parameters move by exactly −(sum + noise)/B̄. */
-static void open_step(struct scene *scene, double sample_rate, double noise_multiplier, size_t unit_count,
-                      double epsilon, unsigned threads)
-{
-    sotto_dpsgd_options options = {.clipping = {.max_grad_norm = 0.5},
-                                   .public_units = UNITS,
-                                   .label = "steps",
-                                   .optimizer = sotto_optimizer_defaults(SOTTO_OPTIMIZER_SGD),
-                                   .schedule = {.rate = 1.0, .steps = 1000000},
-                                   .threads = threads,
-                                   .units = scene->units,
-                                   .unit_count = unit_count,
-                                   .weights = scene->weights,
-                                   .parameters = scene->parameters,
-                                   .random = scene->random};
-    ck_assert_int_eq(
-        sotto_mechanism_sampled_gaussian(&options.mechanism, sample_rate, noise_multiplier, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, epsilon, 1e-5, &scene->budget, NULL),
-                     SOTTO_OK);
-    options.budget = scene->budget;
-    ck_assert_int_eq(sotto_dpsgd_create(&scene->step, &options, NULL), SOTTO_OK);
-}
-
-static void take(struct scene *scene, size_t public_count, sotto_pass *how)
-{
-    ck_assert_int_eq(sotto_dpsgd_begin(scene->step, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_dpsgd_accumulate(scene->step, public_count, how, scene, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_dpsgd_end(scene->step, NULL), SOTTO_OK);
+    const sotto_dpsgd_options options =
+        step_options(scene, (sotto_arithmetic)arithmetic, sample_rate, noise_multiplier, unit_count);
+    open_step(scene, &options, epsilon);
 }
 
 /* P3: a unit's rate is q whatever its place, and the batch size is random. Each count within 6 standard
@@ -194,7 +68,7 @@ START_TEST(the_step_samples_at_the_rate_it_charges)
     enum { STEPS = 300 };
     struct scene *scene = open_scene();
     double mean = 0;
-    open_step(scene, 0.2, 5.0, UNITS, 1e9, 1);
+    open_standard(scene, _i, 0.2, 5.0, UNITS, 1e9);
     for (int step = 0; step < STEPS; step++) {
         take(scene, 0, silent_pass);
         mean += (double)sotto_dpsgd_last(scene->step).batch / STEPS;
@@ -210,11 +84,17 @@ START_TEST(clip_factor_never_exceeds_the_bound)
         double clipped = (double)sotto_clip_factor(0.7, SOTTO_MARGIN_FLOAT, norm * norm) * norm;
         ck_assert_double_le(clipped, 0.7);
         ck_assert_double_ge(clipped, norm < 0.7 ? norm * (1 - 1e-6) : 0.7 * (1 - 2e-6));
+        clipped = (double)sotto_clip_factor(0.7, SOTTO_MARGIN_EXACT, norm * norm) * norm;
+        ck_assert_double_le(clipped, 0.7 * (1 - 0x1p-10));
     }
     ck_assert_float_eq(sotto_clip_factor(1.0, SOTTO_MARGIN_FLOAT, 0.25), 1.0f);
     ck_assert_float_eq(sotto_clip_factor(1.0, SOTTO_MARGIN_FLOAT, INFINITY), 0.0f);
     ck_assert_float_eq(sotto_clip_factor(1.0, SOTTO_MARGIN_FLOAT, NAN), 0.0f);
     ck_assert_float_eq(sotto_clip_factor(1.0, SOTTO_MARGIN_FLOAT, DBL_MAX), 0.0f);
+    /* What rounding makes of a sum that cancels is not a norm. */
+    ck_assert_float_eq(sotto_clip_factor(1.0, SOTTO_MARGIN_FLOAT, -1e-9), 0.0f);
+    ck_assert_float_eq(sotto_clip_factor(1e-30, SOTTO_MARGIN_FLOAT, 1e76), 0.0f);
+    ck_assert_float_eq(sotto_clip_factor(1e300, SOTTO_MARGIN_FLOAT, 1e76), 1.0f);
 }
 END_TEST
 
@@ -222,13 +102,12 @@ END_TEST
 START_TEST(one_unit_moves_the_sum_by_at_most_the_bound)
 {
     const double bound = 0.5;
+    const sotto_clipping clipping = {.max_grad_norm = bound};
     const float hostile[] = {0.0f, 1.0f, 1e4f, 1e30f, FLT_MAX, 1e-42f, INFINITY, -INFINITY, NAN};
     struct scene *scene = open_scene();
-    sotto_lanes *lanes;
     float *with = calloc(scene->count, sizeof *with);
     float *without = calloc(scene->count, sizeof *without);
     uint32_t rest[UNITS];
-    ck_assert_int_eq(open_lanes(&lanes, scene->weights), SOTTO_OK);
     for (size_t h = 0; h < sizeof hostile / sizeof *hostile; h++)
         for (size_t place = 3; place < 300; place += 61) {
             size_t left = 0;
@@ -237,8 +116,9 @@ START_TEST(one_unit_moves_the_sum_by_at_most_the_bound)
             for (size_t i = 0; i < 300; i++)
                 if (i != place)
                     rest[left++] = (uint32_t)i;
-            sotto_clip_counts counts = float_sum(lanes, bound, scene->units, 300, 40, pass, scene, with);
-            (void)float_sum(lanes, bound, rest, left, 40, pass, scene, without);
+            sotto_clip_counts counts =
+                float_sum(scene, &clipping, 1 + place % 2, scene->units, 300, 40, pass, with);
+            (void)float_sum(scene, &clipping, 1 + place % 2, rest, left, 40, pass, without);
             double distance2 = 0;
             for (size_t i = 0; i < scene->count; i++) {
                 ck_assert(isfinite(with[i]));
@@ -250,30 +130,28 @@ START_TEST(one_unit_moves_the_sum_by_at_most_the_bound)
             for (size_t k = 0; k < INPUTS; k++)
                 scene->rows[place][k] = 0.5f;
         }
-    sotto_lanes_destroy(lanes);
     free(with);
     free(without);
     close_scene(scene);
 }
 END_TEST
 
-/* One example alone: its contribution has a norm of at most C, and of C where it was clipped. */
+/* One example alone, of one view or more: its contribution has a norm of at most C, and of C where it was
+ * clipped. */
 START_TEST(a_clipped_example_has_the_norm_of_the_bound)
 {
     struct scene *scene = open_scene();
-    sotto_lanes *lanes;
+    const sotto_clipping clipping = {.max_grad_norm = 0.01};
     float *sum = calloc(scene->count, sizeof *sum);
-    ck_assert_int_eq(open_lanes(&lanes, scene->weights), SOTTO_OK);
     for (uint32_t unit = 0; unit < 200; unit++) {
         double norm2 = 0;
-        sotto_clip_counts counts = float_sum(lanes, 0.01, &unit, 1, 0, pass, scene, sum);
+        sotto_clip_counts counts = float_sum(scene, &clipping, 1 + unit % 3, &unit, 1, 0, pass, sum);
         for (size_t i = 0; i < scene->count; i++)
             norm2 += (double)sum[i] * sum[i];
         ck_assert_double_le(sqrt(norm2), 0.01);
         if (counts.clipped)
             ck_assert_double_ge(sqrt(norm2), 0.01 * (1 - 1e-5));
     }
-    sotto_lanes_destroy(lanes);
     free(sum);
     close_scene(scene);
 }
@@ -283,18 +161,16 @@ END_TEST
 START_TEST(the_divisor_is_the_public_batch_size)
 {
     struct scene *scene = open_scene();
-    sotto_lanes *lanes;
     float *before = calloc(scene->count, sizeof *before);
     float *sum = calloc(scene->count, sizeof *sum);
     memcpy(before, scene->parameters, scene->count * sizeof *before);
-    ck_assert_int_eq(open_lanes(&lanes, scene->weights), SOTTO_OK);
-    (void)float_sum(lanes, 0.5, scene->units, UNITS / 2, 0, pass, scene, sum);
-    open_step(scene, 1.0, 1e-4, UNITS / 2, 1e15, 1);
+    const sotto_clipping clipping = {.max_grad_norm = 0.5};
+    (void)float_sum(scene, &clipping, 1, scene->units, UNITS / 2, 0, pass, sum);
+    open_standard(scene, _i, 1.0, 1e-4, UNITS / 2, 1e15);
     ck_assert_double_eq(sotto_dpsgd_expected_batch_size(scene->step), UNITS);
     take(scene, 0, pass);
     for (size_t i = 0; i < scene->count; i++)
         ck_assert_double_le(fabs((double)before[i] - scene->parameters[i] - (double)sum[i] / UNITS), 2e-4);
-    sotto_lanes_destroy(lanes);
     free(before);
     free(sum);
     close_scene(scene);
@@ -318,7 +194,7 @@ START_TEST(noise_is_drawn_once_for_each_step)
         double across_coordinates = 0;
         float *before = calloc(scene->count, sizeof *before);
         float *last = calloc(scene->count, sizeof *last);
-        open_step(scene, 0.5, 3.0, p == 0 ? 0 : UNITS, 1e9, 1);
+        open_standard(scene, _i, 0.5, 3.0, p == 0 ? 0 : UNITS, 1e9);
         for (int step = 0; step < STEPS; step++) {
             memcpy(before, scene->parameters, scene->count * sizeof *before);
             take(scene, publics[p], silent_pass);
@@ -352,7 +228,7 @@ START_TEST(the_step_stops_at_the_budget)
     sotto_mechanism mechanism;
     uint64_t allowed;
     uint64_t taken = 0;
-    open_step(scene, 0.05, 1.5, UNITS, 1.0, 1);
+    open_standard(scene, _i, 0.05, 1.5, UNITS, 1.0);
     ck_assert_int_eq(sotto_mechanism_sampled_gaussian(&mechanism, 0.05, 1.5, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, 1.0, 1e-5, &mechanism, NULL, &allowed, NULL),
                      SOTTO_OK);
@@ -382,7 +258,7 @@ START_TEST(the_charge_comes_before_the_batch)
 {
     struct scene *scene = open_scene();
     size_t lines;
-    open_step(scene, 0.05, 1.5, UNITS, 1.0, 1);
+    open_standard(scene, _i, 0.05, 1.5, UNITS, 1.0);
     ck_assert_int_eq(sotto_dpsgd_begin(scene->step, NULL), SOTTO_OK);
     const sotto_charge *charges = sotto_budget_charges(scene->budget, &lines);
     ck_assert_uint_eq(lines, 1);
@@ -400,9 +276,11 @@ END_TEST
 START_TEST(threads_do_not_change_a_bit)
 {
     float *reference = NULL;
-    for (unsigned threads = 1; threads <= 4; threads++) {
+    for (unsigned threads = 1; threads <= 5; threads++) {
         struct scene *scene = open_scene();
-        open_step(scene, 0.6, 1.0, UNITS, 1e9, threads);
+        sotto_dpsgd_options options = step_options(scene, (sotto_arithmetic)_i, 0.6, 1.0, UNITS);
+        options.threads = threads;
+        open_step(scene, &options, 1e9);
         for (int step = 0; step < 5; step++)
             take(scene, PUBLIC, pass);
         if (!reference) {
@@ -420,15 +298,7 @@ START_TEST(nonsense_is_refused)
 {
     struct scene *scene = open_scene();
     sotto_error err = {0};
-    sotto_dpsgd_options options = {.clipping = {.max_grad_norm = 1.0},
-                                   .public_units = UNITS,
-                                   .label = "steps",
-                                   .optimizer = sotto_optimizer_defaults(SOTTO_OPTIMIZER_SGD),
-                                   .schedule = {.rate = 1.0, .steps = 10},
-                                   .threads = 1,
-                                   .weights = scene->weights,
-                                   .parameters = scene->parameters,
-                                   .random = scene->random};
+    sotto_dpsgd_options options = step_options(scene, SOTTO_ARITHMETIC_EXACT, 0.1, 1.0, UNITS);
     sotto_dpsgd *step;
     ck_assert_int_eq(sotto_mechanism_gaussian(&options.mechanism, 1.0, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_dpsgd_create(&step, &options, &err), SOTTO_ERROR_INPUT);
@@ -443,10 +313,105 @@ START_TEST(nonsense_is_refused)
         ck_assert_int_eq(sotto_dpsgd_create(&step, &options, &err), SOTTO_ERROR_INPUT);
     }
     options.clipping.max_grad_norm = 1.0;
-    options.public_units = NAN;
+    const double publics[] = {0.0, -5.0, NAN, INFINITY};
+    for (size_t i = 0; i < 4; i++) {
+        options.public_units = publics[i];
+        ck_assert_int_eq(sotto_dpsgd_create(&step, &options, &err), SOTTO_ERROR_INPUT);
+    }
+    options.public_units = UNITS;
+    options.threads = 0;
     ck_assert_int_eq(sotto_dpsgd_create(&step, &options, &err), SOTTO_ERROR_INPUT);
+    options.threads = 1;
+    options.arithmetic = (sotto_arithmetic)2;
+    ck_assert_int_eq(sotto_dpsgd_create(&step, &options, &err), SOTTO_ERROR_INPUT);
+    options.arithmetic = SOTTO_ARITHMETIC_EXACT;
+    options.views = SIZE_MAX;
+    ck_assert_int_eq(sotto_dpsgd_create(&step, &options, &err), SOTTO_ERROR_INPUT);
+    options.views = 1;
     ck_assert_ptr_null(step);
     close_scene(scene);
+}
+END_TEST
+
+/* There is nothing to clip, and nothing to release. */
+START_TEST(a_network_without_parameters_is_refused)
+{
+    const sotto_layer layers[] = {sotto_layer_tanh()};
+    struct scene *scene = open_scene_of(layers, 1, 1);
+    sotto_error err = {0};
+    sotto_dpsgd *step;
+    sotto_dpsgd_options options = step_options(scene, (sotto_arithmetic)_i, 0.1, 1.0, UNITS);
+    options.clipping.kind = SOTTO_CLIPPING_PER_LAYER;
+    ck_assert_int_eq(sotto_dpsgd_create(&step, &options, &err), SOTTO_ERROR_INPUT);
+    ck_assert_ptr_null(step);
+    ck_assert_ptr_nonnull(strstr(err.message, "parameters"));
+    close_scene(scene);
+}
+END_TEST
+
+/*
+ * Bounds, multipliers and rows far outside of what a run has: parameters need not stay finite, but nothing
+ * overflows into undefined behaviour, and steps go on.
+ */
+START_TEST(extremes_are_survived)
+{
+    const double norms[] = {1e-310, 1e-30, 1e30, 1e300}, sigmas[] = {1e-9, 1.0, 8e6};
+    const float hostile[] = {1e38f, -FLT_MAX, 1e-45f, NAN, INFINITY, -INFINITY, 0.0f};
+    for (size_t n = 0; n < 4; n++)
+        for (size_t m = 0; m < 3; m++)
+            for (int kind = SOTTO_CLIPPING_FLAT; kind <= SOTTO_CLIPPING_ADAPTIVE; kind++) {
+                struct scene *scene = open_scene();
+                for (size_t i = 0; i < UNITS; i++)
+                    scene->rows[i][i % INPUTS] = hostile[i % 7];
+                sotto_dpsgd_options options =
+                    step_options(scene, (sotto_arithmetic)_i, 0.5, sigmas[m], UNITS);
+                options.clipping = (sotto_clipping){.kind = (sotto_clipping_kind)kind,
+                                                    .max_grad_norm = norms[n],
+                                                    .count_noise = sigmas[m] < 1.0 ? sigmas[m] : 0.0,
+                                                    .learning_rate = n == 3 ? 1e300 : 0.0};
+                if (kind == SOTTO_CLIPPING_ADAPTIVE && sigmas[m] > 1.0) {
+                    close_scene(scene);
+                    continue;
+                }
+                options.views = 1 + n % 2;
+                open_step(scene, &options, 1e300);
+                for (int step = 0; step < 3; step++) {
+                    take(scene, step ? PUBLIC : 0, pass);
+                    const double bound = sotto_dpsgd_max_grad_norm(scene->step);
+                    ck_assert(bound > 0.0 && isfinite(bound));
+                    scene->parameters[step] = hostile[step + 3];
+                    sotto_weights_refresh(scene->weights);
+                }
+                close_scene(scene);
+            }
+}
+END_TEST
+
+/* Nor those of the public step. */
+START_TEST(threads_do_not_change_a_public_bit)
+{
+    float *reference = NULL;
+    for (unsigned threads = 1; threads <= 4; threads++) {
+        struct scene *scene = open_scene();
+        sotto_public_step *step;
+        const sotto_public_options options = {.optimizer = sotto_optimizer_defaults(SOTTO_OPTIMIZER_ADAM),
+                                              .schedule = {.rate = 0.01, .steps = 10},
+                                              .threads = threads,
+                                              .weights = scene->weights,
+                                              .parameters = scene->parameters,
+                                              .random = scene->random};
+        ck_assert_int_eq(sotto_public_step_create(&step, &options, NULL), SOTTO_OK);
+        for (size_t count = 1; count <= PUBLIC; count += 149)
+            sotto_public_step_take(step, count, pass, scene);
+        sotto_public_step_destroy(step);
+        if (!reference) {
+            reference = calloc(scene->count, sizeof *reference);
+            memcpy(reference, scene->parameters, scene->count * sizeof *reference);
+        }
+        ck_assert_mem_eq(reference, scene->parameters, scene->count * sizeof *reference);
+        close_scene(scene);
+    }
+    free(reference);
 }
 END_TEST
 
@@ -455,7 +420,6 @@ END_TEST
 START_TEST(public_step_takes_the_mean_gradient)
 {
     struct scene *scene = open_scene();
-    sotto_lanes *lanes;
     sotto_public_step *step;
     float *sum = calloc(scene->count, sizeof *sum);
     float *before = calloc(scene->count, sizeof *before);
@@ -466,99 +430,15 @@ START_TEST(public_step_takes_the_mean_gradient)
                                           .parameters = scene->parameters,
                                           .random = scene->random};
     memcpy(before, scene->parameters, scene->count * sizeof *before);
-    ck_assert_int_eq(open_lanes(&lanes, scene->weights), SOTTO_OK);
-    (void)float_sum(lanes, 1e9, NULL, 0, PUBLIC, pass, scene, sum);
+    const sotto_clipping clipping = {.max_grad_norm = 1e9};
+    (void)float_sum(scene, &clipping, 1, NULL, 0, PUBLIC, pass, sum);
     ck_assert_int_eq(sotto_public_step_create(&step, &options, NULL), SOTTO_OK);
     sotto_public_step_take(step, PUBLIC, pass, scene);
     for (size_t i = 0; i < scene->count; i++)
         ck_assert_double_le(fabs((double)before[i] - scene->parameters[i] - (double)sum[i] / PUBLIC), 2e-6);
     sotto_public_step_destroy(step);
-    sotto_lanes_destroy(lanes);
     free(sum);
     free(before);
-    close_scene(scene);
-}
-END_TEST
-
-/* ---- noisy counts ---- */
-
-static size_t parity_cell(const void *context, uint32_t unit, size_t table)
-{
-    (void)context;
-    return table == 0 ? unit % 2 : unit % 5;
-}
-
-/* Residuals of 400 releases: mean 0 and variance σ²·tables within 6 standard errors (false-alarm rate 4e-9).
- */
-START_TEST(counts_carry_the_noise_of_their_sensitivity)
-{
-    enum { RELEASES = 400 };
-    const size_t sizes[] = {2, 5};
-    const double truth[] = {350, 350, 140, 140, 140, 140, 140};
-    const sotto_counts_query query = {.tables = 2, .table_size = sizes, .cell = parity_cell};
-    struct scene *scene = open_scene();
-    sotto_mechanism mechanism;
-    sotto_budget *budget;
-    double sum = 0;
-    double squares = 0;
-    ck_assert_int_eq(sotto_mechanism_gaussian(&mechanism, 10.0, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1e6, 1e-5, &budget, NULL), SOTTO_OK);
-    for (int release = 0; release < RELEASES; release++) {
-        double counts[7];
-        ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", scene->units, UNITS,
-                                              scene->random, counts, NULL),
-                         SOTTO_OK);
-        for (size_t i = 0; i < 7; i++) {
-            /* On the integers' own grid: low-order bits of the noise would tell the count beneath it. */
-            ck_assert_double_eq(counts[i], nearbyint(counts[i]));
-            sum += counts[i] - truth[i];
-            squares += pow(counts[i] - truth[i], 2);
-        }
-    }
-    const double draws = 7 * RELEASES;
-    const double variance = 10.0 * 10.0 * 2;
-    ck_assert_double_le(fabs(sum / draws), 6 * sqrt(variance / draws));
-    ck_assert_double_le(fabs(squares / draws / variance - 1), 6 * sqrt(2 / draws));
-    size_t lines;
-    ck_assert_uint_eq(sotto_budget_charges(budget, &lines)[0].count, RELEASES);
-    sotto_budget_destroy(budget);
-    close_scene(scene);
-}
-END_TEST
-
-START_TEST(counts_are_refused_beyond_the_budget)
-{
-    const size_t size = 2;
-    const sotto_counts_query query = {.tables = 1, .table_size = &size, .cell = parity_cell};
-    struct scene *scene = open_scene();
-    sotto_mechanism mechanism;
-    sotto_budget *budget;
-    double counts[2] = {-1.0, -1.0};
-    size_t lines;
-    ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 0.1, 1e-5, &budget, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_mechanism_gaussian(&mechanism, 1.0, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", scene->units, UNITS,
-                                          scene->random, counts, NULL),
-                     SOTTO_ERROR_BUDGET);
-    ck_assert_double_eq(counts[0], -1.0);
-    /* priced for another neighbourhood than the noise is made for */
-    sotto_mechanism wide, replaced;
-    ck_assert_int_eq(sotto_mechanism_gaussian(&mechanism, 1000.0, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_mechanism_group(&wide, &mechanism, 2, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_mechanism_with_adjacency(&replaced, &mechanism, SOTTO_ADJACENCY_REPLACE_ONE, NULL),
-                     SOTTO_OK);
-    const sotto_mechanism others[] = {wide, replaced};
-    for (size_t i = 0; i < 2; i++)
-        ck_assert_int_eq(sotto_counts_release(&query, &others[i], budget, "counts", scene->units, UNITS,
-                                              scene->random, counts, NULL),
-                         SOTTO_ERROR_INPUT);
-    ck_assert_int_eq(sotto_mechanism_sampled_gaussian(&mechanism, 0.1, 100.0, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", scene->units, UNITS,
-                                          scene->random, counts, NULL),
-                     SOTTO_ERROR_INPUT);
-    (void)sotto_budget_charges(budget, &lines);
-    ck_assert_uint_eq(lines, 0);
-    sotto_budget_destroy(budget);
     close_scene(scene);
 }
 END_TEST
@@ -569,19 +449,24 @@ int main(void)
     TCase *tests = tcase_create("dpsgd");
     tcase_set_timeout(tests, 300);
     tcase_add_test(tests, each_unit_has_its_own_coin);
-    tcase_add_test(tests, the_step_samples_at_the_rate_it_charges);
     tcase_add_test(tests, clip_factor_never_exceeds_the_bound);
     tcase_add_test(tests, one_unit_moves_the_sum_by_at_most_the_bound);
     tcase_add_test(tests, a_clipped_example_has_the_norm_of_the_bound);
-    tcase_add_test(tests, the_divisor_is_the_public_batch_size);
-    tcase_add_test(tests, noise_is_drawn_once_for_each_step);
-    tcase_add_test(tests, the_step_stops_at_the_budget);
-    tcase_add_test(tests, the_charge_comes_before_the_batch);
-    tcase_add_test(tests, threads_do_not_change_a_bit);
     tcase_add_test(tests, nonsense_is_refused);
+    tcase_add_test(tests, threads_do_not_change_a_public_bit);
     tcase_add_test(tests, public_step_takes_the_mean_gradient);
-    tcase_add_test(tests, counts_carry_the_noise_of_their_sensitivity);
-    tcase_add_test(tests, counts_are_refused_beyond_the_budget);
+    tcase_add_loop_test(tests, the_step_samples_at_the_rate_it_charges, 0, ARITHMETICS);
+    tcase_add_loop_test(tests, the_divisor_is_the_public_batch_size, 0, ARITHMETICS);
+    tcase_add_loop_test(tests, noise_is_drawn_once_for_each_step, 0, ARITHMETICS);
+    tcase_add_loop_test(tests, the_step_stops_at_the_budget, 0, ARITHMETICS);
+    tcase_add_loop_test(tests, the_charge_comes_before_the_batch, 0, ARITHMETICS);
+    tcase_add_loop_test(tests, threads_do_not_change_a_bit, 0, ARITHMETICS);
+    tcase_add_loop_test(tests, a_network_without_parameters_is_refused, 0, ARITHMETICS);
+    tcase_add_loop_test(tests, extremes_are_survived, 0, ARITHMETICS);
     suite_add_tcase(suite, tests);
+    suite_add_tcase(suite, clipping_tests());
+    suite_add_tcase(suite, noise_tests());
+    suite_add_tcase(suite, counts_tests());
+    suite_add_tcase(suite, start_tests());
     return run_suite(suite);
 }
