@@ -167,7 +167,7 @@ START_TEST(penalties_do_not_depend_on_the_input_gradient)
 }
 END_TEST
 
-/* Room for penalties changes nothing until there are some. */
+/* Room for penalties changes nothing until there are some, nor do those of the backward before. */
 START_TEST(without_the_call_penalty_rows_are_loss_rows)
 {
     static float with[MOST_PARAMETERS], without[MOST_PARAMETERS];
@@ -179,7 +179,9 @@ START_TEST(without_the_call_penalty_rows_are_loss_rows)
     if (add_penalties(1)) {
         run_network(false);
         s.penalties = 0;
-        run_network(false);
+        memcpy(sotto_workspace_output_gradient(s.workspace), s.direction,
+               s.rows * s.outputs * sizeof *s.direction);
+        sotto_network_backward(s.weights, s.workspace, false);
         sum_of(EXAMPLES, NULL, with, false);
         norms_of(EXAMPLES, norms2[1]);
         ck_assert_mem_eq(with, without, s.parameter_count * sizeof *with);
@@ -237,6 +239,40 @@ START_TEST(a_non_finite_penalty_contributes_exactly_nothing)
 }
 END_TEST
 
+/* The same in integers: what an example contributes is rounded, and never longer than the bound. */
+START_TEST(exact_sums_hold_penalties)
+{
+    static float gradient[MOST_PARAMETERS];
+    static int32_t sums[MOST_PARAMETERS];
+    static double values[MOST_ROWS], norms2[EXAMPLES];
+    const sotto_exact_grid grid = {.units = 0x1p20, .bound = 1100000};
+    sotto_exact *exact = NULL;
+    if (run_penalties((size_t)_i, 3, 2, false, values)) {
+        ck_assert_int_eq(sotto_exact_create(&exact, s.workspace, NULL), SOTTO_OK);
+        norms_of(EXAMPLES, norms2);
+        for (size_t i = 0; i < EXAMPLES; i++) {
+            float weights[EXAMPLES] = {0};
+            double norm2 = 0.0;
+            weights[i] = (float)(1.0 / sqrt(norms2[i]));
+            memset(sums, 0, sizeof sums);
+            sum_of(EXAMPLES, weights, gradient, false);
+            sotto_exact_sum(exact, s.workspace, &grid, weights, false, sums);
+            for (size_t j = 0; j < s.parameter_count; j++)
+                close_to((double)sums[j] / grid.units, (double)gradient[j], 1.0, 1e-2, s.plan->name, j);
+            weights[i] *= 5.0f;
+            memset(sums, 0, sizeof sums);
+            ck_assert_uint_eq(sotto_exact_sum(exact, s.workspace, &grid, weights, false, sums), 1);
+            for (size_t j = 0; j < s.parameter_count; j++)
+                norm2 += (double)sums[j] * (double)sums[j];
+            ck_assert_double_le(norm2, (double)grid.bound * (double)grid.bound);
+            ck_assert_double_ge(norm2, 0.99 * (double)grid.bound * (double)grid.bound);
+        }
+        sotto_exact_destroy(exact);
+    }
+    close_scene();
+}
+END_TEST
+
 /* Entries are written out where penalty rows are among the rows. */
 START_TEST(penalty_rows_are_dense)
 {
@@ -286,6 +322,7 @@ TCase *penalty_tests(void)
     tcase_add_loop_test(tests, penalties_do_not_depend_on_the_input_gradient, 0, count);
     tcase_add_loop_test(tests, without_the_call_penalty_rows_are_loss_rows, 0, count);
     tcase_add_loop_test(tests, a_non_finite_penalty_contributes_exactly_nothing, 0, count);
+    tcase_add_loop_test(tests, exact_sums_hold_penalties, 0, count);
     tcase_add_test(tests, a_gradient_of_zero_contributes_nothing);
     tcase_add_test(tests, penalty_rows_are_dense);
     tcase_add_test(tests, penalties_that_cannot_be_are_refused);

@@ -6,7 +6,6 @@
 const float *sotto_network_forward(const sotto_weights *weights, sotto_workspace *workspace)
 {
     const sotto_network *network = workspace->network;
-    workspace->penalised = false;
     for (size_t i = 0; i < network->count; i++)
         network->operations[i].class->forward(&network->operations[i], weights, workspace);
     return workspace->values[network->count];
@@ -25,5 +24,6 @@ void sotto_network_backward(const sotto_weights *weights, sotto_workspace *works
             keep_upstream(op, workspace);
         op->class->backward(op, weights, workspace);
     }
+    workspace->penalised = false;
     workspace->lowest = lowest < network->count ? lowest : network->count;
 }

@@ -157,7 +157,7 @@ struct sotto_workspace {
      * whose values and gradients are tangents. NULL without.
      */
     sotto_workspace *tangents;
-    bool penalised;   /* since the last forward, sotto_network_penalty has been called */
+    bool penalised;   /* since the last backward, sotto_network_penalty has been called */
     bool is_tangent;  /* this is such a workspace */
     bool is_short;    /* there: up to the first parameters all is affine, so that the last steps of the way
                          back to the input can be gone for penalty rows alone */
