@@ -152,7 +152,8 @@ static sotto_status measure_peak(double *bytes, sotto_error *err)
     return SOTTO_OK;
 }
 
-sotto_status sotto_bench_accountants(double seconds, sotto_bench_accountant *out, sotto_error *err)
+sotto_status sotto_bench_accountants(double seconds, const sotto_bench_watch *watch,
+                                     sotto_bench_accountant *out, sotto_error *err)
 {
     double times[SOTTO_BENCH_QUESTIONS][TURNS];
     struct scene scene = {.plan = NULL};
@@ -160,10 +161,13 @@ sotto_status sotto_bench_accountants(double seconds, sotto_bench_accountant *out
     sotto_status status = measure_peak(&out->peak_bytes, err); /* first: while this process is small */
     if (status == SOTTO_OK)
         status = enter(&scene, steps, err);
-    for (size_t i = 0; i < TURNS && status == SOTTO_OK; i++)
+    const bench_meter meter = bench_meter_start(watch, "timing answers", TURNS);
+    for (size_t i = 0; i < TURNS && status == SOTTO_OK; i++) {
         for (size_t k = 0; k < SOTTO_BENCH_QUESTIONS && status == SOTTO_OK; k++)
             status = turn(&scene, (sotto_bench_question)k, seconds / TURNS, &times[k][i],
                           &out->lines[k].answer, err);
+        bench_meter_show(&meter, i + 1);
+    }
     for (size_t k = 0; k < SOTTO_BENCH_QUESTIONS && status == SOTTO_OK; k++)
         out->lines[k].seconds = bench_typical(times[k], TURNS);
     leave(&scene);

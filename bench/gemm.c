@@ -6,11 +6,10 @@
  */
 #include <stdlib.h>
 
-#include "bench/bench.h"
+#include "bench/square.h"
 #include "bench/timing.h"
-#include "tensor/tensor.h"
 
-enum { TURNS = 24, SQUARE = 1024, PEAK_ROUNDS = 20000 };
+enum { TURNS = 24, PEAK_ROUNDS = 20000 };
 
 typedef enum job {
     JOB_FORWARD,
@@ -35,7 +34,7 @@ struct scene {
     float *result; /* [rows, inputs or outputs] */
     float *scales; /* [rows] */
     int32_t *left, *right, *sums;
-    float *square; /* three of [SQUARE, SQUARE] */
+    bench_square square;
     float sink;
 };
 
@@ -52,9 +51,7 @@ static sotto_status take_square(struct scene *s, sotto_error *err)
     sotto_status status = sotto_arena_create(&s->arena, err);
     if (status != SOTTO_OK)
         return status;
-    sotto_tensor_initialise();
-    s->square = take(s, (size_t)3 * SQUARE * SQUARE, err);
-    return s->square ? SOTTO_OK : SOTTO_ERROR_MEMORY;
+    return bench_square_make(&s->square, s->arena, err);
 }
 
 static sotto_status take_layer(struct scene *s, sotto_error *err)
@@ -116,22 +113,13 @@ static void multiply(struct scene *s, job which)
     }
 }
 
-static void multiply_square(struct scene *s)
-{
-    const size_t n = SQUARE;
-    sotto_tensor_product_nn(n, n, n, 1.0f, s->square, n, s->square + n * n, n, 0.0f, s->square + 2 * n * n,
-                            n);
-}
-
 /* Do the job once; how many floating-point operations it was. */
 static double work(struct scene *s, job which)
 {
     if (which == JOB_PEAK)
         return sotto_tensor_peak(PEAK_ROUNDS, &s->sink);
-    if (which == JOB_BLAS_SQUARE) {
-        multiply_square(s);
-        return 2.0 * SQUARE * SQUARE * SQUARE;
-    }
+    if (which == JOB_BLAS_SQUARE)
+        return bench_square_multiply(&s->square);
     multiply(s, which);
     return 2.0 * (double)s->rows * (double)s->inputs * (double)s->outputs;
 }
@@ -150,40 +138,44 @@ static double turn(struct scene *s, job which, double seconds)
 }
 
 /* Rates of all jobs, in 10⁹ operations per second. */
-static void measure(struct scene *s, double seconds, double rates[JOBS])
+static void measure(struct scene *s, double seconds, const bench_meter *meter, size_t done,
+                    double rates[JOBS])
 {
     double times[JOBS][TURNS];
     for (job which = 0; which < JOBS; which++)
         (void)turn(s, which, 0);
-    for (size_t i = 0; i < TURNS; i++)
+    for (size_t i = 0; i < TURNS; i++) {
         for (job which = 0; which < JOBS; which++)
             times[which][i] = turn(s, which, seconds / (TURNS * JOBS));
+        bench_meter_show(meter, done + i + 1);
+    }
     for (job which = 0; which < JOBS; which++) {
         const double typical = bench_typical(times[which], TURNS);
         rates[which] = typical > 0 ? 1 / typical : 0;
     }
 }
 
-static sotto_status measure_layer(size_t inputs, size_t outputs, double seconds, sotto_bench_gemm *line,
+static sotto_status measure_layer(size_t number, double seconds, const bench_meter *meter,
                                   sotto_bench_gemm_rates *out, sotto_error *err)
 {
-    struct scene scene = {.rows = 128, .inputs = inputs, .outputs = outputs};
+    static const size_t layers[SOTTO_BENCH_GEMM_LINES][2] = {{128, 256}, {256, 256}, {1024, 1024}};
+    struct scene scene = {.rows = 128, .inputs = layers[number][0], .outputs = layers[number][1]};
     sotto_status status = take_square(&scene, err);
     if (status == SOTTO_OK)
         status = take_layer(&scene, err);
     if (status == SOTTO_OK) {
         double rates[JOBS];
-        measure(&scene, seconds, rates);
-        *line = (sotto_bench_gemm){.rows = scene.rows,
-                                   .inputs = inputs,
-                                   .outputs = outputs,
-                                   .forward = rates[JOB_FORWARD],
-                                   .backward = rates[JOB_BACKWARD],
-                                   .gradient = rates[JOB_GRADIENT],
-                                   .integer = rates[JOB_INTEGER],
-                                   .blas_forward = rates[JOB_BLAS_FORWARD],
-                                   .blas_backward = rates[JOB_BLAS_BACKWARD],
-                                   .blas_gradient = rates[JOB_BLAS_GRADIENT]};
+        measure(&scene, seconds, meter, number * TURNS, rates);
+        out->lines[number] = (sotto_bench_gemm){.rows = scene.rows,
+                                                .inputs = scene.inputs,
+                                                .outputs = scene.outputs,
+                                                .forward = rates[JOB_FORWARD],
+                                                .backward = rates[JOB_BACKWARD],
+                                                .gradient = rates[JOB_GRADIENT],
+                                                .integer = rates[JOB_INTEGER],
+                                                .blas_forward = rates[JOB_BLAS_FORWARD],
+                                                .blas_backward = rates[JOB_BLAS_BACKWARD],
+                                                .blas_gradient = rates[JOB_BLAS_GRADIENT]};
         out->blas_square =
             rates[JOB_BLAS_SQUARE] > out->blas_square ? rates[JOB_BLAS_SQUARE] : out->blas_square;
         out->peak = rates[JOB_PEAK] > out->peak ? rates[JOB_PEAK] : out->peak;
@@ -192,29 +184,29 @@ static sotto_status measure_layer(size_t inputs, size_t outputs, double seconds,
     return status;
 }
 
-sotto_status sotto_bench_gemms(double seconds, sotto_bench_gemm_rates *out, sotto_error *err)
+sotto_status sotto_bench_gemms(double seconds, const sotto_bench_watch *watch, sotto_bench_gemm_rates *out,
+                               sotto_error *err)
 {
-    static const size_t layers[SOTTO_BENCH_GEMM_LINES][2] = {{128, 256}, {256, 256}, {1024, 1024}};
     sotto_status status = SOTTO_OK;
     *out = (sotto_bench_gemm_rates){.kernels = sotto_tensor_kernels(false),
                                     .integer_kernels = sotto_tensor_kernels(true),
                                     .blas_core = sotto_tensor_blas_core(),
                                     .blas_core_forced = getenv("OPENBLAS_CORETYPE")};
+    const bench_meter meter =
+        bench_meter_start(watch, "timing products", (size_t)SOTTO_BENCH_GEMM_LINES * TURNS);
     for (size_t i = 0; i < SOTTO_BENCH_GEMM_LINES && status == SOTTO_OK; i++)
-        status = measure_layer(layers[i][0], layers[i][1], seconds, &out->lines[i], out, err);
+        status = measure_layer(i, seconds, &meter, out, err);
     return status;
 }
 
 double sotto_bench_gemm_rate(void)
 {
     struct scene scene = {0};
-    double times[TURNS / 2] = {0};
-    sotto_status status = take_square(&scene, NULL);
-    if (status == SOTTO_OK) {
-        (void)turn(&scene, JOB_BLAS_SQUARE, 0);
-        for (size_t i = 0; i < TURNS / 2; i++)
-            times[i] = turn(&scene, JOB_BLAS_SQUARE, 0);
-    }
+    double times[TURNS];
+    const sotto_status status = take_square(&scene, NULL);
+    for (size_t i = 0; i < TURNS && status == SOTTO_OK; i++)
+        times[i] = turn(&scene, JOB_BLAS_SQUARE, 0.01);
+    const double rate = status == SOTTO_OK ? 1 / bench_typical(times, TURNS) : 0;
     sotto_arena_destroy(scene.arena);
-    return status == SOTTO_OK ? 1 / bench_typical(times, TURNS / 2) : 0;
+    return rate;
 }

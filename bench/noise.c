@@ -80,15 +80,19 @@ static double turn(struct scene *scene, sotto_bench_noise_kind kind, double seco
     return (bench_now() - start) / (double)made;
 }
 
-sotto_status sotto_bench_noises(double seconds, double nanoseconds[SOTTO_BENCH_NOISE_KINDS], sotto_error *err)
+sotto_status sotto_bench_noises(double seconds, const sotto_bench_watch *watch,
+                                double nanoseconds[SOTTO_BENCH_NOISE_KINDS], sotto_error *err)
 {
     double times[SOTTO_BENCH_NOISE_KINDS][TURNS];
     struct scene scene = {.arena = NULL};
     const sotto_status status = enter(&scene, err);
     if (status == SOTTO_OK) {
-        for (size_t i = 0; i < TURNS; i++)
+        const bench_meter meter = bench_meter_start(watch, "timing noise", TURNS);
+        for (size_t i = 0; i < TURNS; i++) {
             for (size_t k = 0; k < SOTTO_BENCH_NOISE_KINDS; k++)
                 times[k][i] = turn(&scene, (sotto_bench_noise_kind)k, seconds / TURNS);
+            bench_meter_show(&meter, i + 1);
+        }
         for (size_t k = 0; k < SOTTO_BENCH_NOISE_KINDS; k++)
             nanoseconds[k] = 1e9 * bench_typical(times[k], TURNS);
     }

@@ -2,11 +2,28 @@
 #ifndef SOTTO_CLI_BENCH_H
 #define SOTTO_CLI_BENCH_H
 
-/** The benchmarks of `sotto bench` that have a file of their own. */
+/** The benchmarks of `sotto bench`, each with a file of its own. */
 
+#include "bench/bench.h"
 #include "cli/cli.h"
 
-/** `sotto bench accountant`; the exit status. */
-int sotto_cli_bench_accountant(double seconds, bool with_peers, bool as_json, bool quiet);
+/** What was asked on the command line. */
+typedef struct sotto_cli_bench {
+    sotto_bench_options step; /**< of which all use `seconds` and `watch` */
+    bool peers, as_json, quiet;
+} sotto_cli_bench;
+
+/** One benchmark: times, prints, and gives the exit status. */
+typedef int sotto_cli_benchmark(const sotto_cli_bench *wish);
+
+sotto_cli_benchmark sotto_cli_bench_step, sotto_cli_bench_accountant, sotto_cli_bench_noise,
+    sotto_cli_bench_gemm;
+
+/** Not for people: OpenBLAS's rate alone, of a process that `bench gemm` starts in another environment. */
+sotto_cli_benchmark sotto_cli_bench_gemm_rate;
+#define SOTTO_CLI_GEMM_RATE "gemm-rate"
+
+/** Print a record, of which NULL means that memory was short, and release it; the exit status. */
+int sotto_cli_bench_print(json_t *record);
 
 #endif

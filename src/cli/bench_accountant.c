@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/bench.h"
 #include "cli/bench.h"
 
 static const char *const words[SOTTO_BENCH_QUESTIONS] = {
@@ -105,13 +104,7 @@ static int print_json(const sotto_bench_accountant *figures, double seconds, boo
         (void)json_object_set_new(record, "peer",
                                   peers ? json_sprintf("dp_accounting %s", sotto_cli_text(peers, "version"))
                                         : json_null());
-    if (!record) {
-        const sotto_error err = {.code = SOTTO_ERROR_MEMORY, .message = "out of memory"};
-        return sotto_cli_fail(&err);
-    }
-    sotto_cli_print_json(record);
-    json_decref(record);
-    return sotto_cli_finish();
+    return sotto_cli_bench_print(record);
 }
 
 static int print_figures(const sotto_bench_accountant *figures, const json_t *peers, bool asked, bool quiet)
@@ -143,21 +136,22 @@ static sotto_status ask_peers(double seconds, json_t **peers, sotto_error *err)
     return status;
 }
 
-int sotto_cli_bench_accountant(double seconds, bool with_peers, bool as_json, bool quiet)
+int sotto_cli_bench_accountant(const sotto_cli_bench *wish)
 {
+    const double seconds = wish->step.seconds;
     sotto_error err = {0};
     sotto_bench_accountant figures;
     json_t *peers = NULL;
     int ended;
-    sotto_status status = sotto_bench_accountants(seconds, &figures, &err);
-    if (status == SOTTO_OK && with_peers)
+    sotto_status status = sotto_bench_accountants(seconds, wish->step.watch, &figures, &err);
+    if (status == SOTTO_OK && wish->peers)
         status = ask_peers(seconds, &peers, &err);
     if (status != SOTTO_OK)
         ended = sotto_cli_fail(&err);
-    else if (as_json)
-        ended = print_json(&figures, seconds, with_peers, peers);
+    else if (wish->as_json)
+        ended = print_json(&figures, seconds, wish->peers, peers);
     else
-        ended = print_figures(&figures, peers, with_peers, quiet);
+        ended = print_figures(&figures, peers, wish->peers, wish->quiet);
     json_decref(peers);
     return ended;
 }
