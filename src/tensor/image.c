@@ -4,6 +4,7 @@
  * on one row's image after the other.
  */
 
+#include "tensor/lanes.h"
 #include "tensor/tensor.h"
 
 #include <math.h>
@@ -222,7 +223,11 @@ static void channel_sums(size_t pixels, size_t stride, size_t count, const float
     }
 }
 
+LANE_SUM(float, sum, x[j], const float *x)
+LANE_SUM(float, dot, x[j] * y[j], const float *x, const float *y)
+
 /* Of gain·x, plain and along y, for `groups` neighbouring groups: m [groups]. NULL gain: ones. */
+SOTTO_WIDE
 static void group_moments(size_t pixels, size_t stride, size_t width, size_t groups, const float *gain,
                           const float *x, const float *y, moments *m)
 {
@@ -231,10 +236,11 @@ static void group_moments(size_t pixels, size_t stride, size_t width, size_t gro
     for (size_t first = 0; first < groups * width; first += BLOCK) {
         const size_t count = block_at(first, groups * width);
         channel_sums(pixels, stride, count, x + first, y + first, plain, along);
-        for (size_t c = 0; c < count; c++) {
-            const float factor = gain ? gain[first + c] : 1.0f;
-            m[(first + c) / width].plain += factor * plain[c];
-            m[(first + c) / width].along += factor * along[c];
+        for (size_t c = 0, group = first / width; c < count; group++) {
+            const size_t end = (group + 1) * width - first < count ? (group + 1) * width - first : count;
+            m[group].plain += gain ? dot(end - c, gain + first + c, plain + c) : sum(end - c, plain + c);
+            m[group].along += gain ? dot(end - c, gain + first + c, along + c) : sum(end - c, along + c);
+            c = end;
         }
     }
     for (size_t g = 0; g < groups; g++) {
@@ -253,8 +259,12 @@ static void spread(block *b, size_t first, size_t channels, size_t width, const 
                    const float *scale, const moments *m)
 {
     b->count = block_at(first, channels);
+    size_t group = first / width, next = (group + 1) * width - first;
     for (size_t c = 0; c < b->count; c++) {
-        const size_t group = (first + c) / width;
+        if (c == next) {
+            group++;
+            next += width;
+        }
         b->gain[c] = gain[first + c];
         b->scale[c] = scale ? scale[group] : 1.0f;
         b->plain[c] = m[group].plain;
@@ -368,6 +378,7 @@ void sotto_tensor_group_norm_backward(size_t rows, size_t pixels, size_t channel
  * ḣ = r(ẋ − mean ẋ − h·s) and ṙ = −r²s. The way back is dx = r(u − m − h·n), u = gain·dy, m = mean u,
  * n = mean(u·h); so its tangent is r(u̇ − ṁ − ḣ·n − h·ṅ) − r·s·dx.
  */
+SOTTO_WIDE
 void sotto_tensor_group_norm_tangent(size_t pixels, size_t channels, size_t groups, const float *gain,
                                      const float *normalised, const float *inverse, const float *dot,
                                      float *normalised_dot, float *along, float *y_dot)
@@ -395,6 +406,7 @@ typedef struct turn {
     moments plain, dot;
 } turn;
 
+SOTTO_WIDE
 void sotto_tensor_group_norm_backward_tangent(size_t pixels, size_t channels, size_t groups,
                                               const sotto_tensor_norm_point *point,
                                               const float *normalised_dot, const float *along,
