@@ -29,5 +29,6 @@ json_t *expect_json(void);
 TCase *account_case(void);
 TCase *bench_case(void);
 TCase *compose_case(void);
+TCase *keys_case(void);
 
 #endif

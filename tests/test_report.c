@@ -427,6 +427,25 @@ START_TEST(either_accountant_is_shown)
 }
 END_TEST
 
+/* Exact noise says what it costs of δ; float noise has no such keys. */
+START_TEST(either_noise_is_shown)
+{
+    json_t *record = golden_record();
+    json_t *noise = json_object_get(record, "noise");
+    char *page = show(sotto_report_html, json_incref(record));
+    ck_assert_ptr_nonnull(strstr(page, "1.1412345678901233e-26"));
+    ck_assert_ptr_nonnull(strstr(page, "Of δ, left to the accountant"));
+    free(page);
+    ck_assert_int_eq(json_object_set_new(noise, "mode", json_string("float")), 0);
+    (void)json_object_del(noise, "draws");
+    (void)json_object_del(noise, "delta");
+    (void)json_object_del(noise, "delta_accountant");
+    page = show(sotto_report_html, record);
+    ck_assert_ptr_null(strstr(page, "left to the accountant"));
+    free(page);
+}
+END_TEST
+
 START_TEST(a_long_word_is_shown_whole)
 {
     enum { LENGTH = 300000 };
@@ -558,6 +577,7 @@ static Suite *report_suite(void)
     tcase_add_test(shown, extreme_records_are_shown);
     tcase_add_test(shown, empty_lists_are_said_to_be_empty);
     tcase_add_test(shown, either_accountant_is_shown);
+    tcase_add_test(shown, either_noise_is_shown);
     tcase_add_test(shown, a_long_word_is_shown_whole);
     tcase_add_test(shown, not_private_cannot_be_missed);
     tcase_add_test(shown, banner_says_not_private_whatever_the_reason);

@@ -40,5 +40,6 @@ double number(const json_t *json, const char *first, const char *second);
 void check_rows(const char *name, size_t rows);
 
 TCase *input_tests(void); /* test_run_input.c */
+TCase *noise_tests(void); /* test_run_noise.c */
 
 #endif

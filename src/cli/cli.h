@@ -40,6 +40,13 @@ int sotto_cli_usage(const char *command, const char *format, ...) SOTTO_PRINTF(2
  * written. */
 int sotto_cli_finish(void);
 
+/**
+ * For a command to call before it makes keys: forbids core dumps, which would carry them, and the rows beside
+ * them, to a disk. Where the system refuses, a warning: the guarantee is about release/, which a dump is no
+ * part of, so the job need not fail; but whoever runs it should know.
+ */
+void sotto_cli_guard_keys(void);
+
 /* ------------------------------------------------------------------ options */
 
 typedef enum sotto_option_kind {

@@ -65,6 +65,13 @@ int sotto_cli_finish(void)
     return SOTTO_EXIT_FAILED;
 }
 
+void sotto_cli_guard_keys(void)
+{
+    sotto_error err = {0};
+    if (sotto_random_forbid_dumps(&err) != SOTTO_OK)
+        sotto_cli_warning(err.message);
+}
+
 /* ------------------------------------------------------------------ figures */
 
 void sotto_cli_print_json(const json_t *json)

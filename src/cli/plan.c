@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 
 static const char help[] =
     "Usage: sotto plan CONFIG [--set KEY=VALUE]... [OPTIONS]\n"
     "\n"
-    "Shows what training by CONFIG would do and cost: the noise, the steps, ε as they go, the time, and how\n"
-    "much of the signal the noise leaves. It reads the config and the schema and never opens the table, so\n"
-    "it costs no privacy and may be run as often as you like.\n"
+    "Shows what training by CONFIG would do and cost: the noise and its arithmetic, the clipping, the steps,\n"
+    "ε as they go, the time, and how much of the signal the noise leaves. It reads the config and the schema\n"
+    "and never opens the table, so it costs no privacy and may be run as often as you like.\n"
     "\n"
     "Options:\n"
     "  --set KEY=VALUE   override a setting of the config; may be given again\n"
@@ -28,6 +29,32 @@ static const char *brief(double value, char text[SOTTO_FIGURE_SIZE])
     return text;
 }
 
+static void print_arithmetic(const json_t *plan)
+{
+    char part[SOTTO_FIGURE_SIZE];
+    const double noise = sotto_cli_member(json_object_get(plan, "delta_shares"), "noise");
+    sotto_figure_up(noise, 2, part);
+    if (noise > 0)
+        (void)printf("  arithmetic  exact: integers throughout; %s of δ is for drawing noise on a grid\n",
+                     part);
+    else
+        (void)printf(
+            "  arithmetic  float: 32-bit sums and noise, whose last bits the proof does not cover\n");
+}
+
+static void print_clipping(const json_t *plan)
+{
+    const char *kind = sotto_cli_text(plan, "clipping");
+    char noise[SOTTO_FIGURE_SIZE];
+    sotto_figure_up(sotto_cli_member(plan, "gradient_noise_multiplier"), 6, noise);
+    if (strcmp(kind, "adaptive") == 0)
+        (void)printf(
+            "  clipping    adaptive, from C on; its count shares the noise: σ = %s for the gradient\n",
+            noise);
+    else
+        (void)printf("  clipping    %s\n", kind);
+}
+
 static void print_privacy(const json_t *plan)
 {
     char a[SOTTO_FIGURE_SIZE], b[SOTTO_FIGURE_SIZE];
@@ -40,6 +67,8 @@ static void print_privacy(const json_t *plan)
     sotto_figure_up(sotto_cli_member(plan, "noise_multiplier"), 6, a);
     sotto_figure_exact(sotto_cli_member(plan, "max_grad_norm"), b);
     (void)printf("  noise       σ = %s, times the clipping norm C = %s\n", a, b);
+    print_arithmetic(plan);
+    print_clipping(plan);
     brief(sotto_cli_member(plan, "sample_rate"), a);
     brief(sotto_cli_member(plan, "expected_batch_size"), b);
     (void)printf(
@@ -159,6 +188,7 @@ int sotto_command_plan(int argc, char **argv)
         run.settings = settings.items;
         run.setting_count = settings.count;
         run.threads = (unsigned)threads;
+        sotto_cli_guard_keys();
         ended = sotto_run_plan(&run, &json, &err) == SOTTO_OK ? report(json, as_json, quiet)
                                                               : sotto_cli_fail(&err);
         free(json);

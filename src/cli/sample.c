@@ -73,6 +73,7 @@ static int sample(const sotto_sample_options *asked, bool as_json, bool quiet)
         options.progress_context = &bar;
     }
     options.stop = sotto_cli_stop_asked;
+    sotto_cli_guard_keys();
     sotto_cli_catch_signals();
     sotto_status status = sotto_run_sample(&options, &json, &err);
     sotto_bar_finish(&bar);

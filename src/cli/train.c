@@ -11,6 +11,7 @@ static const char help[] =
     "writes a run directory with two folders:\n"
     "  release/   synthetic rows, the model, the privacy statement: covered by the guarantee, may be shared\n"
     "  private/   log, losses, batch sizes: computed from the real rows, must stay where the rows are\n"
+    "Sums and noise are exact integers unless CONFIG says `noise: float`; keys are kept out of core dumps.\n"
     "Ctrl-C stops after the step at work and keeps what is paid for; a second Ctrl-C ends at once.\n"
     "\n"
     "Options:\n"
@@ -99,6 +100,7 @@ static int train(const sotto_run_options *asked, bool as_json, bool quiet)
     }
     run.warn = warn;
     run.stop = sotto_cli_stop_asked;
+    sotto_cli_guard_keys();
     sotto_cli_catch_signals();
     sotto_status status = sotto_run_train(&run, &json, &err);
     sotto_bar_finish(&bar);

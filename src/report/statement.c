@@ -72,6 +72,9 @@ static const sotto_field noise_fields[] = {
     {"mode", "Mode", SOTTO_FIELD_TEXT, false, NULL},
     {"what", "How it is drawn", SOTTO_FIELD_TEXT, false, NULL},
     {"random_source", "Random source", SOTTO_FIELD_TEXT, false, NULL},
+    {"draws", "Draws of noise, at most", SOTTO_FIELD_NUMBER, false, "exact"},
+    {"delta", "Of δ, for drawing on a grid", SOTTO_FIELD_DELTA, false, "exact"},
+    {"delta_accountant", "Of δ, left to the accountant", SOTTO_FIELD_DELTA, false, "exact"},
 };
 static const sotto_field hash_fields[] = {
     {"code", "Code", SOTTO_FIELD_NAME, false, NULL},

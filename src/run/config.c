@@ -7,7 +7,8 @@
 
 static const double most_steps = 1e12;
 
-/* The noise ends at 8.5 standard deviations, so a floating-point run cannot keep a smaller δ than this. */
+/* Not a limit of the noise: below this δ means nothing any more beside what is assumed of machine and people.
+ */
 static const double least_delta = 1e-12;
 
 /* ---- paths ---- */
@@ -132,31 +133,17 @@ static sotto_status read_data(sotto_config *config, const sotto_node *section, s
     return status;
 }
 
-/* Settings that other versions of this config know, and what this one can do. */
-static sotto_status read_promises(const sotto_node *section, sotto_error *err)
+static sotto_status read_unit(const sotto_node *section, sotto_error *err)
 {
-    static const struct {
-        const char *key, *only, *why;
-    } promises[] = {
-        {"unit", "row", "a unit of several rows (all rows of one person) is not built yet"},
-        {"noise", "float", "exact integer noise is not built yet, and the statement says so"},
-    };
-    for (size_t i = 0; i < sizeof promises / sizeof *promises; i++) {
-        const sotto_node *node = sotto_node_get(section, promises[i].key);
-        if (!node)
-            continue;
-        const char *text;
-        char what[40];
-        (void)snprintf(what, sizeof what, "privacy.%s", promises[i].key);
-        sotto_status status = sotto_node_string(node, what, &text, err);
-        if (status != SOTTO_OK)
-            return status;
-        if (strcmp(text, promises[i].only) != 0)
-            return sotto_node_error(node, err, "%s is \"%s\"; this version has %s only (%s); write `%s: %s`",
-                                    what, text, promises[i].only, promises[i].why, promises[i].key,
-                                    promises[i].only);
-    }
-    return SOTTO_OK;
+    const sotto_node *node = sotto_node_get(section, "unit");
+    const char *text = "row";
+    sotto_status status = node ? sotto_node_string(node, "privacy.unit", &text, err) : SOTTO_OK;
+    if (status == SOTTO_OK && strcmp(text, "row") != 0)
+        return sotto_node_error(node, err,
+                                "privacy.unit is \"%s\"; this version has row only (a unit of several rows, "
+                                "such as all rows of one person, is not built yet); write `unit: row`",
+                                text);
+    return status;
 }
 
 static sotto_status read_accountant(sotto_config *config, const sotto_node *section, sotto_error *err)
@@ -172,10 +159,86 @@ static sotto_status read_accountant(sotto_config *config, const sotto_node *sect
     return status;
 }
 
+static const char *const arithmetics[] = {"exact", "float", NULL};
+static const char *const clippings[] = {"flat", "automatic", "per-layer", "adaptive", NULL};
+
+const char *sotto_arithmetic_name(sotto_arithmetic arithmetic)
+{
+    return arithmetics[arithmetic];
+}
+
+const char *sotto_clipping_name(sotto_clipping_kind kind)
+{
+    return clippings[kind];
+}
+
+static sotto_status read_noise(sotto_config *config, const sotto_node *section, sotto_error *err)
+{
+    const sotto_node *node = sotto_node_get(section, "noise");
+    size_t choice = SOTTO_ARITHMETIC_EXACT;
+    sotto_status status =
+        node ? sotto_node_choice(node, "privacy.noise", arithmetics, &choice, err) : SOTTO_OK;
+    config->arithmetic = (sotto_arithmetic)choice;
+    return status;
+}
+
+/* What tunes one kind of clipping says nothing to another: there it is a mistake. */
+static sotto_status read_clipping_numbers(sotto_clipping *clipping, const sotto_node *node, sotto_error *err)
+{
+    const struct {
+        const char *key;
+        sotto_clipping_kind kind;
+        double low, high;
+        double *value;
+    } numbers[] = {
+        {"stability", SOTTO_CLIPPING_AUTOMATIC, 1e-9, 1e6, &clipping->stability},
+        {"target_quantile", SOTTO_CLIPPING_ADAPTIVE, 0.001, 0.999, &clipping->target_quantile},
+        {"learning_rate", SOTTO_CLIPPING_ADAPTIVE, 1e-6, 100.0, &clipping->learning_rate},
+        {"count_noise", SOTTO_CLIPPING_ADAPTIVE, 1e-3, 1e6, &clipping->count_noise},
+    };
+    sotto_status status = SOTTO_OK;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && status == SOTTO_OK; i++) {
+        const sotto_node *number = sotto_node_get(node, numbers[i].key);
+        char what[48];
+        if (!number)
+            continue;
+        (void)snprintf(what, sizeof what, "privacy.clipping.%s", numbers[i].key);
+        if (numbers[i].kind != clipping->kind)
+            return sotto_node_error(number, err, "%s is for `type: %s`, and the type is %s; remove it", what,
+                                    clippings[numbers[i].kind], clippings[clipping->kind]);
+        status = sotto_node_double(number, what, numbers[i].low, numbers[i].high, numbers[i].value, err);
+    }
+    return status;
+}
+
+/* A word, or a map with a type and what tunes it. */
+static sotto_status read_clipping(sotto_config *config, const sotto_node *section, sotto_error *err)
+{
+    static const char *const known[] = {"type",          "stability",   "target_quantile",
+                                        "learning_rate", "count_noise", NULL};
+    const sotto_node *node = sotto_node_get(section, "clipping");
+    const sotto_node *type = node;
+    size_t choice;
+    sotto_status status = SOTTO_OK;
+    if (node && sotto_node_kind_of(node) == SOTTO_NODE_MAP) {
+        status = sotto_node_expect_map(node, "privacy.clipping", known, err);
+        if (status == SOTTO_OK)
+            status = require(node, "type", "privacy.clipping.type", &type, err);
+    }
+    if (status != SOTTO_OK || !type)
+        return status;
+    status = sotto_node_choice(type, "privacy.clipping", clippings, &choice, err);
+    if (status != SOTTO_OK)
+        return status;
+    config->clipping.kind = (sotto_clipping_kind)choice;
+    return read_clipping_numbers(&config->clipping, node, err);
+}
+
 static sotto_status read_privacy(sotto_config *config, const sotto_node *section, sotto_error *err)
 {
-    static const char *const known[] = {"epsilon",          "delta",      "unit",  "max_grad_norm",
-                                        "noise_multiplier", "accountant", "noise", NULL};
+    static const char *const known[] = {"epsilon",       "delta",    "unit",
+                                        "max_grad_norm", "clipping", "noise_multiplier",
+                                        "accountant",    "noise",    NULL};
     const sotto_node *node;
     sotto_status status = sotto_node_expect_map(section, "privacy", known, err);
     if (status == SOTTO_OK)
@@ -187,12 +250,16 @@ static sotto_status read_privacy(sotto_config *config, const sotto_node *section
     if (status == SOTTO_OK)
         status = sotto_node_double(node, "privacy.delta", least_delta, 0.999, &config->delta, err);
     if (status == SOTTO_OK)
-        status = read_promises(section, err);
+        status = read_unit(section, err);
+    if (status == SOTTO_OK)
+        status = read_noise(config, section, err);
+    if (status == SOTTO_OK)
+        status = read_clipping(config, section, err);
     if (status == SOTTO_OK)
         status = read_accountant(config, section, err);
     if (status == SOTTO_OK)
         status = read_double(section, "max_grad_norm", "privacy.max_grad_norm", 1e-6, 1e6,
-                             &config->max_grad_norm, err);
+                             &config->clipping.max_grad_norm, err);
     node = sotto_node_get(section, "noise_multiplier");
     if (status == SOTTO_OK && node && !is_auto(node))
         status =
@@ -343,7 +410,7 @@ static sotto_status read_all(sotto_config *config, const sotto_run_options *opti
 
 static void set_defaults(sotto_config *config)
 {
-    config->max_grad_norm = 1.0;
+    config->clipping.max_grad_norm = 1.0;
     config->expected_batch_size = 512;
     config->training = (sotto_training){
         .steps = 500,

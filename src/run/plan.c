@@ -8,13 +8,25 @@
 
 #include "run/run.h"
 
+static double sample_rate(const sotto_plan *plan, const sotto_config *config)
+{
+    return (double)config->expected_batch_size / plan->public_units;
+}
+
+static const sotto_node *privacy_node(const sotto_config *config, const char *key)
+{
+    const sotto_node *privacy = sotto_node_get(sotto_document_root(config->document), "privacy");
+    const sotto_node *node = sotto_node_get(privacy, key);
+    return node ? node : privacy;
+}
+
 static sotto_status check_against_schema(const sotto_plan *plan, const sotto_config *config, sotto_error *err)
 {
     const sotto_node *root = sotto_document_root(config->document);
     const size_t rows = plan->schema->rows;
     if (config->delta >= 1.0 / (double)rows)
         return sotto_node_error(
-            sotto_node_get(sotto_node_get(root, "privacy"), "delta"), err,
+            privacy_node(config, "delta"), err,
             "privacy.delta is %g; it must be below 1/rows = %g, or a mechanism that publishes a "
             "row at random would pass; 1e-5 or smaller is usual",
             config->delta, 1.0 / (double)rows);
@@ -30,6 +42,42 @@ static sotto_status check_against_schema(const sotto_plan *plan, const sotto_con
     return SOTTO_OK;
 }
 
+/* As many steps as are planned; where they are left to the budget, no fewer than it could bear: what would
+ * fit if nothing else were bought and all of δ were the accountant's. */
+static sotto_status most_steps(const sotto_plan *plan, const sotto_config *config, uint64_t *steps,
+                               sotto_error *err)
+{
+    sotto_mechanism step;
+    *steps = plan->training.steps;
+    if (*steps > 0)
+        return SOTTO_OK;
+    sotto_status status =
+        sotto_mechanism_sampled_gaussian(&step, sample_rate(plan, config), config->noise_multiplier, err);
+    return status == SOTTO_OK ? sotto_calibrate_steps(config->accountant, config->epsilon, config->delta,
+                                                      &step, NULL, steps, err)
+                              : status;
+}
+
+/* One draw for each parameter and step, for each step's count of the adaptive bound, and for each cell. */
+static sotto_status share_delta(sotto_plan *plan, const sotto_config *config, uint64_t *most,
+                                sotto_error *err)
+{
+    const sotto_counts_query counts = sotto_model_counts_wanted(plan->model).query;
+    double each = (double)sotto_network_parameters(sotto_model_private_wanted(plan->model).network);
+    double cells = 0.0;
+    *most = UINT64_MAX;
+    if (config->arithmetic != SOTTO_ARITHMETIC_EXACT)
+        return sotto_delta_shares_make(&plan->shares, config, 0.0, err);
+    for (size_t t = 0; t < counts.tables; t++)
+        cells += (double)counts.table_size[t];
+    if (config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE)
+        each += 1.0;
+    sotto_status status = most_steps(plan, config, most, err);
+    return status == SOTTO_OK
+               ? sotto_delta_shares_make(&plan->shares, config, each * (double)*most + cells, err)
+               : status;
+}
+
 static sotto_status plan_counts(sotto_plan *plan, const sotto_config *config, sotto_accountant *rest,
                                 sotto_error *err)
 {
@@ -38,35 +86,31 @@ static sotto_status plan_counts(sotto_plan *plan, const sotto_config *config, so
         return SOTTO_OK;
     double noise_multiplier;
     sotto_status status = sotto_calibrate_gaussian(config->accountant, counts.share * config->epsilon,
-                                                   config->delta, &noise_multiplier, err);
+                                                   plan->shares.accountant, &noise_multiplier, err);
     if (status == SOTTO_OK)
         status = sotto_mechanism_gaussian(&plan->counts, noise_multiplier, err);
     return status == SOTTO_OK ? sotto_accountant_compose(rest, &plan->counts, 1, err) : status;
 }
 
 static sotto_status plan_steps(sotto_plan *plan, const sotto_config *config, const sotto_accountant *rest,
-                               sotto_error *err)
+                               uint64_t most, sotto_error *err)
 {
-    const double sample_rate = (double)config->expected_batch_size / plan->public_units;
-    const double epsilon = config->epsilon;
+    const double rate = sample_rate(plan, config);
+    const double epsilon = config->epsilon, delta = plan->shares.accountant;
     double noise_multiplier = config->noise_multiplier;
     sotto_status status = SOTTO_OK;
-    if (noise_multiplier == 0.0 && plan->training.steps == 0)
-        return sotto_error_set_at(
-            err, SOTTO_ERROR_INPUT, config->path, 0, 0,
-            "training.steps and privacy.noise_multiplier are both auto; name one of them");
     if (noise_multiplier == 0.0)
-        status = sotto_calibrate_noise_multiplier(config->accountant, epsilon, config->delta, sample_rate,
+        status = sotto_calibrate_noise_multiplier(config->accountant, epsilon, delta, rate,
                                                   plan->training.steps, rest, &noise_multiplier, err);
     if (status == SOTTO_OK)
-        status = sotto_mechanism_sampled_gaussian(&plan->step, sample_rate, noise_multiplier, err);
+        status = sotto_mechanism_sampled_gaussian(&plan->step, rate, noise_multiplier, err);
     if (status == SOTTO_OK)
-        status = sotto_calibrate_steps(config->accountant, epsilon, config->delta, &plan->step, rest,
+        status = sotto_calibrate_steps(config->accountant, epsilon, delta, &plan->step, rest,
                                        &plan->steps_allowed, err);
     if (status != SOTTO_OK)
         return status;
     if (plan->training.steps == 0)
-        plan->training.steps = plan->steps_allowed;
+        plan->training.steps = plan->steps_allowed < most ? plan->steps_allowed : most;
     if (plan->training.steps == 0 || plan->training.steps > plan->steps_allowed)
         return sotto_error_set_at(
             err, SOTTO_ERROR_BUDGET, config->path, 0, 0,
@@ -110,6 +154,18 @@ static sotto_status read_schema(sotto_plan *plan, const sotto_config *config, so
     return status;
 }
 
+/* Kinds of clipping that look at the noise can be checked now. */
+static sotto_status plan_clipping(sotto_plan *plan, const sotto_config *config, sotto_error *err)
+{
+    sotto_error reason = {0};
+    plan->clipping = config->clipping;
+    const sotto_status status = sotto_clipping_complete(
+        &plan->clipping, plan->step.sample_rate * plan->public_units, plan->step.noise_multiplier, &reason);
+    return status == SOTTO_OK ? SOTTO_OK
+                              : sotto_node_error(privacy_node(config, "clipping"), err,
+                                                 "privacy.clipping: %s", reason.message);
+}
+
 static sotto_status make_model(sotto_plan *plan, const sotto_config *config, sotto_error *err)
 {
     sotto_numbers numbers;
@@ -127,6 +183,7 @@ sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsig
 {
     *plan = (sotto_plan){0};
     sotto_accountant *rest = NULL;
+    uint64_t most;
     sotto_status status = make_model(plan, config, err);
     if (status != SOTTO_OK)
         return status;
@@ -134,13 +191,21 @@ sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsig
     plan->training = config->training;
     plan->training.batch = config->expected_batch_size;
     plan->training.threads = threads;
+    if (config->noise_multiplier == 0.0 && config->training.steps == 0)
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, config->path, 0, 0,
+            "training.steps and privacy.noise_multiplier are both auto; name one of them");
     status = check_against_schema(plan, config, err);
+    if (status == SOTTO_OK)
+        status = share_delta(plan, config, &most, err);
     if (status == SOTTO_OK)
         status = sotto_accountant_create(config->accountant, &rest, err);
     if (status == SOTTO_OK)
         status = plan_counts(plan, config, rest, err);
     if (status == SOTTO_OK)
-        status = plan_steps(plan, config, rest, err);
+        status = plan_steps(plan, config, rest, most, err);
+    if (status == SOTTO_OK)
+        status = plan_clipping(plan, config, err);
     sotto_accountant_destroy(rest);
     if (status == SOTTO_OK)
         status = sotto_plan_epsilon(plan, config, plan->training.steps, &plan->epsilon, &plan->order, err);
@@ -167,15 +232,36 @@ sotto_status sotto_plan_epsilon(const sotto_plan *plan, const sotto_config *conf
     if (status == SOTTO_OK)
         status = sotto_accountant_compose(accountant, &plan->step, steps, err);
     if (status == SOTTO_OK)
-        status = sotto_accountant_epsilon(accountant, config->delta, epsilon, order, err);
+        status = sotto_accountant_epsilon(accountant, plan->shares.accountant, epsilon, order, err);
     sotto_accountant_destroy(accountant);
     return status;
+}
+
+double sotto_plan_gradient_noise(const sotto_plan *plan)
+{
+    return sotto_clipping_gradient_noise(&plan->clipping, plan->step.noise_multiplier);
+}
+
+sotto_dpsgd_options sotto_plan_step_options(const sotto_plan *plan, const sotto_config *config)
+{
+    return (sotto_dpsgd_options){
+        .mechanism = plan->step,
+        .clipping = plan->clipping,
+        .arithmetic = config->arithmetic,
+        .public_units = plan->public_units,
+        .label = sotto_model_private_wanted(plan->model).label,
+        .optimizer = plan->training.optimizer,
+        .schedule = {.rate = plan->training.learning_rate,
+                     .steps = plan->training.steps,
+                     .decay_fraction = plan->training.decay_fraction},
+        .threads = plan->training.threads,
+    };
 }
 
 double sotto_plan_signal_to_noise(const sotto_plan *plan)
 {
     const size_t parameters = sotto_network_parameters(sotto_model_private_wanted(plan->model).network);
-    return (double)plan->training.batch / (plan->step.noise_multiplier * sqrt((double)parameters));
+    return (double)plan->training.batch / (sotto_plan_gradient_noise(plan) * sqrt((double)parameters));
 }
 
 static void warn(json_t *list, const char *format, ...) SOTTO_PRINTF(2, 3);

@@ -3,7 +3,7 @@
 /* `sotto plan`: the plan as a record, with a measured time. */
 #include "run/run.h"
 
-static sotto_status release_record(const sotto_config *config, const char *name,
+static sotto_status release_record(const sotto_plan *plan, const sotto_config *config, const char *name,
                                    const sotto_mechanism *mechanism, uint64_t count, json_t *list,
                                    sotto_error *err)
 {
@@ -13,7 +13,7 @@ static sotto_status release_record(const sotto_config *config, const char *name,
     if (status == SOTTO_OK)
         status = sotto_accountant_compose(accountant, mechanism, count, err);
     if (status == SOTTO_OK)
-        status = sotto_accountant_epsilon(accountant, config->delta, &alone, NULL, err);
+        status = sotto_accountant_epsilon(accountant, plan->shares.accountant, &alone, NULL, err);
     sotto_accountant_destroy(accountant);
     if (status == SOTTO_OK)
         (void)json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:I, s:f}", "name", name,
@@ -29,10 +29,10 @@ static sotto_status releases(const sotto_plan *plan, const sotto_config *config,
 {
     sotto_status status = SOTTO_OK;
     if (plan->counts.kind == SOTTO_MECHANISM_GAUSSIAN)
-        status =
-            release_record(config, sotto_model_counts_wanted(plan->model).label, &plan->counts, 1, list, err);
+        status = release_record(plan, config, sotto_model_counts_wanted(plan->model).label, &plan->counts, 1,
+                                list, err);
     if (status == SOTTO_OK)
-        status = release_record(config, sotto_model_private_wanted(plan->model).label, &plan->step,
+        status = release_record(plan, config, sotto_model_private_wanted(plan->model).label, &plan->step,
                                 plan->training.steps, list, err);
     return status;
 }
@@ -82,18 +82,12 @@ static sotto_status measure(const sotto_config *config, const sotto_plan *plan, 
         status = sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1e12, config->delta, &budget, err);
     if (status == SOTTO_OK) {
         const sotto_model_private wanted = sotto_model_private_wanted(model);
-        const sotto_dpsgd_options options = {
-            .mechanism = plan->step,
-            .clipping = {.max_grad_norm = config->max_grad_norm},
-            .public_units = plan->public_units,
-            .label = "timing on an empty table",
-            .optimizer = training.optimizer,
-            .schedule = {.rate = training.learning_rate, .steps = training.steps},
-            .threads = training.threads,
-            .weights = wanted.weights,
-            .parameters = wanted.parameters,
-            .budget = budget,
-            .random = random};
+        sotto_dpsgd_options options = sotto_plan_step_options(plan, config);
+        options.label = "timing on an empty table";
+        options.weights = wanted.weights;
+        options.parameters = wanted.parameters;
+        options.budget = budget;
+        options.random = random;
         status = sotto_dpsgd_create(&step, &options, err);
     }
     double start = 0.0;
@@ -114,13 +108,16 @@ static json_t *plan_record(const sotto_config *config, const sotto_plan *plan, d
                            json_t *list, json_t *after)
 {
     return json_pack(
-        "{s:s, s:s, s:f, s:f, s:f, s:o, s:I, s:f, s:I, s:f, s:f, s:I, s:I, s:o, s:{s:I, s:I}, s:f, "
-        "s:f, s:f, s:o, s:o}",
+        "{s:s, s:s, s:f, s:f, s:{s:f, s:f}, s:f, s:o, s:I, s:f, s:I, s:s, s:f, s:s, s:f, s:f, s:I, s:I, s:o, "
+        "s:{s:I, s:I}, s:f, s:f, s:f, s:o, s:o}",
         "config", config->path, "accountant", sotto_accountant_kind_name(config->accountant),
-        "target_epsilon", config->epsilon, "delta", config->delta, "epsilon", plan->epsilon, "order",
+        "target_epsilon", config->epsilon, "delta", config->delta, "delta_shares", "accountant",
+        plan->shares.accountant, "noise", plan->shares.noise, "epsilon", plan->epsilon, "order",
         plan->order > 0 ? json_real(plan->order) : json_null(), "rows", (json_int_t)plan->schema->rows,
         "sample_rate", plan->step.sample_rate, "expected_batch_size", (json_int_t)config->expected_batch_size,
-        "noise_multiplier", plan->step.noise_multiplier, "max_grad_norm", config->max_grad_norm, "steps",
+        "noise", sotto_arithmetic_name(config->arithmetic), "noise_multiplier", plan->step.noise_multiplier,
+        "clipping", sotto_clipping_name(plan->clipping.kind), "max_grad_norm", plan->clipping.max_grad_norm,
+        "gradient_noise_multiplier", sotto_plan_gradient_noise(plan), "steps",
         (json_int_t)plan->training.steps, "steps_allowed", (json_int_t)plan->steps_allowed, "releases", list,
         "parameters", "private",
         (json_int_t)sotto_network_parameters(sotto_model_private_wanted(plan->model).network), "generator",

@@ -25,8 +25,9 @@ typedef struct sotto_config {
     double epsilon;
     double delta;
     sotto_accountant_kind accountant;
-    double max_grad_norm;
     double noise_multiplier; /**< 0 for auto */
+    sotto_arithmetic arithmetic;
+    sotto_clipping clipping; /**< as given: 0 for defaults */
     size_t expected_batch_size;
     sotto_training training; /**< steps 0 for auto; batch and threads are set by the plan */
     size_t sample_rows;      /**< 0 for as many as the schema declares */
@@ -42,6 +43,32 @@ sotto_status sotto_config_format(const sotto_config *config, char **text, sotto_
 
 /* -------------------------------------------------------------------- plan */
 
+/**
+ * The two parts of a run's δ. The accountant charges continuous Gaussian noise; that exact noise is as good
+ * as that but for a proved total variation is paid for out of the same δ. The statement of float noise claims
+ * no such proof, and pays for none.
+ */
+typedef struct sotto_delta_shares {
+    double draws;      /**< of exact noise, at most; 0 where it is not paid for */
+    double noise;      /**< what they cost of δ at the budget's ε; rounded up */
+    double accountant; /**< what is left to the accountant; rounded down */
+} sotto_delta_shares;
+
+/** Part the config's δ for so many draws. SOTTO_ERROR_INPUT where noise takes more than a hundredth of it. */
+sotto_status sotto_delta_shares_make(sotto_delta_shares *shares, const sotto_config *config, double draws,
+                                     sotto_error *err);
+
+/**
+ * The ε at which all that `accountant` composed, made with exact noise of so many draws, keeps `delta`;
+ * INFINITY where this proves none. 0 draws ask the accountant alone.
+ */
+sotto_status sotto_noise_epsilon(const sotto_accountant *accountant, double delta, double draws,
+                                 double *epsilon, sotto_error *err);
+
+/** The trade-off curve of the same: `missed` rounded down. */
+sotto_status sotto_noise_tradeoff(const sotto_accountant *accountant, double draws, const double *wrongly,
+                                  size_t count, double *missed, sotto_error *err);
+
 /** What will be done, decided from config and schema alone. */
 typedef struct sotto_plan {
     sotto_schema *schema;
@@ -52,9 +79,11 @@ typedef struct sotto_plan {
     double public_units;    /**< rows that training is expected to see: rows × (1 − holdout) */
     sotto_mechanism counts; /**< noise multiplier 0 and kind 0 where the model wants no counts */
     sotto_mechanism step;
-    uint64_t steps_allowed; /**< the most private steps that the budget bears beside the counts */
-    double epsilon;         /**< of everything planned, at the config's δ */
-    double order;           /**< that gave it; 0 by privacy-loss distributions */
+    sotto_clipping clipping;   /**< complete */
+    sotto_delta_shares shares; /**< of δ */
+    uint64_t steps_allowed;    /**< the most private steps that the budget bears beside the counts */
+    double epsilon;            /**< of everything planned, at the config's δ */
+    double order;              /**< that gave it; 0 by privacy-loss distributions */
 } sotto_plan;
 
 /**
@@ -65,12 +94,24 @@ sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsig
                              sotto_error *err);
 void sotto_plan_destroy(sotto_plan *plan);
 
-/** Compose the planned counts, if any, and `steps` private steps, and ask for ε at the config's δ. */
+/** Compose the planned counts, if any, and `steps` private steps, and ask for ε at the config's δ (of which
+ * the accountant gets its share). */
 sotto_status sotto_plan_epsilon(const sotto_plan *plan, const sotto_config *config, uint64_t steps,
                                 double *epsilon, double *order, sotto_error *err);
 
 /** Warnings about a plan that will hardly learn, or costs too much, as a JSON list of texts. */
 json_t *sotto_plan_warnings(const sotto_plan *plan, const sotto_config *config);
+
+/** "exact" or "float"; "flat", "automatic", "per-layer" or "adaptive": the config's own words. */
+const char *sotto_arithmetic_name(sotto_arithmetic arithmetic);
+const char *sotto_clipping_name(sotto_clipping_kind kind);
+
+/** The noise multiplier of the gradient alone. */
+double sotto_plan_gradient_noise(const sotto_plan *plan);
+
+/** The private step of a plan, but for what it works on: units, weights, budget and random are the caller's.
+ */
+sotto_dpsgd_options sotto_plan_step_options(const sotto_plan *plan, const sotto_config *config);
 
 /** B̄·C/(σ·C·√parameters): the largest possible signal over the noise's length in one step. */
 double sotto_plan_signal_to_noise(const sotto_plan *plan);

@@ -13,23 +13,80 @@
 #include "report/report.h"
 #include "run/run.h"
 
+static bool is_exact(const sotto_training_record *record)
+{
+    return record->config->arithmetic == SOTTO_ARITHMETIC_EXACT;
+}
+
 static void add_text(json_t *list, const char *text)
 {
     (void)json_array_append_new(list, json_string(text));
 }
 
-static sotto_status epsilon_alone(const sotto_config *config, const sotto_charge *charge, double *epsilon,
-                                  sotto_error *err)
+static sotto_status epsilon_alone(const sotto_training_record *record, const sotto_charge *charge,
+                                  double *epsilon, sotto_error *err)
 {
     sotto_accountant *accountant;
-    sotto_status status = sotto_accountant_create(config->accountant, &accountant, err);
+    sotto_status status = sotto_accountant_create(record->config->accountant, &accountant, err);
     if (status != SOTTO_OK)
         return status;
     status = sotto_accountant_compose(accountant, &charge->mechanism, charge->count, err);
     if (status == SOTTO_OK)
-        status = sotto_accountant_epsilon(accountant, config->delta, epsilon, NULL, err);
+        status = sotto_accountant_epsilon(accountant, record->plan->shares.accountant, epsilon, NULL, err);
     sotto_accountant_destroy(accountant);
     return status;
+}
+
+enum { SENSITIVITY_SIZE = 320, CLIPPING_SIZE = 480 };
+
+/* How far one row can move what a private step reads. */
+static void step_sensitivity(const sotto_plan *plan, char text[SENSITIVITY_SIZE])
+{
+    const sotto_clipping *c = &plan->clipping;
+    if (c->kind == SOTTO_CLIPPING_ADAPTIVE)
+        (void)snprintf(
+            text, SENSITIVITY_SIZE,
+            "each row's gradient is clipped to the L2 norm C in force, and the row adds 1/2 or -1/2 to a "
+            "count; over their noise, σ_g·C = %.6g·C and %.6g, both together are one vector whose L2 norm "
+            "is 1/σ at most",
+            sotto_plan_gradient_noise(plan), c->count_noise);
+    else
+        (void)snprintf(text, SENSITIVITY_SIZE, "each row's gradient is clipped to L2 norm %g",
+                       c->max_grad_norm);
+}
+
+static void clipping_facts(const sotto_plan *plan, char text[CLIPPING_SIZE])
+{
+    const sotto_clipping *c = &plan->clipping;
+    switch (c->kind) {
+    case SOTTO_CLIPPING_FLAT:
+        (void)snprintf(text, CLIPPING_SIZE, "flat: each row's whole gradient to one L2 norm, C");
+        break;
+    case SOTTO_CLIPPING_AUTOMATIC:
+        (void)snprintf(
+            text, CLIPPING_SIZE,
+            "automatic: each row's whole gradient is scaled by C/(its L2 norm + %g), which leaves it "
+            "shorter than C",
+            c->stability);
+        break;
+    case SOTTO_CLIPPING_PER_LAYER:
+        (void)snprintf(
+            text, CLIPPING_SIZE,
+            "per-layer: each row's gradient of each of %zu layers to the L2 norm C/√%zu, the whole to C",
+            sotto_network_blocks(sotto_model_private_wanted(plan->model).network),
+            sotto_network_blocks(sotto_model_private_wanted(plan->model).network));
+        break;
+    case SOTTO_CLIPPING_ADAPTIVE:
+        (void)snprintf(
+            text, CLIPPING_SIZE,
+            "adaptive: each row's whole gradient to one L2 norm, which begins at C and moves after each step, at rate "
+            "%g, to where a share of %g of the rows is not clipped. That share is learned from a noisy count "
+            "(standard deviation %.6g), which is part of the step and charged with it: of the step's noise "
+            "multiplier σ, σ_g = %.6g is left to the gradient, (2·%.6g)⁻² + σ_g⁻² = σ⁻²",
+            c->learning_rate, c->target_quantile, c->count_noise, sotto_plan_gradient_noise(plan),
+            c->count_noise);
+        break;
+    }
 }
 
 static sotto_status accesses(const sotto_training_record *record, json_t *list, sotto_error *err)
@@ -41,13 +98,12 @@ static sotto_status accesses(const sotto_training_record *record, json_t *list, 
     for (size_t i = 0; i < count; i++) {
         const bool sampled = charges[i].mechanism.kind == SOTTO_MECHANISM_SAMPLED_GAUSSIAN;
         double epsilon;
-        char sensitivity[160];
-        sotto_status status = epsilon_alone(record->config, &charges[i], &epsilon, err);
+        char sensitivity[SENSITIVITY_SIZE];
+        sotto_status status = epsilon_alone(record, &charges[i], &epsilon, err);
         if (status != SOTTO_OK)
             return status;
         if (sampled)
-            (void)snprintf(sensitivity, sizeof sensitivity, "each row's gradient is clipped to L2 norm %g",
-                           record->config->max_grad_norm);
+            step_sensitivity(record->plan, sensitivity);
         else
             (void)snprintf(sensitivity, sizeof sensitivity,
                            "L2 norm √%zu: each row adds 1 to one cell in each of %zu tables",
@@ -63,13 +119,13 @@ static sotto_status accesses(const sotto_training_record *record, json_t *list, 
     return SOTTO_OK;
 }
 
-static sotto_status curve(const sotto_budget *budget, json_t *list, sotto_error *err)
+static sotto_status curve(const sotto_training_record *record, json_t *list, sotto_error *err)
 {
     for (int power = 3; power <= 12; power++) {
         const double delta = pow(10.0, -power);
         double epsilon;
-        sotto_status status =
-            sotto_accountant_epsilon(sotto_budget_accountant(budget), delta, &epsilon, NULL, err);
+        sotto_status status = sotto_noise_epsilon(sotto_budget_accountant(record->budget), delta,
+                                                  record->plan->shares.draws, &epsilon, err);
         if (status != SOTTO_OK)
             return status;
         if (isfinite(epsilon))
@@ -112,28 +168,49 @@ static json_t *preprocessing(const sotto_training_record *record)
     return list;
 }
 
+static void add_texts(json_t *list, const char *const *texts)
+{
+    for (; *texts; texts++)
+        add_text(list, *texts);
+}
+
+/* With exact noise what is computed is what is proved, and what is left is the machine around it. */
 static json_t *not_covered(const sotto_training_record *record)
 {
-    static const char *const texts[] = {
-        "floating-point Gaussian noise: the proof is for real numbers, and the low-order bits of floating-point noise "
-        "can tell more than the formula says; exact integer noise is not built yet",
+    static const char *const of_exact[] = {
+        "an attacker who can tell the stream of AES-256 in counter mode, from which all noise and all coins come, "
+        "from true randomness: none is known",
+        "faults of the processor or the compiler: that a row's gradient does not depend on the other rows of its "
+        "batch is how the program computes it, and was tried on this machine before the first step, on made-up rows",
+        NULL,
+    };
+    static const char *const of_float[] = {
+        "floating-point Gaussian noise: the proof is for real numbers. The noise lies on a grid, is rounded to 32 bits "
+        "and added to 32-bit sums, and the low-order bits of the result can tell more than the formula says; `noise: "
+        "exact` does not have this gap",
         "floating-point sums: added up in 32 bits, the clipped gradients of a step can move by slightly more than the "
-        "clipping norm when one row is added, more so in larger batches; and the last bits of a row's own gradient "
-        "depend on its place in the batch",
+        "clipping norm when one row is added, more so in larger batches",
+        "an attacker who can tell the stream of AES-256 in counter mode, from which all noise and all coins come, "
+        "from true randomness: none is known",
+        NULL,
+    };
+    static const char *const of_both[] = {
         "the files in private/, which are computed from real data without noise",
         "other releases from the same table: epsilons of several runs add up, and no ledger keeps the sum yet",
         "choices made by looking at the data: a schema drafted from the table, settings tuned on it, or a run picked "
         "among several",
-        "running time, memory use and other side channels of the machine during training",
+        "running time, memory use and other side channels of the machine during training: how long a step takes "
+        "depends on how many rows its coins chose, and a little on the noise that was drawn",
         "tables without rows, or with cells that the schema has no place for: they end in an error instead of a release",
         "what follows about one person from the population as a whole, as it would without that person's row",
         "several rows of one person: the unit is a row",
+        NULL,
     };
     json_t *list = json_array();
     if (record->not_private[0])
         add_text(list, "anything at all: the noise was made from a fixed seed");
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        add_text(list, texts[i]);
+    add_texts(list, is_exact(record) ? of_exact : of_float);
+    add_texts(list, of_both);
     return list;
 }
 
@@ -190,11 +267,12 @@ static json_t *guarantee(const sotto_training_record *record, double epsilon)
 static json_t *training_facts(const sotto_training_record *record)
 {
     const sotto_plan *plan = record->plan;
+    char clipping[CLIPPING_SIZE];
+    clipping_facts(plan, clipping);
     return json_pack("{s:s, s:I, s:I, s:f, s:f, s:s, s:s, s:I}", "model", sotto_model_type(plan->model),
                      "steps_planned", (json_int_t)plan->training.steps, "steps_taken",
                      (json_int_t)record->steps_taken, "noise_multiplier", plan->step.noise_multiplier,
-                     "max_grad_norm", record->config->max_grad_norm, "clipping",
-                     "flat: each row's whole gradient to one L2 norm", "stopped",
+                     "max_grad_norm", plan->clipping.max_grad_norm, "clipping", clipping, "stopped",
                      record->interrupted ? "on request, before the planned steps" : "at the planned steps",
                      "private_parameters",
                      (json_int_t)sotto_network_parameters(sotto_model_private_wanted(plan->model).network));
@@ -232,7 +310,7 @@ static json_t *pld_facts(double lower)
         "{s:s, s:f, s:s, s:s}", "accountant", "pld", "epsilon_lower", lower, "conversion",
         "privacy-loss distributions put on a grid above the truth (connect the dots; Doroshenko et al. "
         "2022), composed by FFT, both directions of adjacency, every error bounded and added; by the "
-        "same means from below, no epsilon under the lower bound is kept",
+        "same means from below, Gaussian noise of these multipliers keeps no epsilon under the lower bound",
         "rounding", "epsilon and the noise multiplier are rounded up");
 }
 
@@ -254,20 +332,23 @@ static sotto_status accounting_facts(const sotto_training_record *record, double
         (void)json_object_set_new(
             *facts, "adaptivity",
             json_string(
-                "all parameters were fixed before the first step; a run stopped early is charged the steps "
-                "it took"));
+                record->config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE
+                    ? "all sample rates and noise multipliers were fixed before the first step, and the clipping norm "
+                      "follows from noisy counts that are charged; a run stopped early is charged the steps it took"
+                    : "all parameters were fixed before the first step; a run stopped early is charged the steps it "
+                      "took"));
     return SOTTO_OK;
 }
 
 /* What an attacker who knows all rows but one must get wrong. */
-static sotto_status attack(const sotto_budget *budget, json_t *list, sotto_error *err)
+static sotto_status attack(const sotto_training_record *record, json_t *list, sotto_error *err)
 {
     enum { POINTS = 13 };
     static const double wrongly[POINTS] = {0.001, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2,
                                            0.3,   0.4,  0.5,  0.6,  0.7, 0.9};
     double missed[POINTS];
-    const sotto_status status =
-        sotto_accountant_tradeoff(sotto_budget_accountant(budget), wrongly, POINTS, missed, err);
+    const sotto_status status = sotto_noise_tradeoff(
+        sotto_budget_accountant(record->budget), record->plan->shares.draws, wrongly, POINTS, missed, err);
     for (int i = 0; status == SOTTO_OK && i < POINTS; i++)
         (void)json_array_append_new(list, json_pack("{s:f, s:f}", "false_positive_rate", wrongly[i],
                                                     "false_negative_rate", floor(1e4 * missed[i]) / 1e4));
@@ -276,12 +357,24 @@ static sotto_status attack(const sotto_budget *budget, json_t *list, sotto_error
 
 static json_t *noise_facts(const sotto_training_record *record)
 {
-    return json_pack("{s:s, s:s, s:s}", "mode", "float", "what",
-                     "Gaussian noise in floating point (Box–Muller)", "random_source",
-                     record->not_private[0]
-                         ? "a fixed seed for tests: NOT PRIVATE"
-                         : "AES-256-CTR streams keyed by 32 bytes of operating-system entropy, mixed anew in "
-                           "each step");
+    const sotto_delta_shares *shares = &record->plan->shares;
+    const char *source =
+        record->not_private[0]
+            ? "a fixed seed for tests: NOT PRIVATE"
+            : "AES-256-CTR streams keyed by 32 bytes of operating-system entropy, mixed anew in "
+              "each step";
+    if (!is_exact(record))
+        return json_pack(
+            "{s:s, s:s, s:s}", "mode", "float", "what",
+            "gradients: discrete Gaussian draws on a grid of 2⁻²⁷ standard deviations, scaled and rounded "
+            "to 32-bit floats, added to 32-bit sums; counts: as in exact mode, but without its charge to δ",
+            "random_source", source);
+    return json_pack(
+        "{s:s, s:s, s:s, s:f, s:f, s:f}", "mode", "exact", "what",
+        "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added in integers: each row's "
+        "contribution is a vector of integers whose norm is checked in integers, and sums are exact",
+        "random_source", source, "draws", shares->draws, "delta", shares->noise, "delta_accountant",
+        shares->accountant);
 }
 
 /* The parts of a statement that can fail to be made; json_pack takes them over. */
@@ -316,9 +409,9 @@ sotto_status sotto_statement_make(const sotto_training_record *record, json_t *r
     if (status == SOTTO_OK)
         status = accesses(record, made.accesses, err);
     if (status == SOTTO_OK)
-        status = curve(record->budget, made.curve, err);
+        status = curve(record, made.curve, err);
     if (status == SOTTO_OK)
-        status = attack(record->budget, made.attack, err);
+        status = attack(record, made.attack, err);
     if (status == SOTTO_OK)
         status = accounting_facts(record, order, &made.accounting, err);
     if (status == SOTTO_OK)

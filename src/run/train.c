@@ -113,8 +113,8 @@ static sotto_status set_up(struct training *training, const sotto_run_options *o
                                     coins, err);
     sotto_stream_destroy(coins);
     if (status == SOTTO_OK)
-        status =
-            sotto_budget_create(config->accountant, config->epsilon, config->delta, &training->budget, err);
+        status = sotto_budget_create(config->accountant, config->epsilon, plan->shares.accountant,
+                                     &training->budget, err);
     if (status == SOTTO_OK)
         status = start_record(training, err);
     if (status == SOTTO_OK)
@@ -146,26 +146,14 @@ static sotto_status buy_counts(struct training *training, sotto_error *err)
 
 static sotto_status make_step(struct training *training, sotto_error *err)
 {
-    const sotto_config *config = &training->config;
-    const sotto_plan *plan = &training->plan;
-    const sotto_model_private wanted = sotto_model_private_wanted(plan->model);
-    const sotto_dpsgd_options options = {
-        .mechanism = plan->step,
-        .clipping = {.max_grad_norm = config->max_grad_norm},
-        .public_units = plan->public_units,
-        .label = wanted.label,
-        .optimizer = plan->training.optimizer,
-        .schedule = {.rate = plan->training.learning_rate,
-                     .steps = plan->training.steps,
-                     .decay_fraction = plan->training.decay_fraction},
-        .threads = plan->training.threads,
-        .units = training->split->train,
-        .unit_count = training->split->train_count,
-        .weights = wanted.weights,
-        .parameters = wanted.parameters,
-        .budget = training->budget,
-        .random = training->random,
-    };
+    const sotto_model_private wanted = sotto_model_private_wanted(training->plan.model);
+    sotto_dpsgd_options options = sotto_plan_step_options(&training->plan, &training->config);
+    options.units = training->split->train;
+    options.unit_count = training->split->train_count;
+    options.weights = wanted.weights;
+    options.parameters = wanted.parameters;
+    options.budget = training->budget;
+    options.random = training->random;
     return sotto_dpsgd_create(&training->step, &options, err);
 }
 
@@ -304,6 +292,8 @@ sotto_status sotto_run_train(const sotto_run_options *options, char **json, sott
     sotto_status status = read_input(&training, options, err);
     if (status == SOTTO_OK)
         status = set_up(&training, options, err);
+    if (status == SOTTO_OK) /* before anything is charged: it looks whether exact arithmetic is exact here */
+        status = make_step(&training, err);
     if (status == SOTTO_OK)
         status = sotto_run_directory_open(&training.directory, training.config.output,
                                           training.record.not_private, err);
@@ -314,8 +304,6 @@ sotto_status sotto_run_train(const sotto_run_options *options, char **json, sott
     note_row_count(&training);
     give_warnings(&training, options);
     status = buy_counts(&training, err);
-    if (status == SOTTO_OK)
-        status = make_step(&training, err);
     if (status == SOTTO_OK)
         status = take_steps(&training, options, err);
     if (status == SOTTO_OK)
