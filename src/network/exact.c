@@ -4,9 +4,9 @@
  * is compared with the bound in integer arithmetic, and the vectors are added without rounding.
  *
  * A matrix's gradient Σ_t a_t ⊗ b_t becomes Σ_t qa_t ⊗ qb_t with qa = round(a·2^e) and qb = round(b·s·2^-e),
- * where s is the example's weight times the units of the grid. The power of two, chosen for each example and
- * matrix from its own a and b, lets both use their 15 bits. Whatever is rounded, saturated or wrapped, the
- * result is an integer vector that one example alone decides; that, and its norm, is all that privacy needs.
+ * where s is the example's weight times the units of the grid. The power of two, chosen for each pair from
+ * its own a and b, lets both use their 15 bits. Whatever is rounded, saturated or wrapped, the result is an
+ * integer vector that one example alone decides; that, and its norm, is all that privacy needs.
  * docs/exact-mode.md has the proof.
  */
 
@@ -29,7 +29,6 @@ struct sotto_exact {
     int32_t *contribution;             /* [parameters]: one example's, but for plain matrices */
     int32_t *left, *right;             /* packed pairs of one example and one matrix */
     float *left_scales, *right_scales; /* [rows or positions] */
-    double *norms;                     /* [positions] */
     int32_t *row;                      /* [widest right side] */
 };
 
@@ -70,10 +69,9 @@ static sotto_status take(sotto_exact *x, const sotto_workspace *w, sotto_error *
     x->right = sotto_arena_take(x->arena, right, sizeof *x->right, err);
     x->left_scales = sotto_arena_take(x->arena, rows, sizeof *x->left_scales, err);
     x->right_scales = sotto_arena_take(x->arena, rows, sizeof *x->right_scales, err);
-    x->norms = sotto_arena_take(x->arena, rows, sizeof *x->norms, err);
     x->row = sotto_arena_take(x->arena, widest, sizeof *x->row, err);
-    const bool whole = x->plain && x->contribution && x->left && x->right && x->left_scales &&
-                       x->right_scales && x->norms && x->row;
+    const bool whole =
+        x->plain && x->contribution && x->left && x->right && x->left_scales && x->right_scales && x->row;
     return status == SOTTO_OK && !whole ? SOTTO_ERROR_MEMORY : status;
 }
 
@@ -164,16 +162,14 @@ static void quantise_plain(sotto_exact *x, const operation *op, sotto_workspace 
         x->right_scales[e] = (float)ldexp(steps, -power);
     }
     /* Rows given by entries keep their place on the left, as zeros: they are added by themselves. */
-    for (size_t e = 0; e < sparse; e++) {
-        x->norms[e] = (double)x->left_scales[e];
+    for (size_t e = 0; e < sparse; e++)
         x->left_scales[e] = 0.0f;
-    }
     sotto_tensor_quantise_left(w->examples, op->left, value_in(op, w), op->left, x->left_scales, q->left,
                                q->left2);
     sotto_tensor_quantise_right(w->examples, op->right, gradient_out(op, w), op->right, x->right_scales,
                                 q->right, q->right2);
     for (size_t e = 0; e < sparse; e++)
-        q->left2[e] = entry_squares(list, e, (float)x->norms[e]);
+        q->left2[e] = entry_squares(list, e, ldexpf(1.0f, q->left_power[e]));
 }
 
 /* contribution = the example's part in the parameters after the matrices, at the grid's own resolution. */
@@ -198,16 +194,11 @@ static sotto_uint128 quantise_matrix(sotto_exact *x, const operation *op, sotto_
     int32_t *out = x->contribution + op->offset + group * count;
     pairs p;
     op->class->matrix(op, w, example, group, &p);
-    double left = 0.0, right = 0.0;
-    for (size_t t = 0; t < p.count; t++) {
-        double norms[2];
-        sotto_tensor_row_squared_norms(1, op->left, p.a + t * p.a_stride, &norms[0]);
-        sotto_tensor_row_squared_norms(1, op->right, p.b + t * p.b_stride, &norms[1]);
-        left += norms[0];
-        right += norms[1];
-    }
-    const int power = power_of(op, steps, left, right);
-    for (size_t t = 0; t < p.count; t++) {
+    for (size_t t = 0; t < p.count; t++) { /* a penalty's pairs may be of another size than the loss's */
+        double left = 0.0, right = 0.0;
+        sotto_tensor_row_squared_norms(1, op->left, p.a + t * p.a_stride, &left);
+        sotto_tensor_row_squared_norms(1, op->right, p.b + t * p.b_stride, &right);
+        const int power = power_of(op, steps, left, right);
         x->left_scales[t] = steps > 0.0 ? ldexpf(1.0f, power) : 0.0f;
         x->right_scales[t] = (float)ldexp(steps, -power);
     }
