@@ -312,6 +312,28 @@ START_TEST(a_kept_config_reads_back)
 }
 END_TEST
 
+/* What the config says reaches the private step. */
+START_TEST(the_step_is_made_as_the_config_says)
+{
+    static const char *const given[] = {"privacy.noise=float", "privacy.clipping=automatic",
+                                        "privacy.clipping=per-layer",
+                                        "privacy.clipping={type: adaptive, count_noise: 9}"};
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        sotto_plan plan;
+        sotto_config read = load("config.yaml", given[i]);
+        ck_assert_int_eq(sotto_plan_make(&plan, &read, 1, NULL), SOTTO_OK);
+        const sotto_dpsgd_options options = sotto_plan_step_options(&plan, &read);
+        ck_assert_int_eq(options.arithmetic, i == 0 ? SOTTO_ARITHMETIC_FLOAT : SOTTO_ARITHMETIC_EXACT);
+        ck_assert_int_eq(options.clipping.kind, (int)i); /* flat with float noise, then in their order */
+        ck_assert_double_eq(options.clipping.max_grad_norm, 1.0);
+        if (i == SOTTO_CLIPPING_ADAPTIVE)
+            ck_assert_double_eq(options.clipping.count_noise, 9);
+        sotto_plan_destroy(&plan);
+        sotto_config_destroy(&read);
+    }
+}
+END_TEST
+
 /* Each with its line, what was found, what was wanted, and what to write instead. */
 START_TEST(wrong_clipping_says_where_and_what)
 {
@@ -362,6 +384,7 @@ TCase *noise_tests(void)
     tcase_add_test(tests, the_statement_says_how_noise_was_made);
     tcase_add_test(tests, every_kind_of_clipping_trains_and_is_named);
     tcase_add_test(tests, a_kept_config_reads_back);
+    tcase_add_test(tests, the_step_is_made_as_the_config_says);
     tcase_add_test(tests, wrong_clipping_says_where_and_what);
     return tests;
 }
