@@ -188,8 +188,8 @@ static json_t *not_covered(const sotto_training_record *record)
         "floating-point Gaussian noise: the proof is for real numbers. The noise lies on a grid, is rounded to 32 bits "
         "and added to 32-bit sums, and the low-order bits of the result can tell more than the formula says; `noise: "
         "exact` does not have this gap",
-        "floating-point sums: added up in 32 bits, the clipped gradients of a step can move by slightly more than the "
-        "clipping norm when one row is added, more so in larger batches",
+        "floating-point sums: added up in 32 bits, the clipped gradients of a step can move by more than the clipping "
+        "norm when one row is added: slightly, more so in larger batches; and by much more for a row made to that end",
         "an attacker who can tell the stream of AES-256 in counter mode, from which all noise and all coins come, "
         "from true randomness: none is known",
         NULL,
