@@ -177,9 +177,20 @@ static sotto_lanes *open_lanes(unsigned threads)
     return lanes;
 }
 
+/* A unit's own seeds of dropout, whatever its place; valid until the next call. */
+static const uint64_t *seeds_of(const uint32_t *units, size_t count, uint64_t seed)
+{
+    static uint64_t seeds[8192];
+    ck_assert_uint_le(count, 8192);
+    for (size_t i = 0; i < count; i++)
+        seeds[i] = seed ^ (units[i] + 1) * UINT64_C(0xbf58476d1ce4e5b9);
+    return seeds;
+}
+
 static void sum_units(sotto_lanes *lanes, sotto_batch batch, const uint32_t *units, size_t unit_count,
                       size_t public_count, int64_t *sums)
 {
+    batch.unit_seeds = seeds_of(units, unit_count, batch.public_seed);
     batch.units = units;
     batch.unit_count = unit_count;
     batch.public_count = public_count;
@@ -194,7 +205,7 @@ static sotto_batch make_batch(const sotto_clipping *clipping, double sigma)
     ck_assert_int_eq(sotto_noise_grid_make(&grid, sigma, NULL), SOTTO_OK);
     return (sotto_batch){.clipping = clipping,
                          .grid = {.units = (double)grid.bound / clipping->max_grad_norm, .bound = grid.bound},
-                         .seed = test_state};
+                         .public_seed = test_state};
 }
 
 static sotto_uint128 squares(const int64_t *x)
@@ -313,6 +324,52 @@ START_TEST(sums_leave_an_int32)
 END_TEST
 
 /* Integers are what floats are, but for the grid: neither sum forgets a layer, a bias or an example. */
+/* Taking rows out of a table renumbers all that follow; what they contribute stays, dropout's masks included.
+ */
+START_TEST(a_row_is_no_number)
+{
+    static int64_t before[MOST_PARAMETERS], after[MOST_PARAMETERS];
+    enum { UNITS = 150 };
+    uint32_t units[UNITS];
+    const sotto_clipping clipping = {.max_grad_norm = 1.0};
+    for (size_t i = 0; i < UNITS; i++)
+        units[i] = (uint32_t)i;
+    for (size_t which = 0; which < plan_count; which++) {
+        test_state = which + 1;
+        open_world(which);
+        const uint32_t gone = (uint32_t)world.plan->classes + 1; /* that many, so that classes stay */
+        for (size_t who = 0; who < UNITS + gone; who++)
+            fill_example(who, 1.0f);
+        sotto_batch batch = make_batch(&clipping, 1.0);
+        batch.pass = world_pass;
+        batch.unit_count = UNITS;
+        batch.unit_seeds = seeds_of(units, UNITS, 7);
+        batch.units = units;
+        sotto_lanes *lanes = open_lanes(1);
+        for (size_t i = 0; i < UNITS; i++)
+            units[i] += gone;
+        (void)sotto_lanes_sum(lanes, &batch);
+        sotto_lanes_integers(lanes, 0, world.parameters, before);
+        for (size_t i = 0; i < UNITS; i++) {
+            units[i] -= gone;
+            memcpy(world.rows[i], world.rows[i + gone], sizeof world.rows[i]);
+            memcpy(world.columns[i], world.columns[i + gone], sizeof world.columns[i]);
+            memcpy(world.entries[i], world.entries[i + gone], sizeof world.entries[i]);
+            memcpy(world.direction[i], world.direction[i + gone], sizeof world.direction[i]);
+        }
+        (void)sotto_lanes_sum(lanes, &batch);
+        sotto_lanes_integers(lanes, 0, world.parameters, after);
+        (void)sotto_lanes_sum(lanes, &batch); /* not taken: must not come again */
+        (void)sotto_lanes_sum(lanes, &batch);
+        ck_assert_mem_eq(before, after, world.parameters * sizeof *before);
+        sotto_lanes_integers(lanes, 0, world.parameters, after);
+        ck_assert_mem_eq(before, after, world.parameters * sizeof *before);
+        sotto_lanes_destroy(lanes);
+        close_world();
+    }
+}
+END_TEST
+
 START_TEST(integers_say_what_floats_say)
 {
     static int64_t integers[MOST_PARAMETERS];
@@ -333,6 +390,7 @@ START_TEST(integers_say_what_floats_say)
         const sotto_lanes_options options = {.weights = world.weights, .views = world.views, .threads = 1};
         ck_assert_int_eq(sotto_lanes_create(&rounded, &options, NULL), SOTTO_OK);
         sum_units(exact, batch, units, 90, 0, integers);
+        batch.unit_seeds = seeds_of(units, 90, batch.public_seed);
         batch.units = units;
         batch.unit_count = 90;
         batch.pass = world_pass;
@@ -360,6 +418,7 @@ int main(void)
     tcase_set_timeout(tests, 600);
     tcase_add_test(tests, neighbours_differ_by_one_contribution);
     tcase_add_test(tests, sums_leave_an_int32);
+    tcase_add_test(tests, a_row_is_no_number);
     tcase_add_test(tests, integers_say_what_floats_say);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

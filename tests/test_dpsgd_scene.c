@@ -121,7 +121,9 @@ sotto_clip_counts float_sum(const struct scene *scene, const sotto_clipping *cli
                             float *sum)
 {
     const sotto_lanes_options options = {.weights = scene->weights, .views = views, .threads = 1};
+    static const uint64_t seeds[UNITS];
     const sotto_batch batch = {.clipping = clipping,
+                               .unit_seeds = seeds,
                                .units = units,
                                .unit_count = unit_count,
                                .public_count = public_count,

@@ -201,7 +201,6 @@ START_TEST(counts_become_the_output_under_each_label)
     ck_assert_double_eq_tol(model->label_frequency[0], 0.25, 1e-9);
     for (uint16_t label = 0; label < 2; label++) {
         gan_batch_draw(model, &model->batch, model->stream, label, 64);
-        sotto_weights_refresh(model->generator_weights);
         gan_generate(model, model->generator_weights, &model->batch, 64, true);
         for (size_t b = 0; b < 3; b++) {
             const sotto_block *block = sotto_encoder_block(scene.encoder, b);

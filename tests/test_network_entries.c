@@ -110,6 +110,27 @@ START_TEST(entries_say_what_rows_say)
 END_TEST
 
 /* Where the input is read by others too, the rows are written out. */
+/* A row of zeros has no entries; behind a by-class layer there is one all the same. */
+START_TEST(rows_may_have_no_entries)
+{
+    const sotto_layer layers[] = {sotto_layer_by_class(), sotto_layer_dense(1)};
+    sotto_network *network = NULL;
+    sotto_weights *weights = NULL;
+    sotto_workspace *workspace = NULL;
+    float parameters[2 * 3 + 3 + 1];
+    fill(10, 1.0f, parameters);
+    ck_assert_int_eq(sotto_network_create(&network, 2, 3, layers, 2, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_weights_create(&weights, network, parameters, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, 1, 1, NULL), SOTTO_OK);
+    sotto_workspace_classes(workspace)[0] = 1;
+    ck_assert_int_eq(sotto_workspace_entries(workspace, 1, 0, NULL, NULL, NULL), SOTTO_OK);
+    ck_assert_float_eq(*sotto_network_forward(weights, workspace), parameters[6 + 1] + parameters[9]);
+    sotto_workspace_destroy(workspace);
+    sotto_weights_destroy(weights);
+    sotto_network_destroy(network);
+}
+END_TEST
+
 START_TEST(networks_that_cannot_gather_are_given_rows)
 {
     static const plan identity = {"identity", 5, 0, 1, {{.kind = SOTTO_LAYER_BY_CLASS}}};
@@ -174,6 +195,7 @@ TCase *entry_tests(void)
     TCase *tests = tcase_create("entries");
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, entries_say_what_rows_say, 0, 2 * (int)plan_count);
+    tcase_add_test(tests, rows_may_have_no_entries);
     tcase_add_test(tests, networks_that_cannot_gather_are_given_rows);
     tcase_add_test(tests, entries_out_of_order_are_refused);
     return tests;

@@ -8,9 +8,10 @@
 
 /**
  * Whether on this CPU one example's contribution is the same bits alone and at other places of a chunk, among
- * neighbours of any kind: the premise of exact sums. Takes milliseconds. SOTTO_ERROR_NUMERIC where it is not:
+ * neighbours of any kind: the premise of exact sums. With made-up parameters, rows given whole and by their
+ * entries, and dropout on. Takes milliseconds. SOTTO_ERROR_NUMERIC where it is not:
  * exact arithmetic is then refused, never replaced by another.
  */
-sotto_status sotto_exact_check(const sotto_weights *weights, size_t views, sotto_error *err);
+sotto_status sotto_exact_check(const sotto_network *network, size_t views, sotto_error *err);
 
 #endif

@@ -126,20 +126,26 @@ static sotto_chunk make_chunk(const sotto_lanes *lanes, const sotto_batch *batch
         chunk.unit_count = count < left ? count : left;
     }
     chunk.public_count = count - chunk.unit_count;
-    chunk.public_first = first + chunk.unit_count - batch->unit_count;
+    if (chunk.public_count > 0)
+        chunk.public_first = first + chunk.unit_count - batch->unit_count;
     return chunk;
 }
 
-/* Dropout's masks follow from the batch's seed and who the example is, not from where it lies. */
+/*
+ * Dropout's masks: of a unit from a seed of its own, of a public example from its number. A unit's number in
+ * the table must not enter: it changes for all that follow when one is taken out.
+ */
 static void sow(const sotto_batch *batch, const sotto_chunk *chunk)
 {
     uint64_t *seeds = sotto_workspace_seeds(chunk->workspace);
     const uint64_t odd = 0x9e3779b97f4a7c15u;
     for (size_t i = 0; i < chunk->unit_count + chunk->public_count; i++) {
         const bool unit = i < chunk->unit_count;
-        const uint64_t who = unit ? chunk->units[i] : chunk->public_first + i - chunk->unit_count;
+        const uint64_t number = unit ? 0 : chunk->public_first + i - chunk->unit_count;
+        const uint64_t seed = unit ? batch->unit_seeds[chunk->units - batch->units + (ptrdiff_t)i]
+                                   : batch->public_seed + odd * number * chunk->views;
         for (size_t v = 0; v < chunk->views; v++)
-            seeds[i * chunk->views + v] = batch->seed + odd * ((who * 2 + unit) * chunk->views + v + 1);
+            seeds[i * chunk->views + v] = seed + odd * (v + 1);
     }
 }
 
@@ -201,6 +207,27 @@ static void run_lane(sotto_lanes *lanes, size_t number, struct integers *to, con
     }
 }
 
+/* Integers that nobody has said to be taken: an earlier batch must not go into this one. */
+static void forget_integers(sotto_lanes *lanes)
+{
+    for (size_t i = 0; i < lanes->integer_count; i++) {
+        struct integers *of = &lanes->integers[i];
+        if (of->examples > 0)
+            memset(of->sums, 0, lanes->parameters * sizeof *of->sums);
+        if (of->flushed)
+            memset(of->totals, 0, lanes->parameters * sizeof *of->totals);
+    }
+    sotto_lanes_taken(lanes);
+}
+
+void sotto_lanes_taken(sotto_lanes *lanes)
+{
+    for (size_t i = 0; i < lanes->integer_count; i++) {
+        lanes->integers[i].examples = 0;
+        lanes->integers[i].flushed = false;
+    }
+}
+
 sotto_clip_counts sotto_lanes_sum(sotto_lanes *lanes, const sotto_batch *batch)
 {
     const size_t examples = batch->unit_count + batch->public_count;
@@ -209,10 +236,7 @@ sotto_clip_counts sotto_lanes_sum(sotto_lanes *lanes, const sotto_batch *batch)
     const size_t threads = lanes->options.threads < busy ? lanes->options.threads : busy;
     sotto_clip_counts counts = {0};
     lanes->busy = busy;
-    for (size_t i = 0; i < lanes->integer_count; i++) {
-        lanes->integers[i].examples = 0;
-        lanes->integers[i].flushed = false;
-    }
+    forget_integers(lanes);
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
     for (size_t t = 0; t < threads; t++)
         for (size_t i = t; i < busy; i += threads)

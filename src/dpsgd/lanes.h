@@ -23,7 +23,10 @@ typedef struct sotto_batch {
     const uint32_t *units;
     size_t unit_count;
     size_t public_count;
-    uint64_t seed; /**< of this batch's dropout */
+    /** Of the units' dropout, [unit_count]: drawn for each sampled unit by itself, so that who else is
+     * sampled, or in the table, has no say in it. NULL where there are no units. */
+    const uint64_t *unit_seeds;
+    uint64_t public_seed; /**< of the public examples' dropout */
     sotto_pass *pass;
     void *context;
 } sotto_batch;
@@ -41,5 +44,8 @@ sotto_clip_counts sotto_lanes_sum(sotto_lanes *lanes, const sotto_batch *batch);
 /** sums [count] of the parameters from `first` on, once for each batch. */
 void sotto_lanes_floats(const sotto_lanes *lanes, size_t first, size_t count, float *sums);
 void sotto_lanes_integers(sotto_lanes *lanes, size_t first, size_t count, int64_t *sums);
+
+/** Every integer has been taken: spares the next batch clearing them again. */
+void sotto_lanes_taken(sotto_lanes *lanes);
 
 #endif

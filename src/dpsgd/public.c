@@ -72,8 +72,10 @@ void sotto_public_step_take(sotto_public_step *step, size_t count, sotto_pass *p
 {
     const unsigned threads = step->options.threads < SOTTO_LANES ? step->options.threads : SOTTO_LANES;
     const float scale = 1.0f / (float)count;
-    const sotto_batch batch = {
-        .public_count = count, .seed = sotto_stream_u64(step->masks), .pass = pass, .context = context};
+    const sotto_batch batch = {.public_count = count,
+                               .public_seed = sotto_stream_u64(step->masks),
+                               .pass = pass,
+                               .context = context};
     (void)sotto_lanes_sum(step->lanes, &batch);
     sotto_optimizer_advance(step->optimizer, sotto_schedule_rate(&step->options.schedule, step->steps), 0.0);
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)

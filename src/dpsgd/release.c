@@ -56,4 +56,5 @@ void sotto_release_step(const sotto_release *release)
 #pragma omp parallel for num_threads(release->threads) schedule(static, 1) if (release->threads > 1)
     for (size_t number = 0; number < SOTTO_LANES; number++)
         release_part(release, number);
+    sotto_lanes_taken(release->lanes);
 }

@@ -24,7 +24,8 @@ struct sotto_dpsgd {
     sotto_stream *coins;
     sotto_stream *masks; /* seeds of dropout */
     sotto_stream *noise[SOTTO_LANES];
-    uint32_t *sample; /* [unit_count] */
+    uint32_t *sample;     /* [unit_count] */
+    uint64_t *unit_seeds; /* [unit_count], of the sampled units */
     size_t units_within;
     sotto_dpsgd_private last;
 };
@@ -114,10 +115,12 @@ static sotto_status fill(sotto_dpsgd *step, sotto_error *err)
                                        .exact = is_exact(step)};
     step->sample = sotto_arena_take(step->arena, options->unit_count, sizeof *step->sample, err);
     step->options.label = sotto_arena_copy(step->arena, options->label, strlen(options->label), err);
-    if (!step->sample || !step->options.label)
+    step->unit_seeds = sotto_arena_take(step->arena, options->unit_count, sizeof *step->unit_seeds, err);
+    if (!step->sample || !step->unit_seeds || !step->options.label)
         return SOTTO_ERROR_MEMORY;
     sotto_status status =
-        is_exact(step) ? sotto_exact_check(options->weights, options->views, err) : SOTTO_OK;
+        is_exact(step) ? sotto_exact_check(sotto_weights_network(options->weights), options->views, err)
+                       : SOTTO_OK;
     if (status == SOTTO_OK)
         status = sotto_lanes_create(&step->lanes, &lanes, err);
     if (status == SOTTO_OK)
@@ -160,6 +163,8 @@ sotto_status sotto_dpsgd_create(sotto_dpsgd **step, const sotto_dpsgd_options *o
 static sotto_status refresh(sotto_dpsgd *step, sotto_error *err)
 {
     sotto_status status = sotto_stream_refresh(step->coins, err);
+    if (status == SOTTO_OK)
+        status = sotto_stream_refresh(step->masks, err);
     for (size_t i = 0; i < SOTTO_LANES && status == SOTTO_OK; i++)
         status = sotto_stream_refresh(step->noise[i], err);
     return status;
@@ -188,13 +193,15 @@ sotto_status sotto_dpsgd_accumulate(sotto_dpsgd *step, size_t public_count, sott
     if (step->phase != BEGUN)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "a private step was accumulated without being begun");
     const sotto_clipping *clipping = &step->options.clipping;
+    sotto_stream_bytes(step->masks, step->unit_seeds, step->last.batch * sizeof *step->unit_seeds);
     const sotto_batch batch = {
         .clipping = clipping,
         .grid = {.units = (double)step->grid.bound / clipping->max_grad_norm, .bound = step->grid.bound},
         .units = step->sample,
         .unit_count = step->last.batch,
         .public_count = public_count,
-        .seed = sotto_stream_u64(step->masks),
+        .unit_seeds = step->unit_seeds,
+        .public_seed = sotto_stream_u64(step->masks),
         .pass = pass,
         .context = context};
     const sotto_clip_counts counts = sotto_lanes_sum(step->lanes, &batch);

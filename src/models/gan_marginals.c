@@ -145,6 +145,7 @@ sotto_status gan_tables_give(gan *model, const double *counts, sotto_error *err)
     }
     if (model->anchored)
         set_output_biases(model);
+    sotto_weights_refresh(model->generator_weights);
     memcpy(model->average, model->generator_parameters,
            sotto_network_parameters(model->generator) * sizeof *model->average);
     free(scratch);

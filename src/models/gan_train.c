@@ -5,6 +5,7 @@
  * the private step, since its loss touches real rows; the generator's is post-processing, since it sees only
  * noise, the private discriminator and the noisy marginals. Several of the first for each of the second.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "models/gan.h"
@@ -49,6 +50,14 @@ static void add_fakes(const gan *model, const float *x, const uint16_t *slots, s
         }
 }
 
+/* The encoder lays columns out in ascending order; a chunk without its input must not go on. */
+static void give(sotto_workspace *workspace, size_t count, const gan *model, const entries *rows)
+{
+    if (sotto_workspace_entries(workspace, count, model->entries, rows->columns, rows->values, NULL) !=
+        SOTTO_OK)
+        abort();
+}
+
 /* The discriminator's pass: sampled rows are real, public examples are the batch of fakes. */
 static void discriminator_pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk)
 {
@@ -61,8 +70,7 @@ static void discriminator_pass(void *context, const sotto_weights *weights, cons
     add_real(model, chunk->units, real, &rows);
     add_fakes(model, model->batch.x + chunk->public_first * model->width,
               model->batch.slots + chunk->public_first * model->blocks, fake, &rows);
-    (void)sotto_workspace_entries(chunk->workspace, real + fake, model->entries, rows.columns, rows.values,
-                                  NULL);
+    give(chunk->workspace, real + fake, model, &rows);
     for (size_t i = 0; i < real && model->target_block != SOTTO_NONE; i++)
         classes[i] = (uint16_t)sotto_encoded_slot(model->data, chunk->units[i], model->target_block);
     for (size_t i = 0; i < fake; i++)
@@ -91,8 +99,7 @@ static void generator_pass(void *context, const sotto_weights *weights, const so
     gan_fakes_forward(model, weights, &model->batch, chunk->public_first, count, lane, chunk->workspace, x,
                       slots);
     add_fakes(model, x, slots, count, &rows);
-    (void)sotto_workspace_entries(lane->discriminator, count, model->entries, rows.columns, rows.values,
-                                  NULL);
+    give(lane->discriminator, count, model, &rows);
     const uint16_t *labels = model->batch.labels + chunk->public_first;
     memcpy(sotto_workspace_classes(lane->discriminator), labels, count * sizeof *labels);
 

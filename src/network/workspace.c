@@ -161,7 +161,7 @@ float *sotto_workspace_input(sotto_workspace *workspace)
 static bool make_room(sotto_workspace *w, size_t entries)
 {
     const size_t rows = w->capacity * w->views;
-    if (entries <= w->entry_room)
+    if (w->entries[1].columns && entries <= w->entry_room)
         return true;
     w->entry_room = 0;
     for (size_t i = 0; i < 2; i++) {
