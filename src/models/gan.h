@@ -60,6 +60,7 @@ typedef struct gan_lane {
     double *means;           /**< [classes, width]: sums of `soft` by label over this lane's chunks */
     float *anchor;           /**< [width]: scratch */
     double losses[3];        /**< sums over this lane: real, fake, generator */
+    bool unread;             /**< a chunk could not be given its rows */
     double *values;          /**< [SOTTO_CHUNK_ROWS] */
     uint32_t *entry_columns; /**< [SOTTO_CHUNK_ROWS, entries] */
     float *entry_values;     /**< [SOTTO_CHUNK_ROWS, entries] */

@@ -5,7 +5,6 @@
  * the private step, since its loss touches real rows; the generator's is post-processing, since it sees only
  * noise, the private discriminator and the noisy marginals. Several of the first for each of the second.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "models/gan.h"
@@ -50,12 +49,13 @@ static void add_fakes(const gan *model, const float *x, const uint16_t *slots, s
         }
 }
 
-/* The encoder lays columns out in ascending order; a chunk without its input must not go on. */
-static void give(sotto_workspace *workspace, size_t count, const gan *model, const entries *rows)
+/* The encoder lays columns out in ascending order; a step of which a chunk had no input is not released. */
+static void give(gan_lane *lane, sotto_workspace *workspace, size_t count, const gan *model,
+                 const entries *rows)
 {
     if (sotto_workspace_entries(workspace, count, model->entries, rows->columns, rows->values, NULL) !=
         SOTTO_OK)
-        abort();
+        lane->unread = true;
 }
 
 /* The discriminator's pass: sampled rows are real, public examples are the batch of fakes. */
@@ -70,7 +70,7 @@ static void discriminator_pass(void *context, const sotto_weights *weights, cons
     add_real(model, chunk->units, real, &rows);
     add_fakes(model, model->batch.x + chunk->public_first * model->width,
               model->batch.slots + chunk->public_first * model->blocks, fake, &rows);
-    give(chunk->workspace, real + fake, model, &rows);
+    give(lane, chunk->workspace, real + fake, model, &rows);
     for (size_t i = 0; i < real && model->target_block != SOTTO_NONE; i++)
         classes[i] = (uint16_t)sotto_encoded_slot(model->data, chunk->units[i], model->target_block);
     for (size_t i = 0; i < fake; i++)
@@ -99,7 +99,7 @@ static void generator_pass(void *context, const sotto_weights *weights, const so
     gan_fakes_forward(model, weights, &model->batch, chunk->public_first, count, lane, chunk->workspace, x,
                       slots);
     add_fakes(model, x, slots, count, &rows);
-    give(lane->discriminator, count, model, &rows);
+    give(lane, lane->discriminator, count, model, &rows);
     const uint16_t *labels = model->batch.labels + chunk->public_first;
     memcpy(sotto_workspace_classes(lane->discriminator), labels, count * sizeof *labels);
 
@@ -150,6 +150,10 @@ sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
     gan_batch_draw(model, &model->batch, model->stream, SOTTO_NONE, batch);
     gan_generate(model, model->generator_weights, &model->batch, batch, generator_turn && model->anchored);
     status = sotto_dpsgd_accumulate(step, batch, discriminator_pass, model, err);
+    for (size_t i = 0; i < SOTTO_LANES && status == SOTTO_OK; i++)
+        if (model->lane[i].unread)
+            status =
+                sotto_error_set(err, SOTTO_ERROR_INPUT, "encoded rows are not in the order of their columns");
     if (status == SOTTO_OK)
         status = sotto_dpsgd_end(step, err);
     if (status != SOTTO_OK)
