@@ -233,5 +233,5 @@ int main(void)
     suite_add_tcase(suite, entry_tests());
     suite_add_tcase(suite, shape_tests());
     suite_add_tcase(suite, training_tests());
-    return run_suite(suite);
+    return run_suite_together(suite);
 }

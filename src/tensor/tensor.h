@@ -300,8 +300,8 @@ void sotto_tensor_group_norm_backward(size_t rows, size_t pixels, size_t channel
                                       const float *dy, bool accumulate, float *dx);
 
 /**
- * The tangent of group norm on one row, along the tangent `dot` of x: normalised_dot and y_dot; `along` [groups]
- * is what the way back needs, the mean of normalised·dot.
+ * The tangent of group norm on one row, along the tangent `dot` of x: normalised_dot and y_dot; `along`
+ * [groups] is what the way back needs, the mean of normalised·dot.
  */
 void sotto_tensor_group_norm_tangent(size_t pixels, size_t channels, size_t groups, const float *gain,
                                      const float *normalised, const float *inverse, const float *dot,
