@@ -217,7 +217,7 @@ sotto_status sotto_workspace_entries(sotto_workspace *workspace, size_t rows, si
         write_entries(w, rows, entries, columns, values);
         return SOTTO_OK;
     }
-    if (rows > 0) {
+    if (rows > 0 && entries > 0) {
         memcpy(w->entries[0].columns, columns, rows * entries * sizeof *columns);
         memcpy(w->entries[0].values, values, rows * entries * sizeof *values);
     }
