@@ -437,6 +437,10 @@ START_TEST(public_step_takes_the_mean_gradient)
     for (size_t i = 0; i < scene->count; i++)
         ck_assert_double_le(fabs((double)before[i] - scene->parameters[i] - (double)sum[i] / PUBLIC), 2e-6);
     sotto_public_step_destroy(step);
+    sotto_public_options none = options;
+    none.threads = 0;
+    ck_assert_int_eq(sotto_public_step_create(&step, &none, NULL), SOTTO_ERROR_INPUT);
+    ck_assert_ptr_null(step);
     free(sum);
     free(before);
     close_scene(scene);

@@ -303,22 +303,14 @@ START_TEST(layer_norm_backward_agrees_with_its_jacobian)
 }
 END_TEST
 
-START_TEST(layer_norm_gradients_and_norms_agree)
+START_TEST(layer_norm_gradients_agree)
 {
     enum { rows = 4 };
     for (size_t n = 1; n <= 50; n++) {
         float hat[rows * 50], dy[rows * 50], gain[50] = {0}, bias[50] = {0};
         const float weights[rows] = {0.5f, 0.0f, 2.0f, 1.0f};
-        double norms2[rows] = {1.0, 1.0, 1.0, 1.0};
         fill(rows * n, 2.0f, hat);
         fill(rows * n, 2.0f, dy);
-        sotto_tensor_norm_squared_norms(rows, n, hat, dy, norms2);
-        for (size_t i = 0; i < rows; i++) {
-            double wanted = 1.0;
-            for (size_t j = i * n; j < (i + 1) * n; j++)
-                wanted += (double)dy[j] * dy[j] + (double)dy[j] * hat[j] * dy[j] * hat[j];
-            close_to(norms2[i], wanted, 0.0, 1e-14, "norms2", i);
-        }
         for (size_t j = 0; j < n; j++)
             hat[n + j] = NAN; /* the row of weight 0 */
         sotto_tensor_norm_gradient(rows, n, weights, hat, dy, gain, bias);
@@ -353,7 +345,7 @@ int main(void)
     tcase_add_test(tests, activations_may_run_in_place);
     tcase_add_test(tests, layer_norm_agrees_with_its_formula);
     tcase_add_test(tests, layer_norm_backward_agrees_with_its_jacobian);
-    tcase_add_test(tests, layer_norm_gradients_and_norms_agree);
+    tcase_add_test(tests, layer_norm_gradients_agree);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, elementary_tests());
     return run_suite(suite);

@@ -197,15 +197,13 @@ START_TEST(every_build_gives_the_same_bits)
     absorb(d, sizeof d);
     sotto_tensor_norm_backward(rows, columns, s, c, w, a, false, d);
     absorb(d, sizeof d);
-    sotto_tensor_norm_squared_norms(rows, columns, c, a, norms2);
-    absorb(norms2, sizeof norms2);
     sotto_tensor_norm_gradient(rows, columns, w, c, a, s, t);
     absorb(s, sizeof s);
     sotto_tensor_product_nn(rows, 1, columns, 1.0f, a, columns, s, 1, 0.0f, w, 1);
     sotto_tensor_product_nt(rows, columns, 1, 0.5f, w, 1, s, 1, 1.0f, c, columns);
     sotto_tensor_product_tn(columns, 1, rows, 1.0f, c, columns, w, 1, 0.0f, s, 1);
     absorb(s, sizeof s);
-    ck_assert_msg(digest == 0x95be2dac6749e77eu, "digest %016llx", (unsigned long long)digest);
+    ck_assert_msg(digest == 0xbf6a2f57dab4c897u, "digest %016llx", (unsigned long long)digest);
 }
 END_TEST
 

@@ -30,6 +30,8 @@ sotto_status sotto_public_step_create(sotto_public_step **step, const sotto_publ
     const sotto_lanes_options lanes = {
         .weights = options->weights, .views = 1, .threads = options->threads, .exact = false};
     sotto_arena *arena;
+    if (options->threads == 0)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "a public step needs at least one thread");
     sotto_status status = sotto_arena_create(&arena, err);
     if (status != SOTTO_OK)
         return status;

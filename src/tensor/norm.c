@@ -13,8 +13,6 @@ LANE_SUM(float, sum, x[j], const float *x)
 LANE_SUM(float, squared_differences, (x[j] - mean) * (x[j] - mean), const float *x, float mean)
 LANE_SUM(float, dot, x[j] * y[j], const float *x, const float *y)
 LANE_SUM(float, triple, x[j] * y[j] * z[j], const float *x, const float *y, const float *z)
-LANE_SUM(double, squares, ((double)dy[j] * dy[j]) * (1.0 + (double)hat[j] * hat[j]), const float *hat,
-         const float *dy)
 
 SOTTO_WIDE
 void sotto_tensor_norm(size_t rows, size_t columns, const float *x, const float *gain, const float *bias,
@@ -57,15 +55,6 @@ void sotto_tensor_norm_backward(size_t rows, size_t columns, const float *gain, 
             for (size_t j = 0; j < columns; j++)
                 to[j] = scale * (gain[j] * from[j] - plain - hat[j] * along);
         }
-    }
-}
-
-SOTTO_WIDE
-void sotto_tensor_norm_squared_norms(size_t rows, size_t columns, const float *normalised, const float *dy,
-                                     double *norms2)
-{
-    for (size_t i = 0; i < rows; i++) {
-        norms2[i] += squares(columns, normalised + i * columns, dy + i * columns);
     }
 }
 

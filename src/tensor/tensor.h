@@ -17,6 +17,10 @@
 
 #include "base/base.h"
 
+#ifdef __FAST_MATH__
+#error "the law of the matrix products and the test for NaN do not hold under -ffast-math"
+#endif
+
 /** Once, before any product: one OpenBLAS thread, since parallelism is over chunks. May be called again. */
 void sotto_tensor_initialise(void);
 
@@ -251,11 +255,6 @@ void sotto_tensor_norm(size_t rows, size_t columns, const float *x, const float 
  * columns]. */
 void sotto_tensor_norm_backward(size_t rows, size_t columns, const float *gain, const float *normalised,
                                 const float *inverse, const float *dy, bool accumulate, float *dx);
-
-/** norms2[i] += Σ_j (dy·normalised)² + Σ_j dy²: the squared norm of row i's gradient in gain and bias, in
- * float64. */
-void sotto_tensor_norm_squared_norms(size_t rows, size_t columns, const float *normalised, const float *dy,
-                                     double *norms2);
 
 /**
  * gain_gradient += Σ_i weights[i]·dy[i,:]·normalised[i,:] and bias_gradient += Σ_i weights[i]·dy[i,:], a sum
