@@ -60,6 +60,8 @@ typedef struct sotto_bench_step {
     double floor;      /**< what those operations take at that rate on all threads */
     double seconds[SOTTO_BENCH_MODES];
     double seconds_alone[SOTTO_BENCH_MODES]; /**< on one thread; 0 unless `scaling` */
+    double machine_speedup; /**< `scaling`: what all threads are faster by on registers alone, in pieces as
+                               many as a step's chunks; 0 where unknown */
 } sotto_bench_step;
 
 enum { SOTTO_BENCH_STEP_LINES = 4 };

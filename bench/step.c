@@ -9,7 +9,7 @@
 #include "bench/square.h"
 #include "bench/timing.h"
 
-enum { TURNS = 24, PLAYERS = 2 * SOTTO_BENCH_MODES };
+enum { TURNS = 24, PLAYERS = 2 * SOTTO_BENCH_MODES, PIECE_ROUNDS = 300000 /* about 1 ms */ };
 
 /* Who takes turns: each mode on all threads, then each on one where scaling is asked, and the square. */
 struct contest {
@@ -21,7 +21,8 @@ struct contest {
     bench_player *player[PLAYERS];
     bench_square square;
     double times[PLAYERS][TURNS];
-    double square_times[TURNS]; /* for one operation */
+    double square_times[TURNS];      /* for one operation */
+    double register_times[2][TURNS]; /* scaling: for the like of a step, on one thread and on all */
 };
 
 const char *sotto_bench_case_name(sotto_bench_case which)
@@ -68,6 +69,28 @@ static double square_turn(const bench_square *square, double seconds)
     return passed / operations;
 }
 
+/*
+ * Seconds for arithmetic on registers alone, shared out as a step's chunks are: what several threads are
+ * faster by here is what this machine gives, whatever they work at.
+ */
+static double register_turn(const struct contest *c, unsigned threads, double seconds)
+{
+    const size_t pieces = (c->batch + SOTTO_CHUNK_ROWS - 1) / SOTTO_CHUNK_ROWS;
+    size_t rounds = 0;
+    double passed;
+    const double start = bench_now();
+    do {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+        for (size_t i = 0; i < pieces; i++) {
+            float sink = 0;
+            (void)sotto_tensor_peak(PIECE_ROUNDS, &sink);
+        }
+        rounds++;
+        passed = bench_now() - start;
+    } while (passed < seconds);
+    return passed / (double)rounds;
+}
+
 static sotto_status enter(struct contest *c, sotto_error *err)
 {
     const sotto_bench_options *options = c->options;
@@ -93,7 +116,7 @@ static void leave(struct contest *c)
 
 static sotto_status play(struct contest *c, const bench_meter *meter, size_t done, sotto_error *err)
 {
-    const double seconds = c->options->seconds / (double)(TURNS * (c->count + 1));
+    const double seconds = c->options->seconds / (double)(TURNS * (c->count + (c->options->scaling ? 3 : 1)));
     double unused;
     sotto_status status = SOTTO_OK;
     for (size_t p = 0; p < c->count && status == SOTTO_OK; p++)
@@ -102,6 +125,8 @@ static sotto_status play(struct contest *c, const bench_meter *meter, size_t don
         for (size_t p = 0; p < c->count && status == SOTTO_OK; p++)
             status = turn(c->player[p], seconds, &c->times[p][i], err);
         c->square_times[i] = square_turn(&c->square, seconds);
+        for (size_t p = 0; p < 2 && c->options->scaling; p++)
+            c->register_times[p][i] = register_turn(c, p == 0 ? 1 : c->options->threads, seconds);
         bench_meter_show(meter, done + i + 1);
     }
     return status;
@@ -113,6 +138,10 @@ static void conclude(struct contest *c, sotto_bench_step *line)
                                .operations = bench_scene_operations(&c->scene, c->batch),
                                .rate = 1 / bench_typical(c->square_times, TURNS)};
     line->floor = line->operations / line->rate / c->options->threads;
+    float sink = 0;
+    if (c->options->scaling && sotto_tensor_peak(1, &sink) > 0)
+        line->machine_speedup =
+            bench_typical(c->register_times[0], TURNS) / bench_typical(c->register_times[1], TURNS);
     for (size_t p = 0; p < c->count; p++) {
         double *to = p < SOTTO_BENCH_MODES ? line->seconds : line->seconds_alone;
         to[p % SOTTO_BENCH_MODES] = bench_typical(c->times[p], TURNS);

@@ -175,6 +175,9 @@ static void expect_line(const json_t *line, unsigned threads, bool scaling)
     }
     ck_assert_ptr_null(json_object_get(line, "plain_ratio"));
     ck_assert_int_eq(json_object_get(line, "plain_speedup") != NULL, scaling);
+    const json_t *machine =
+        json_object_get(line, "machine_speedup"); /* none where the CPU has no such loop */
+    ck_assert(!machine || (scaling && json_real_value(machine) > 0));
 }
 
 /*

@@ -41,6 +41,8 @@ static json_t *line_json(const sotto_bench_options *options, const sotto_bench_s
             put(record, name, "speedup", speedup(line, mode));
         }
     }
+    if (record && line->machine_speedup > 0)
+        (void)json_object_set_new(record, "machine_speedup", json_real(line->machine_speedup));
     return record;
 }
 
@@ -80,15 +82,18 @@ static void print_scaling(const sotto_bench_options *options, const sotto_bench_
 {
     (void)printf("\n%9s%43s%9s%u threads are faster by\n", "", "milliseconds for a step on one thread", "",
                  options->threads);
-    (void)printf("%9s   %20s%10s%10s   %9s%8s%8s\n", "batch", "plain", "float", "exact", "plain", "float",
-                 "exact");
+    (void)printf("%9s   %20s%10s%10s   %9s%8s%8s%16s\n", "batch", "plain", "float", "exact", "plain", "float",
+                 "exact", "registers alone");
     for (size_t i = 0; i < figures->count; i++) {
         const sotto_bench_step *line = &figures->lines[i];
         (void)printf("%9zu   %10s", line->batch, "");
         for (sotto_bench_mode mode = SOTTO_BENCH_PLAIN; mode < SOTTO_BENCH_MODES; mode++)
             (void)printf("%10.4g", 1e3 * line->seconds_alone[mode]);
-        (void)printf("   %9.2f%8.2f%8.2f\n", speedup(line, SOTTO_BENCH_PLAIN),
-                     speedup(line, SOTTO_BENCH_FLOAT), speedup(line, SOTTO_BENCH_EXACT));
+        (void)printf("   %9.2f%8.2f%8.2f", speedup(line, SOTTO_BENCH_PLAIN), speedup(line, SOTTO_BENCH_FLOAT),
+                     speedup(line, SOTTO_BENCH_EXACT));
+        if (line->machine_speedup > 0)
+            (void)printf("%16.2f", line->machine_speedup);
+        (void)printf("\n");
     }
 }
 

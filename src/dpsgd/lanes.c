@@ -2,6 +2,8 @@
 #include "dpsgd/lanes.h"
 
 #include <math.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* What one lane needs for one chunk. */
@@ -12,6 +14,8 @@ struct lane {
     double *norms2; /* [blocks, examples] */
     float *sums;    /* [parameters], of float lanes */
     sotto_clip_counts counts;
+    size_t chunks, done; /* of the batch */
+    atomic_bool claimed; /* some thread is at it */
 };
 
 /* Integer sums: one for each thread, since their order does not matter. */
@@ -31,6 +35,7 @@ struct sotto_lanes {
     size_t busy;  /* lanes that the last batch reached */
     size_t integer_count;
     struct integers integers[SOTTO_LANES];
+    atomic_size_t left; /* chunks of the batch that are not done */
     struct lane lane[SOTTO_LANES];
 };
 
@@ -192,19 +197,67 @@ static void run_chunk(sotto_lanes *lanes, struct lane *lane, struct integers *to
                                         accumulate);
 }
 
-static void run_lane(sotto_lanes *lanes, size_t number, struct integers *to, const sotto_batch *batch)
+/* The next chunk of a lane, which is the caller's alone meanwhile. */
+static void run_next(sotto_lanes *lanes, size_t number, struct integers *to, const sotto_batch *batch)
 {
     struct lane *lane = &lanes->lane[number];
-    const size_t examples = batch->unit_count + batch->public_count;
-    lane->counts = (sotto_clip_counts){0};
-    bool accumulate = false;
-    for (size_t first = number * lanes->chunk; first < examples; first += SOTTO_LANES * lanes->chunk) {
-        const size_t left = examples - first;
-        const sotto_chunk chunk =
-            make_chunk(lanes, batch, first, left < lanes->chunk ? left : lanes->chunk, number);
-        run_chunk(lanes, lane, to, batch, &chunk, accumulate);
-        accumulate = true;
+    const size_t first = (number + lane->done * SOTTO_LANES) * lanes->chunk;
+    const size_t left = batch->unit_count + batch->public_count - first;
+    const sotto_chunk chunk =
+        make_chunk(lanes, batch, first, left < lanes->chunk ? left : lanes->chunk, number);
+    run_chunk(lanes, lane, to, batch, &chunk, lane->done > 0);
+    lane->done++;
+}
+
+/* Take a lane that has chunks left and is nobody's; SOTTO_LANES where there is none. */
+static size_t claim(sotto_lanes *lanes, size_t number)
+{
+    struct lane *lane = &lanes->lane[number];
+    if (atomic_exchange_explicit(&lane->claimed, true, memory_order_acquire))
+        return SOTTO_LANES;
+    if (lane->done < lane->chunks)
+        return number;
+    atomic_store_explicit(&lane->claimed, false, memory_order_release);
+    return SOTTO_LANES;
+}
+
+/* One of thread t's own lanes, from number `turn` of them on, or else any. */
+static size_t claim_any(sotto_lanes *lanes, size_t t, size_t threads, size_t turn)
+{
+    const size_t own = (SOTTO_LANES - t + threads - 1) / threads;
+    size_t claimed = SOTTO_LANES;
+    for (size_t i = 0; i < own && claimed == SOTTO_LANES; i++)
+        claimed = claim(lanes, t + (turn + i) % own * threads);
+    for (size_t i = 0; i < SOTTO_LANES && claimed == SOTTO_LANES; i++)
+        claimed = claim(lanes, i);
+    return claimed;
+}
+
+/*
+ * One of several threads: takes its own lanes in turns, whose memory is at hand, then any that is left, so
+ * that a slow core keeps nobody waiting. A lane's chunks come in order and one at a time, whoever runs them.
+ */
+static void run_shared(sotto_lanes *lanes, size_t t, size_t threads, const sotto_batch *batch)
+{
+    for (size_t turn = 0; atomic_load_explicit(&lanes->left, memory_order_relaxed) > 0;) {
+        const size_t number = claim_any(lanes, t, threads, turn);
+        if (number == SOTTO_LANES) {
+            sched_yield();
+            continue;
+        }
+        run_next(lanes, number, &lanes->integers[t], batch);
+        atomic_store_explicit(&lanes->lane[number].claimed, false, memory_order_release);
+        atomic_fetch_sub_explicit(&lanes->left, 1, memory_order_relaxed);
+        turn++;
     }
+}
+
+/* One thread: a lane after the other. */
+static void run_alone(sotto_lanes *lanes, const sotto_batch *batch)
+{
+    for (size_t i = 0; i < SOTTO_LANES; i++)
+        while (lanes->lane[i].done < lanes->lane[i].chunks)
+            run_next(lanes, i, &lanes->integers[0], batch);
 }
 
 /* Integers that nobody has said to be taken: an earlier batch must not go into this one. */
@@ -237,10 +290,21 @@ sotto_clip_counts sotto_lanes_sum(sotto_lanes *lanes, const sotto_batch *batch)
     sotto_clip_counts counts = {0};
     lanes->busy = busy;
     forget_integers(lanes);
-#pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
-    for (size_t t = 0; t < threads; t++)
-        for (size_t i = t; i < busy; i += threads)
-            run_lane(lanes, i, &lanes->integers[t], batch);
+    atomic_init(&lanes->left, chunks);
+    for (size_t i = 0; i < SOTTO_LANES; i++) {
+        struct lane *lane = &lanes->lane[i];
+        lane->counts = (sotto_clip_counts){0};
+        lane->chunks = (chunks + SOTTO_LANES - 1 - i) / SOTTO_LANES;
+        lane->done = 0;
+        atomic_init(&lane->claimed, false);
+    }
+    if (threads <= 1) {
+        run_alone(lanes, batch);
+    } else {
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+        for (size_t t = 0; t < threads; t++)
+            run_shared(lanes, t, threads, batch);
+    }
     for (size_t i = 0; i < busy; i++)
         add_counts(&counts, &lanes->lane[i].counts);
     return counts;
