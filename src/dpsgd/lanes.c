@@ -6,24 +6,25 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* What one lane needs for one chunk. */
-struct lane {
+/* What one thread needs for one chunk; it keeps nothing from one chunk to the next. */
+struct desk {
     sotto_workspace *workspace;
     sotto_exact *exact;
     float *weights; /* [blocks, examples] */
     double *norms2; /* [blocks, examples] */
-    float *sums;    /* [parameters], of float lanes */
-    sotto_clip_counts counts;
-    size_t chunks, done; /* of the batch */
-    atomic_bool claimed; /* some thread is at it */
-};
-
-/* Integer sums: one for each thread, since their order does not matter. */
-struct integers {
+    /* Integer sums: one for each thread, since their order does not matter. */
     int32_t *sums;   /* [parameters], of `examples` examples */
     int64_t *totals; /* [parameters]; zeros unless `flushed` */
     size_t examples;
     bool flushed;
+};
+
+/* What is summed in one order whatever the threads. */
+struct lane {
+    float *sums; /* [parameters], of float lanes */
+    sotto_clip_counts counts;
+    size_t chunks, done; /* of the batch */
+    atomic_bool claimed; /* some thread is at it */
 };
 
 struct sotto_lanes {
@@ -31,12 +32,12 @@ struct sotto_lanes {
     sotto_lanes_options options;
     const sotto_network *network;
     size_t parameters;
-    size_t chunk; /* examples of a chunk */
-    size_t busy;  /* lanes that the last batch reached */
-    size_t integer_count;
-    struct integers integers[SOTTO_LANES];
+    size_t chunk;       /* examples of a chunk */
+    size_t busy;        /* lanes that the last batch reached */
     atomic_size_t left; /* chunks of the batch that are not done */
     struct lane lane[SOTTO_LANES];
+    size_t desks; /* one for each thread that finds work */
+    struct desk desk[SOTTO_LANES];
 };
 
 /* ----------------------------------------------------------------------- creating */
@@ -45,44 +46,38 @@ void sotto_lanes_destroy(sotto_lanes *lanes)
 {
     if (!lanes)
         return;
-    for (size_t i = 0; i < SOTTO_LANES; i++) {
-        sotto_exact_destroy(lanes->lane[i].exact);
-        sotto_workspace_destroy(lanes->lane[i].workspace);
+    for (size_t i = 0; i < lanes->desks; i++) {
+        sotto_exact_destroy(lanes->desk[i].exact);
+        sotto_workspace_destroy(lanes->desk[i].workspace);
     }
     sotto_arena_destroy(lanes->arena);
 }
 
-static sotto_status make_lane(sotto_lanes *lanes, struct lane *lane, sotto_error *err)
+static sotto_status make_desk(sotto_lanes *lanes, struct desk *desk, sotto_error *err)
 {
     const size_t factors = lanes->chunk * sotto_network_blocks(lanes->network);
-    lane->weights = sotto_arena_take(lanes->arena, factors, sizeof *lane->weights, err);
-    lane->norms2 = sotto_arena_take(lanes->arena, factors, sizeof *lane->norms2, err);
-    if (!lane->weights || !lane->norms2)
+    desk->weights = sotto_arena_take(lanes->arena, factors, sizeof *desk->weights, err);
+    desk->norms2 = sotto_arena_take(lanes->arena, factors, sizeof *desk->norms2, err);
+    if (!desk->weights || !desk->norms2)
         return SOTTO_ERROR_MEMORY;
-    if (!lanes->options.exact) {
-        lane->sums = sotto_arena_take(lanes->arena, lanes->parameters, sizeof *lane->sums, err);
-        if (!lane->sums)
-            return SOTTO_ERROR_MEMORY;
-    }
     sotto_status status =
-        sotto_workspace_create(&lane->workspace, lanes->network, lanes->chunk, lanes->options.views, err);
+        sotto_workspace_create(&desk->workspace, lanes->network, lanes->chunk, lanes->options.views, err);
     if (status == SOTTO_OK)
-        sotto_workspace_train(lane->workspace, true);
-    if (status == SOTTO_OK && lanes->options.exact)
-        status = sotto_exact_create(&lane->exact, lane->workspace, err);
-    return status;
+        sotto_workspace_train(desk->workspace, true);
+    if (status != SOTTO_OK || !lanes->options.exact)
+        return status;
+    desk->sums = sotto_arena_take(lanes->arena, lanes->parameters, sizeof *desk->sums, err);
+    desk->totals = sotto_arena_take(lanes->arena, lanes->parameters, sizeof *desk->totals, err);
+    if (!desk->sums || !desk->totals)
+        return SOTTO_ERROR_MEMORY;
+    return sotto_exact_create(&desk->exact, desk->workspace, err);
 }
 
-static sotto_status make_integers(sotto_lanes *lanes, sotto_error *err)
+static sotto_status make_sums(sotto_lanes *lanes, sotto_error *err)
 {
-    if (!lanes->options.exact)
-        return SOTTO_OK;
-    lanes->integer_count = lanes->options.threads < SOTTO_LANES ? lanes->options.threads : SOTTO_LANES;
-    for (size_t i = 0; i < lanes->integer_count; i++) {
-        struct integers *of = &lanes->integers[i];
-        of->sums = sotto_arena_take(lanes->arena, lanes->parameters, sizeof *of->sums, err);
-        of->totals = sotto_arena_take(lanes->arena, lanes->parameters, sizeof *of->totals, err);
-        if (!of->sums || !of->totals)
+    for (size_t i = 0; i < SOTTO_LANES && !lanes->options.exact; i++) {
+        lanes->lane[i].sums = sotto_arena_take(lanes->arena, lanes->parameters, sizeof(float), err);
+        if (!lanes->lane[i].sums)
             return SOTTO_ERROR_MEMORY;
     }
     return SOTTO_OK;
@@ -105,10 +100,10 @@ sotto_status sotto_lanes_create(sotto_lanes **lanes, const sotto_lanes_options *
     made->network = sotto_weights_network(options->weights);
     made->parameters = sotto_network_parameters(made->network);
     made->chunk = options->views < SOTTO_CHUNK_ROWS ? SOTTO_CHUNK_ROWS / options->views : 1;
-    for (size_t i = 0; i < SOTTO_LANES && status == SOTTO_OK; i++)
-        status = make_lane(made, &made->lane[i], err);
-    if (status == SOTTO_OK)
-        status = make_integers(made, err);
+    made->desks = options->threads < SOTTO_LANES ? options->threads : SOTTO_LANES;
+    status = make_sums(made, err);
+    for (size_t i = 0; i < made->desks && status == SOTTO_OK; i++)
+        status = make_desk(made, &made->desk[i], err);
     if (status != SOTTO_OK) {
         sotto_lanes_destroy(made);
         return status;
@@ -121,10 +116,9 @@ sotto_status sotto_lanes_create(sotto_lanes **lanes, const sotto_lanes_options *
 
 /* Examples [first, first + count) of the batch, units before public ones. */
 static sotto_chunk make_chunk(const sotto_lanes *lanes, const sotto_batch *batch, size_t first, size_t count,
-                              size_t number)
+                              size_t lane, sotto_workspace *workspace)
 {
-    sotto_chunk chunk = {
-        .lane = number, .views = lanes->options.views, .workspace = lanes->lane[number].workspace};
+    sotto_chunk chunk = {.lane = lane, .views = lanes->options.views, .workspace = workspace};
     if (first < batch->unit_count) {
         const size_t left = batch->unit_count - first;
         chunk.units = batch->units + first;
@@ -162,50 +156,50 @@ static void add_counts(sotto_clip_counts *to, const sotto_clip_counts *from)
 }
 
 /* Add one chunk to the thread's integers, making room first where an int32 might overflow. */
-static void add_exactly(sotto_lanes *lanes, struct lane *lane, struct integers *to, const sotto_batch *batch,
+static void add_exactly(const sotto_lanes *lanes, struct desk *desk, const sotto_batch *batch,
                         const float *weights, bool by_block, size_t count)
 {
-    if ((to->examples + count) * batch->grid.bound > INT32_MAX) {
-        sotto_tensor_integer_flush(lanes->parameters, to->sums, to->totals);
-        to->examples = 0;
-        to->flushed = true;
+    if ((desk->examples + count) * batch->grid.bound > INT32_MAX) {
+        sotto_tensor_integer_flush(lanes->parameters, desk->sums, desk->totals);
+        desk->examples = 0;
+        desk->flushed = true;
     }
-    to->examples += count;
-    (void)sotto_exact_sum(lane->exact, lane->workspace, &batch->grid, weights, by_block, to->sums);
+    desk->examples += count;
+    (void)sotto_exact_sum(desk->exact, desk->workspace, &batch->grid, weights, by_block, desk->sums);
 }
 
-static void run_chunk(sotto_lanes *lanes, struct lane *lane, struct integers *to, const sotto_batch *batch,
-                      const sotto_chunk *chunk, bool accumulate)
+static void run_chunk(const sotto_lanes *lanes, struct lane *lane, struct desk *desk,
+                      const sotto_batch *batch, const sotto_chunk *chunk)
 {
     const size_t count = chunk->unit_count + chunk->public_count;
     const bool by_block = batch->clipping && sotto_clipping_by_block(batch->clipping);
-    const float *weights = batch->clipping ? lane->weights : NULL;
-    sotto_workspace_use(lane->workspace, count);
+    const float *weights = batch->clipping ? desk->weights : NULL;
+    sotto_workspace_use(desk->workspace, count);
     sow(batch, chunk);
     batch->pass(batch->context, lanes->options.weights, chunk);
     if (batch->clipping) {
-        sotto_network_squared_norms(lanes->network, lane->workspace, lane->norms2);
+        sotto_network_squared_norms(lanes->network, desk->workspace, desk->norms2);
         const sotto_clip_counts counts = sotto_clip_weigh(
             batch->clipping, lanes->options.exact ? SOTTO_MARGIN_EXACT : SOTTO_MARGIN_FLOAT,
-            sotto_network_blocks(lanes->network), count, chunk->unit_count, lane->norms2, lane->weights);
+            sotto_network_blocks(lanes->network), count, chunk->unit_count, desk->norms2, desk->weights);
         add_counts(&lane->counts, &counts);
     }
     if (lanes->options.exact)
-        add_exactly(lanes, lane, to, batch, weights, by_block, count);
+        add_exactly(lanes, desk, batch, weights, by_block, count);
     else
-        sotto_network_weighted_gradient(lanes->network, lane->workspace, weights, by_block, lane->sums,
-                                        accumulate);
+        sotto_network_weighted_gradient(lanes->network, desk->workspace, weights, by_block, lane->sums,
+                                        lane->done > 0);
 }
 
 /* The next chunk of a lane, which is the caller's alone meanwhile. */
-static void run_next(sotto_lanes *lanes, size_t number, struct integers *to, const sotto_batch *batch)
+static void run_next(sotto_lanes *lanes, size_t number, struct desk *desk, const sotto_batch *batch)
 {
     struct lane *lane = &lanes->lane[number];
     const size_t first = (number + lane->done * SOTTO_LANES) * lanes->chunk;
     const size_t left = batch->unit_count + batch->public_count - first;
     const sotto_chunk chunk =
-        make_chunk(lanes, batch, first, left < lanes->chunk ? left : lanes->chunk, number);
-    run_chunk(lanes, lane, to, batch, &chunk, lane->done > 0);
+        make_chunk(lanes, batch, first, left < lanes->chunk ? left : lanes->chunk, number, desk->workspace);
+    run_chunk(lanes, lane, desk, batch, &chunk);
     lane->done++;
 }
 
@@ -245,7 +239,7 @@ static void run_shared(sotto_lanes *lanes, size_t t, size_t threads, const sotto
             sched_yield();
             continue;
         }
-        run_next(lanes, number, &lanes->integers[t], batch);
+        run_next(lanes, number, &lanes->desk[t], batch);
         atomic_store_explicit(&lanes->lane[number].claimed, false, memory_order_release);
         atomic_fetch_sub_explicit(&lanes->left, 1, memory_order_relaxed);
         turn++;
@@ -257,14 +251,14 @@ static void run_alone(sotto_lanes *lanes, const sotto_batch *batch)
 {
     for (size_t i = 0; i < SOTTO_LANES; i++)
         while (lanes->lane[i].done < lanes->lane[i].chunks)
-            run_next(lanes, i, &lanes->integers[0], batch);
+            run_next(lanes, i, &lanes->desk[0], batch);
 }
 
 /* Integers that nobody has said to be taken: an earlier batch must not go into this one. */
 static void forget_integers(sotto_lanes *lanes)
 {
-    for (size_t i = 0; i < lanes->integer_count; i++) {
-        struct integers *of = &lanes->integers[i];
+    for (size_t i = 0; i < lanes->desks; i++) {
+        struct desk *of = &lanes->desk[i];
         if (of->examples > 0)
             memset(of->sums, 0, lanes->parameters * sizeof *of->sums);
         if (of->flushed)
@@ -275,9 +269,9 @@ static void forget_integers(sotto_lanes *lanes)
 
 void sotto_lanes_taken(sotto_lanes *lanes)
 {
-    for (size_t i = 0; i < lanes->integer_count; i++) {
-        lanes->integers[i].examples = 0;
-        lanes->integers[i].flushed = false;
+    for (size_t i = 0; i < lanes->desks; i++) {
+        lanes->desk[i].examples = 0;
+        lanes->desk[i].flushed = false;
     }
 }
 
@@ -286,7 +280,7 @@ sotto_clip_counts sotto_lanes_sum(sotto_lanes *lanes, const sotto_batch *batch)
     const size_t examples = batch->unit_count + batch->public_count;
     const size_t chunks = (examples + lanes->chunk - 1) / lanes->chunk;
     const size_t busy = chunks < SOTTO_LANES ? chunks : SOTTO_LANES;
-    const size_t threads = lanes->options.threads < busy ? lanes->options.threads : busy;
+    const size_t threads = lanes->desks < busy ? lanes->desks : busy;
     sotto_clip_counts counts = {0};
     lanes->busy = busy;
     forget_integers(lanes);
@@ -327,8 +321,8 @@ void sotto_lanes_floats(const sotto_lanes *lanes, size_t first, size_t count, fl
 void sotto_lanes_integers(sotto_lanes *lanes, size_t first, size_t count, int64_t *sums)
 {
     memset(sums, 0, count * sizeof *sums);
-    for (size_t i = 0; i < lanes->integer_count; i++) {
-        struct integers *from = &lanes->integers[i];
+    for (size_t i = 0; i < lanes->desks; i++) {
+        struct desk *from = &lanes->desk[i];
         if (from->examples > 0)
             sotto_tensor_integer_flush(count, from->sums + first, sums);
         if (from->flushed) {
