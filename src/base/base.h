@@ -67,6 +67,7 @@ typedef enum sotto_purpose {
     SOTTO_PURPOSE_INITIALISATION, /**< parameters before training */
     SOTTO_PURPOSE_SPLIT,          /**< train / holdout coins */
     SOTTO_PURPOSE_MASKS,          /**< seeds of dropout */
+    SOTTO_PURPOSE_EVALUATION,     /**< samples, controls and attacks of an evaluation: nothing is released */
 } sotto_purpose;
 
 /** One AES-256-CTR key stream. Not thread-safe: one stream, one thread at a time. */
