@@ -393,6 +393,19 @@ START_TEST(samples_are_valid_and_meet_their_conditions)
     json_decref(train_with(&options, SOTTO_OK));
     check_rows("run/release/synthetic.csv", 400);
     json_t *metrics = read_json("run/private/metrics.json");
+    const json_t *spent = json_object_get(metrics, "epsilon_by_step");
+    const size_t points = json_array_size(spent);
+    json_t *statement = read_json("run/release/privacy.json");
+    double before = 0.0;
+    ck_assert_uint_ge(points, 2);
+    for (size_t i = 0; i < points; i++) {
+        const double epsilon = json_number_value(json_array_get(json_array_get(spent, i), 1));
+        ck_assert_double_gt(epsilon, before);
+        before = epsilon;
+    }
+    ck_assert_int_eq(json_integer_value(json_array_get(json_array_get(spent, 0), 0)), 0);
+    ck_assert_double_eq_tol(before, number(statement, "guarantee", "epsilon"), 1e-9);
+    json_decref(statement);
     const double held = number(metrics, "holdout_rows", NULL);
     ck_assert_double_eq(held + number(metrics, "train_rows", NULL), ROWS);
     ck_assert_double_le(fabs(held - 150), 6 * sqrt(600 * 0.25 * 0.75)); /* false-alarm rate 2e-9 */

@@ -162,10 +162,28 @@ static json_t *step_records(const sotto_training_record *record)
     return list;
 }
 
+/* ε after about forty stretches of equal length, from before the first step to after the last. */
+static sotto_status epsilon_records(const sotto_training_record *record, json_t **list, sotto_error *err)
+{
+    const uint64_t steps = record->steps_taken, stretches = steps < 40 ? steps : 40;
+    sotto_status status = SOTTO_OK;
+    *list = json_array();
+    for (uint64_t i = 0; i <= stretches && status == SOTTO_OK; i++) {
+        const uint64_t step = stretches == 0 ? 0 : (uint64_t)((double)steps * (double)i / (double)stretches);
+        double epsilon, order;
+        status = sotto_plan_epsilon(record->plan, record->config, step, &epsilon, &order, err);
+        if (status == SOTTO_OK)
+            (void)json_array_append_new(*list,
+                                        json_pack("[I, o]", (json_int_t)step, number_or_null(epsilon)));
+    }
+    return status;
+}
+
 static sotto_status write_private(const sotto_run_directory *directory, const sotto_training_record *record,
                                   sotto_error *err)
 {
     char *text = NULL;
+    json_t *epsilons = NULL;
     char *folder = sotto_path_join(directory->path, "private");
     if (!folder)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
@@ -175,15 +193,18 @@ static sotto_status write_private(const sotto_run_directory *directory, const so
     free(text);
     text = NULL;
     if (status == SOTTO_OK)
+        status = epsilon_records(record, &epsilons, err);
+    if (status == SOTTO_OK)
         status = sotto_json_text(
-            json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:O, s:o}", "format", "sotto metrics 1", "not_private",
-                      record->not_private[0] ? record->not_private : NULL, "covered", not_covered,
-                      "data_sha256", record->table_sha256, "train_rows", (json_int_t)record->train_rows,
-                      "holdout_rows", (json_int_t)record->holdout_rows, "columns", record->columns, "steps",
-                      step_records(record)),
+            json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:O, s:O, s:o}", "format", "sotto metrics 1",
+                      "not_private", record->not_private[0] ? record->not_private : NULL, "covered",
+                      not_covered, "data_sha256", record->table_sha256, "train_rows",
+                      (json_int_t)record->train_rows, "holdout_rows", (json_int_t)record->holdout_rows,
+                      "columns", record->columns, "epsilon_by_step", epsilons, "steps", step_records(record)),
             &text, err);
     if (status == SOTTO_OK)
         status = write_text(folder, "metrics.json", 0600, "", text, strlen(text), err);
+    json_decref(epsilons);
     free(text);
     free(folder);
     return status;
