@@ -55,11 +55,11 @@ sotto_status sotto_evaluate_utility(const sotto_evaluation *evaluation, const so
 sotto_status sotto_evaluate_attacks(const sotto_evaluation *evaluation, json_t **record, sotto_error *err);
 
 /**
- * All three, as the whole record but for what says who made it and when. What cannot be asked (no test table,
- * no target) is left out with its reason.
+ * All three, as the whole record but for what says who made it and when. What is not asked, or cannot be for
+ * want of a test table, is left out with its reason.
  * \param options NULL: no utility
  */
 sotto_status sotto_evaluate(const sotto_evaluation *evaluation, const sotto_utility_options *options,
-                            json_t **record, sotto_error *err);
+                            bool attacks, json_t **record, sotto_error *err);
 
 #endif
