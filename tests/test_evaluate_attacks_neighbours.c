@@ -116,12 +116,14 @@ START_TEST(boxes_count_rows)
         scene_of(mixed, "id,age,pay,day,sex\n1,20,1,2000-01-03,m\n2,?,0,2000-01-01,?\n3,20,1,2000-01-03,?\n",
                  "id,age,pay,day,sex\n1,30,2,2000-01-05,f\n");
     const int32_t none = SOTTO_POINT_MISSING;
-    ck_assert_uint_eq(sotto_points_count(s.a, (const sotto_interval[]){{0, 0, 100}}, 1, 9), 2);
-    ck_assert_uint_eq(sotto_points_count(s.a, (const sotto_interval[]){{0, none, none}}, 1, 9), 1);
-    ck_assert_uint_eq(sotto_points_count(s.a, (const sotto_interval[]){{0, 20, 20}, {3, none, none}}, 2, 9),
-                      1);
-    ck_assert_uint_eq(sotto_points_count(s.a, (const sotto_interval[]){{0, 0, 19}}, 1, 9), 0);
-    ck_assert_uint_eq(sotto_points_count(s.a, NULL, 0, 2), 2);
+    uint32_t row = 9;
+    ck_assert_uint_eq(sotto_points_count(s.a, (const sotto_interval[]){{0, 0, 100}}, 1, 9, NULL), 2);
+    ck_assert_uint_eq(sotto_points_count(s.a, (const sotto_interval[]){{0, none, none}}, 1, 9, &row), 1);
+    ck_assert_uint_eq(row, 1);
+    ck_assert_uint_eq(
+        sotto_points_count(s.a, (const sotto_interval[]){{0, 20, 20}, {3, none, none}}, 2, 9, NULL), 1);
+    ck_assert_uint_eq(sotto_points_count(s.a, (const sotto_interval[]){{0, 0, 19}}, 1, 9, NULL), 0);
+    ck_assert_uint_eq(sotto_points_count(s.a, NULL, 0, 2, NULL), 2);
     drop(&s);
 }
 END_TEST

@@ -136,9 +136,8 @@ START_TEST(a_fifth_of_a_copy_leaks)
 }
 END_TEST
 
-/* With other seeds, one record in about 15 would have a leak: 2.5 % for all attacks jointly, 2.5 % each for
- * distance and membership. All of ten seeds are fixed; by chance more than 4 would be wrong in one of 2,000
- * tries. */
+/* All seeds are fixed. With others there would be a leak in at most 7.5 % of the records: 2.5 % for all
+ * attacks jointly, and as much for distance and for membership; 5 of 100 seeds did. */
 START_TEST(an_independent_table_does_not_leak)
 {
     world w = world_of(3);

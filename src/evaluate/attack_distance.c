@@ -21,25 +21,6 @@ static int compare_neighbours(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-static int compare_rows(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Σ over nearest rows of (how often each is one)²; sorts. */
-static double squares(uint32_t *nearest, size_t count)
-{
-    qsort(nearest, count, sizeof *nearest, compare_rows);
-    double sum = 0;
-    for (size_t from = 0, to; from < count; from = to) {
-        for (to = from; to < count && nearest[to] == nearest[from];)
-            to++;
-        sum += (double)(to - from) * (double)(to - from);
-    }
-    return sum;
-}
-
 /*
  * The share that is closer to a train row, ties counted half. Synthetic rows whose nearest row is the same
  * one say the same thing, so n of them count as n² / Σ cluster² independent ones (Kish's design effect).
@@ -55,7 +36,7 @@ static sotto_rate share_of(const closest *c, uint32_t *nearest)
             if (mine->distance < other->distance)
                 nearest[count++] = mine->row;
         }
-        clusters += squares(nearest, count);
+        clusters += sotto_sum_of_squares(nearest, count);
         closer += side ? -(double)count / 2 : (double)count / 2;
     }
     size_t ties = 0;
@@ -64,7 +45,7 @@ static sotto_rate share_of(const closest *c, uint32_t *nearest)
     const double n = (double)c->count;
     const double share = (n / 2 + closer) / n;
     const double worth = n * n / (clusters + (double)ties);
-    return sotto_wilson(share * worth, worth);
+    return sotto_wilson_worth(share * n, n, worth);
 }
 
 /* ------------------------------------------------------------------ record */

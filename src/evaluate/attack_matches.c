@@ -45,7 +45,7 @@ static double near_share(const boxes *b, const sotto_points *among, unsigned thr
 {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
     for (size_t i = 0; i < b->count; i++)
-        b->found[i] = (uint8_t)sotto_points_count(among, b->intervals + i * b->columns, b->columns, 1);
+        b->found[i] = (uint8_t)sotto_points_count(among, b->intervals + i * b->columns, b->columns, 1, NULL);
     size_t hits = 0;
     for (size_t i = 0; i < b->count; i++)
         hits += b->found[i];

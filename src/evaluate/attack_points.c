@@ -131,8 +131,16 @@ SOTTO_WIDE static uint32_t keep_inside(const int32_t *codes, int32_t low, int32_
     return left;
 }
 
+static uint32_t first_of(const uint32_t *inside)
+{
+    uint32_t row = 0;
+    while (!inside[row])
+        row++;
+    return row;
+}
+
 size_t sotto_points_count(const sotto_points *codes, const sotto_interval *intervals, size_t count,
-                          size_t limit)
+                          size_t limit, uint32_t *first_row)
 {
     uint32_t inside[CHUNK];
     size_t found = 0;
@@ -144,6 +152,8 @@ size_t sotto_points_count(const sotto_points *codes, const sotto_interval *inter
         for (size_t k = 0; k < count && left; k++)
             left = keep_inside(codes->codes[intervals[k].column] + first, intervals[k].low, intervals[k].high,
                                inside, size);
+        if (left && !found && first_row)
+            *first_row = (uint32_t)first + first_of(inside);
         found += left;
     }
     return found < limit ? found : limit;

@@ -92,13 +92,18 @@ static void draw_from_row(sotto_scene *scene, const int32_t *medians, predicate 
     }
 }
 
-/* Counts up to two of each predicate. */
-static void count_rows(const sotto_points *codes, const predicate *list, size_t count, unsigned threads,
-                       uint8_t *found)
+/* How many rows of a table a predicate holds for, counted up to two, and the first of them. */
+typedef struct match {
+    uint32_t rows, first;
+} match;
+
+static void match_rows(const sotto_points *codes, const predicate *list, size_t count, unsigned threads,
+                       match *found)
 {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 16)
     for (size_t i = 0; i < count; i++)
-        found[i] = (uint8_t)sotto_points_count(codes, list[i].intervals, list[i].count, 2);
+        found[i].rows =
+            (uint32_t)sotto_points_count(codes, list[i].intervals, list[i].count, 2, &found[i].first);
 }
 
 static bool same(const predicate *a, const predicate *b)
@@ -125,16 +130,16 @@ static sotto_status draw_conjunctions(sotto_scene *scene, predicates *kept, cons
                                       sotto_arena *arena, sotto_error *err)
 {
     predicate *tried = sotto_arena_take(arena, BATCH, sizeof *tried, err);
-    uint8_t *found = tried ? sotto_arena_take(arena, BATCH, 1, err) : NULL;
+    match *found = tried ? sotto_arena_take(arena, BATCH, sizeof *found, err) : NULL;
     if (!found)
         return SOTTO_ERROR_MEMORY;
     for (size_t left = TRIES * kept->capacity; left > 0 && kept->count < kept->capacity;) {
         const size_t count = left < BATCH ? left : BATCH;
         for (size_t i = 0; i < count; i++)
             draw_from_row(scene, medians, &tried[i]);
-        count_rows(scene->synthetic, tried, count, scene->evaluation->threads, found);
+        match_rows(scene->synthetic, tried, count, scene->evaluation->threads, found);
         for (size_t i = 0; i < count && kept->count < kept->capacity; i++)
-            if (found[i] == 1)
+            if (found[i].rows == 1)
                 keep(kept, &tried[i]);
         left -= count;
     }
@@ -181,14 +186,27 @@ static void draw_guesses(sotto_scene *scene, const predicates *like, predicate *
 
 /* ----------------------------------------------------------------- attack */
 
+/* What the rates are found with. */
+typedef struct workspace {
+    match *found;
+    uint32_t *alone;
+} workspace;
+
+/*
+ * Predicates that single out the same row succeed together, and would look like so many attempts that all
+ * went well. Where c₁, c₂, … of them single out one row each, their s successes vary Σc²/s times as much as
+ * those of independent ones.
+ */
 static sotto_rate rate_of(const sotto_scene *scene, const sotto_points *target, const predicate *list,
-                          size_t count, uint8_t *found)
+                          size_t count, const workspace *at)
 {
-    count_rows(target, list, count, scene->evaluation->threads, found);
-    size_t alone = 0;
+    match_rows(target, list, count, scene->evaluation->threads, at->found);
+    size_t successes = 0;
     for (size_t i = 0; i < count; i++)
-        alone += found[i] == 1;
-    return sotto_wilson((double)alone, (double)count);
+        if (at->found[i].rows == 1)
+            at->alone[successes++] = at->found[i].first;
+    const double n = (double)count, s = (double)successes;
+    return sotto_wilson_worth(s, n, successes ? n * s / sotto_sum_of_squares(at->alone, successes) : n);
 }
 
 /* Success is a predicate that holds for exactly one row, of as many rows of both tables. */
@@ -196,21 +214,23 @@ static sotto_status attack_with(sotto_scene *scene, const predicates *found, con
                                 const char *name, sotto_arena *arena, json_t *attacks, sotto_error *err)
 {
     predicate *guesses = sotto_arena_take(arena, found->count, sizeof *guesses, err);
-    uint8_t *counts = guesses ? sotto_arena_take(arena, found->count, 1, err) : NULL;
-    if (!counts)
+    workspace at = {0};
+    at.found = guesses ? sotto_arena_take(arena, found->count, sizeof *at.found, err) : NULL;
+    at.alone = at.found ? sotto_arena_take(arena, found->count, sizeof *at.alone, err) : NULL;
+    if (!at.alone)
         return SOTTO_ERROR_MEMORY;
     draw_guesses(scene, found, guesses);
     const sotto_points *train = scene->test ? scene->train_part : scene->train;
     sotto_attack attack = {.key = key,
                            .name = name,
-                           .train = rate_of(scene, train, found->list, found->count, counts),
-                           .baseline = rate_of(scene, train, guesses, found->count, counts),
+                           .train = rate_of(scene, train, found->list, found->count, &at),
+                           .baseline = rate_of(scene, train, guesses, found->count, &at),
                            .has_control = scene->test != NULL,
                            .has_whole = train != scene->train};
     if (attack.has_control)
-        attack.control = rate_of(scene, scene->test_part, found->list, found->count, counts);
+        attack.control = rate_of(scene, scene->test_part, found->list, found->count, &at);
     if (attack.has_whole)
-        attack.whole_train = rate_of(scene, scene->train, found->list, found->count, counts);
+        attack.whole_train = rate_of(scene, scene->train, found->list, found->count, &at);
     return sotto_attack_report(scene, &attack, attacks, err);
 }
 

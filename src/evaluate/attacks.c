@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
+#include <stdlib.h>
 
 #include "evaluate/attacks.h"
 
@@ -9,19 +10,43 @@ static const double most_cells_read = 1e11;
 
 /* ----------------------------------------------------------------- figures */
 
-sotto_rate sotto_wilson(double successes, double attempts)
+sotto_rate sotto_wilson_worth(double successes, double attempts, double worth)
 {
     const double z2 = SOTTO_Z95 * SOTTO_Z95;
-    const double spread = attempts > 0 ? successes * (attempts - successes) / attempts : 0;
-    const double centre = (successes + z2 / 2) / (attempts + z2);
-    const double error = SOTTO_Z95 / (attempts + z2) * sqrt((spread > 0 ? spread : 0) + z2 / 4);
+    const double share = attempts > 0 ? successes / attempts : 0;
+    const double centre = (share * worth + z2 / 2) / (worth + z2);
+    const double error = SOTTO_Z95 / (worth + z2) * sqrt(share * (1 - share) * worth + z2 / 4);
     return (sotto_rate){.successes = successes,
                         .attempts = attempts,
+                        .worth = worth,
                         .rate = centre,
                         .error = error,
                         .low =
                             successes > 0 ? centre - error : 0, /* what the formulas give but for rounding */
-                        .high = successes < attempts ? centre + error : 1};
+                        .high = successes < attempts || attempts <= 0 ? fmin(centre + error, 1) : 1};
+}
+
+sotto_rate sotto_wilson(double successes, double attempts)
+{
+    return sotto_wilson_worth(successes, attempts, attempts);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+double sotto_sum_of_squares(uint32_t *numbers, size_t count)
+{
+    qsort(numbers, count, sizeof *numbers, compare_numbers);
+    double sum = 0;
+    for (size_t from = 0, to; from < count; from = to) {
+        for (to = from; to < count && numbers[to] == numbers[from];)
+            to++;
+        sum += (double)(to - from) * (double)(to - from);
+    }
+    return sum;
 }
 
 sotto_risk sotto_risk_of(const sotto_rate *train, const sotto_rate *control, double z)
@@ -69,8 +94,9 @@ sotto_status sotto_json_made(const json_t *made, sotto_error *err)
 
 json_t *sotto_rate_record(const sotto_rate *rate)
 {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f}", "rate", rate->rate, "low", rate->low, "high", rate->high,
-                     "successes", rate->successes, "attempts", rate->attempts);
+    return json_pack("{s:f,s:f,s:f,s:I,s:I,s:f}", "rate", rate->rate, "low", rate->low, "high", rate->high,
+                     "successes", (json_int_t)rate->successes, "attempts", (json_int_t)rate->attempts,
+                     "worth", rate->worth);
 }
 
 static const char *verdict(const sotto_attack *attack, const sotto_risk *risk, const char **explanation)

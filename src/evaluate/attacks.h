@@ -18,13 +18,19 @@
 
 /** A rate of success and its Wilson interval; no attempts give ½ in [0, 1]. */
 typedef struct sotto_rate {
-    double successes;   /**< may be a half-integer where ties count half */
-    double attempts;    /**< may be a fraction: attempts that are worth fewer independent ones */
-    double rate, error; /**< Wilson's centre (s + z²/2) / (n + z²) and half-width */
+    double successes, attempts;
+    double worth;       /**< how many independent attempts they are worth */
+    double rate, error; /**< Wilson's centre (s + z²/2) / (n + z²), and half-width, with n = worth */
     double low, high;   /**< centre ± half-width */
 } sotto_rate;
 
 sotto_rate sotto_wilson(double successes, double attempts);
+
+/** The same of attempts of which many succeed or fail together; worth ≤ attempts. */
+sotto_rate sotto_wilson_worth(double successes, double attempts, double worth);
+
+/** Σ over different numbers of (how often it occurs)²; sorts. */
+double sotto_sum_of_squares(uint32_t *numbers, size_t count);
 
 /** The share of what was to be gained beyond the control: (train − control) / (1 − control), at most 1. */
 typedef struct sotto_risk {
@@ -68,7 +74,7 @@ typedef struct sotto_attack {
 sotto_status sotto_attack_report(const sotto_scene *scene, const sotto_attack *attack, json_t *attacks,
                                  sotto_error *err);
 
-/** A rate as {"rate", "low", "high", "successes", "attempts"}; NULL where memory is short. */
+/** A rate as {"rate", "low", "high", "successes", "attempts", "worth"}; NULL where memory is short. */
 json_t *sotto_rate_record(const sotto_rate *rate);
 
 /** `made` if it was made, else SOTTO_ERROR_MEMORY; for what json_pack gave. */

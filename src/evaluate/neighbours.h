@@ -52,9 +52,10 @@ typedef struct sotto_interval {
     int32_t low, high;
 } sotto_interval;
 
-/** How many rows lie in all of the intervals, but at most `limit`, where the search ends. */
+/** How many rows lie in all of the intervals, but at most `limit`, where the search ends; and the first of
+ * them, if there is one. `first_row` may be NULL. */
 size_t sotto_points_count(const sotto_points *codes, const sotto_interval *intervals, size_t count,
-                          size_t limit);
+                          size_t limit, uint32_t *first_row);
 
 /** How many rows of `codes` equal, missing equal to missing, some row of `among`. Memory: 16 bytes a row. */
 sotto_status sotto_points_equal(const sotto_points *codes, const sotto_points *among, size_t *equal,
