@@ -11,13 +11,6 @@ static void put(FILE *file, const char *text)
     sotto_text_put(file, text, true);
 }
 
-static void put_element(FILE *file, const char *name, const char *text)
-{
-    (void)fprintf(file, "<%s>", name);
-    put(file, text);
-    (void)fprintf(file, "</%s>\n", name);
-}
-
 static void put_value(FILE *file, const sotto_field *field, const json_t *value)
 {
     char figure[SOTTO_FIGURE_SIZE];
@@ -37,7 +30,7 @@ static void put_fields(FILE *file, const sotto_section *section, const json_t *o
         const sotto_field *field = &section->fields[i];
         if (!sotto_statement_has(section, i, object))
             continue;
-        put_element(file, "dt", field->label);
+        sotto_page_element(file, "dt", field->label);
         (void)fputs("<dd>", file);
         put_value(file, field, json_object_get(object, field->key));
         (void)fputs("</dd>\n", file);
@@ -105,7 +98,7 @@ static void put_list(FILE *file, const json_t *list)
     }
     (void)fputs("<ul>\n", file);
     for (size_t i = 0; i < json_array_size(list); i++)
-        put_element(file, "li", json_string_value(json_array_get(list, i)));
+        sotto_page_element(file, "li", json_string_value(json_array_get(list, i)));
     (void)fputs("</ul>\n", file);
 }
 
@@ -177,7 +170,7 @@ static void put_section(FILE *file, const sotto_statement *s, const sotto_sectio
     (void)fprintf(file, "<section id=\"%s\">\n<h2>%s</h2>\n", section->key,
                   void_promise ? "What this would guarantee, were it private" : section->title);
     if (section->lead && !s->not_private) /* the leads speak of what is guaranteed */
-        put_element(file, "p", section->lead);
+        sotto_page_element(file, "p", section->lead);
     if (strcmp(section->key, "curve") == 0)
         sotto_statement_chart(s, file);
     if (strcmp(section->key, "attack") == 0)
@@ -191,7 +184,7 @@ static void put_section(FILE *file, const sotto_statement *s, const sotto_sectio
     else if (section->shape == SOTTO_SECTION_LIST)
         put_list(file, value);
     else
-        put_element(file, "p", json_string_value(value));
+        sotto_page_element(file, "p", json_string_value(value));
     if (strcmp(section->key, "accesses") == 0) {
         char epsilon[SOTTO_FIGURE_SIZE], delta[SOTTO_FIGURE_SIZE];
         sotto_figure_exact(s->epsilon, epsilon);
@@ -202,41 +195,12 @@ static void put_section(FILE *file, const sotto_statement *s, const sotto_sectio
     (void)fputs("</section>\n", file);
 }
 
-static void put_head(FILE *file, const sotto_statement *s)
-{
-    (void)fprintf(file,
-                  "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-                  "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-                  "'unsafe-inline'\"/>\n"
-                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-                  "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>%sPrivacy statement, ",
-                  s->not_private ? "NOT PRIVATE: " : "");
-    put(file, s->date);
-    (void)fprintf(file, "</title>\n<style>\n%s%s</style>\n</head>\n<body%s>\n", sotto_report_style,
-                  sotto_report_style_media, s->not_private ? " class=\"not-private\"" : "");
-}
-
-/* The record's reason, unless it only repeats the words of the banner. */
-static void put_banner(FILE *file, const sotto_statement *s)
-{
-    static const char words[] = "NOT PRIVATE";
-    if (!s->not_private)
-        return;
-    const char *reason = s->not_private;
-    if (strncmp(reason, words, sizeof words - 1) == 0)
-        reason += sizeof words - 1;
-    reason += strspn(reason, ": ");
-    (void)fprintf(file, "<div class=\"banner\" role=\"alert\"><strong>%s</strong> ", words);
-    put(file, reason);
-    (void)fputs("</div>\n", file);
-}
-
 void sotto_statement_html(const sotto_statement *statement, FILE *file)
 {
     size_t count;
     const sotto_section *sections = sotto_statement_sections(&count);
-    put_head(file, statement);
-    put_banner(file, statement);
+    sotto_page_head(file, "Privacy statement", statement->date, statement->not_private != NULL, "");
+    sotto_page_banner(file, statement->not_private);
     (void)fputs("<main>\n<header>\n<h1>Privacy statement</h1>\n<p class=\"origin\">Made by ", file);
     put(file, statement->made_by);
     (void)fputs(" on ", file);
@@ -244,7 +208,7 @@ void sotto_statement_html(const sotto_statement *statement, FILE *file)
     (void)fputs(", from the charges that were made.</p>\n</header>\n", file);
     for (size_t i = 0; i < count; i++)
         put_section(file, statement, &sections[i]);
-    put_banner(file, statement);
+    sotto_page_banner(file, statement->not_private);
     (void)fputs(
         "<footer><p>Every figure here is one of <code>privacy.json</code>, the record beside this page. "
         "This page runs no scripts and loads nothing. ",

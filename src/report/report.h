@@ -3,10 +3,12 @@
 #define SOTTO_REPORT_H
 
 /**
- * report: the privacy statement for people, from the record `release/privacy.json`.
+ * report: records for people.
  *
  *     privacy.json ─► statement (checked) ─► HTML, the page that a data protection officer files
  *                                         └► text, the same on a terminal
+ *     evaluation.json, sweep.json ─► record (checked) ─► page ─► HTML, with pictures that gnuplot draws;
+ * private └► text in short
  *
  * It formats and never computes a privacy figure: each ε, δ and σ on the page is one of the record. Only what
  * ε means as odds, e^ε, is spelled out here. docs/records.md lists the record's keys.
@@ -18,6 +20,7 @@
 #include <jansson.h>
 
 #include "base/base.h"
+#include "report/pages.h"
 
 /** What `"format"` must say. Its number changes when the meaning of a key does. */
 #define SOTTO_STATEMENT_FORMAT "sotto privacy statement 1"
@@ -43,34 +46,39 @@ sotto_status sotto_report_write(const char *run_directory, sotto_error *err);
  * none. */
 sotto_status sotto_report_read(const char *run_directory, char **privacy_json_text, sotto_error *err);
 
-/* ----------------------------------------------------------------- figures */
+/* ------------------------------------------------------------------ pages */
 
-enum { SOTTO_FIGURE_SIZE = 40 /**< bytes that every figure below fits into */ };
-
-/** A privacy figure for people: `value` ≥ 0 rounded up to `digits` (1 to 15) significant digits; "∞". */
-void sotto_figure_up(double value, int digits, char text[SOTTO_FIGURE_SIZE]);
-
-/** A number by the fewest digits that read back as the same double: "0.1", "1e-5". */
-void sotto_figure_exact(double value, char text[SOTTO_FIGURE_SIZE]);
-
-/** A whole number with its thousands apart: "100,000". */
-void sotto_figure_count(uint64_t value, char text[SOTTO_FIGURE_SIZE]);
-
-/** A time span for people: "12 s", "3 min 20 s", "2 h 5 min", "4 d 3 h". Below 10 s with one decimal. */
-void sotto_figure_seconds(double seconds, char text[SOTTO_FIGURE_SIZE]);
-
-/** A chance in (0, 1) as "1 in 100,000", never made smaller than it is. */
-void sotto_figure_chance(double chance, char text[SOTTO_FIGURE_SIZE]);
+/** What `"format"` of the two private records must say. */
+#define SOTTO_REPORT_EVALUATION_FORMAT "sotto evaluation 1"
+#define SOTTO_REPORT_SWEEP_FORMAT      "sotto sweep 1"
 
 /**
- * Print UTF-8 text of unknown origin: control characters, text-direction overrides and what is not UTF-8
- * become U+FFFD, so that it can neither steer a terminal nor reorder what is read; blanks and newlines become
- * one blank each. With `markup`, & < > " ' are escaped for HTML.
+ * An evaluation as one HTML page: no scripts, nothing loaded, well-formed as XML too; caller frees `*html`.
+ * gnuplot, where PATH has it, draws the pictures; without it the page says so and its tables are whole. The
+ * page is computed from real data and says that it is to be kept inside. \param evaluation_json,
+ * metrics_json, privacy_json NUL-terminated records; the last two of the run that made the synthetic table,
+ * or NULL \return SOTTO_ERROR_INPUT with line, or the key at fault, where a text is no such record;
+ * SOTTO_ERROR_MEMORY
  */
-void sotto_text_put(FILE *file, const char *text, bool markup);
+sotto_status sotto_report_evaluation_html(const char *evaluation_json, const char *metrics_json,
+                                          const char *privacy_json, char **html, sotto_error *err);
 
-/** Columns that UTF-8 text takes on a terminal, one for each character. */
-size_t sotto_text_width(const char *text);
+/** The same in short, as plain text of at most 80 columns. */
+sotto_status sotto_report_evaluation_text(const char *evaluation_json, char **text, sotto_error *err);
+
+/** A sweep as a page, and in short; as above. */
+sotto_status sotto_report_sweep_html(const char *sweep_json, char **html, sotto_error *err);
+sotto_status sotto_report_sweep_text(const char *sweep_json, char **text, sotto_error *err);
+
+/**
+ * Read DIRECTORY/evaluation.json (and, where DIRECTORY is the private/ of a run, metrics.json beside it and
+ * ../release/privacy.json) and write DIRECTORY/report.html, whole or not at all, mode 0600. Errors as above,
+ * and SOTTO_ERROR_IO.
+ */
+sotto_status sotto_report_evaluation_write(const char *directory, sotto_error *err);
+
+/** Read DIRECTORY/sweep.json and write DIRECTORY/sweep.html in the same way. */
+sotto_status sotto_report_sweep_write(const char *directory, sotto_error *err);
 
 /* --------------------------------------------------------------- statement */
 
@@ -153,7 +161,8 @@ void sotto_statement_chart(const sotto_statement *statement, FILE *file);
 /** The trade-off between an attacker's two kinds of error, in the same way. */
 void sotto_statement_attack_chart(const sotto_statement *statement, FILE *file);
 
-/** The page's style sheet, and after it what differs on narrow screens and on paper. */
-extern const char sotto_report_style[], sotto_report_style_media[];
+/** The page's style sheet, what private pages add, and after them what differs on narrow screens and on
+ * paper. */
+extern const char sotto_report_style[], sotto_report_style_pages[], sotto_report_style_media[];
 
 #endif

@@ -261,16 +261,11 @@ sotto_status sotto_statement_parse(sotto_statement *statement, const char *name,
                                    sotto_error *err)
 {
     *statement = (sotto_statement){0};
-    json_error_t at;
-    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &at);
-    if (!root && json_error_code(&at) == json_error_out_of_memory)
-        return sotto_error_set_at(err, SOTTO_ERROR_MEMORY, name, 0, 0, "out of memory reading the record");
-    if (!root) /* the parser's own words may quote the text */
-        return sotto_error_set_at(
-            err, SOTTO_ERROR_INPUT, name, at.line > 0 ? (size_t)at.line : 0,
-            at.column > 0 ? (size_t)at.column : 0,
-            "not valid JSON, or a key given twice; take the record as the run wrote it");
-    sotto_status status = check_head(name, root, err);
+    json_t *root;
+    sotto_status status = sotto_record_load(name, text, &root, err);
+    if (status != SOTTO_OK)
+        return status;
+    status = check_head(name, root, err);
     for (size_t i = 0; i < sizeof sections / sizeof *sections && status == SOTTO_OK; i++)
         status = check_section(name, root, &sections[i], err);
     if (status != SOTTO_OK) {

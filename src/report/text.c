@@ -54,7 +54,7 @@ static void set_text(setter *to, const char *text)
     }
 }
 
-static void set_paragraph(FILE *file, size_t indent, const char *text)
+void sotto_text_paragraph(FILE *file, size_t indent, const char *text)
 {
     setter to = {file, indent, 0};
     set_text(&to, text);
@@ -62,7 +62,7 @@ static void set_paragraph(FILE *file, size_t indent, const char *text)
 }
 
 /* "  label    value" with the value's lines hanging under its first. */
-static void set_pair(FILE *file, size_t indent, size_t label_width, const char *label, const char *value)
+void sotto_text_pair(FILE *file, size_t indent, size_t label_width, const char *label, const char *value)
 {
     size_t width = sotto_text_width(label);
     (void)fprintf(file, "%*s%s%*s", (int)indent, "", label,
@@ -94,7 +94,7 @@ static void set_object(FILE *file, const sotto_section *section, const json_t *o
         if (!sotto_statement_has(section, i, object))
             continue;
         const json_t *value = json_object_get(object, section->fields[i].key);
-        set_pair(file, 2, width, section->fields[i].label, sotto_statement_figure(value, figure));
+        sotto_text_pair(file, 2, width, section->fields[i].label, sotto_statement_figure(value, figure));
     }
 }
 
@@ -122,28 +122,32 @@ static void set_figures(FILE *file, const sotto_section *section, const json_t *
     }
 }
 
+void sotto_text_item(FILE *file, const char *text)
+{
+    setter to = {file, 4, 3};
+    (void)fputs("  -", file);
+    set_text(&to, text);
+    end_line(&to);
+}
+
 static void set_list(FILE *file, const json_t *list)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
-        setter to = {file, 4, 3};
-        (void)fputs("  -", file);
-        set_text(&to, json_string_value(json_array_get(list, i)));
-        end_line(&to);
+        sotto_text_item(file, json_string_value(json_array_get(list, i)));
     }
 }
 
 /* --------------------------------------------------------------------- page */
 
-static void set_banner(FILE *file, const sotto_statement *s)
+void sotto_text_banner(FILE *file, const char *not_private)
 {
     static const char words[] = "NOT PRIVATE";
-    if (!s->not_private)
+    if (!not_private)
         return;
-    const char *reason = s->not_private;
-    if (strncmp(reason, words, sizeof words - 1) == 0)
-        reason += sizeof words - 1;
+    if (strncmp(not_private, words, sizeof words - 1) == 0)
+        not_private += sizeof words - 1;
     (void)fputs("!!! NOT PRIVATE !!! NOT PRIVATE !!! NOT PRIVATE !!! NOT PRIVATE !!!\n", file);
-    set_paragraph(file, 4, reason + strspn(reason, ": "));
+    sotto_text_paragraph(file, 4, not_private + strspn(not_private, ": "));
     (void)fputs("\n", file);
 }
 
@@ -161,12 +165,12 @@ static void set_words(FILE *file, const sotto_statement *s)
                    "most %s (e to the power of ε) as often with the data of one privacy unit in the table as "
                    "without, or the other way round, apart from a chance of at most %s (δ).",
                    epsilon, delta, odds, chance);
-    set_paragraph(file, 2, words);
+    sotto_text_paragraph(file, 2, words);
 }
 
 static void set_guarantee(FILE *file, const sotto_statement *s, const sotto_section *section)
 {
-    set_paragraph(file, 2, s->sentence);
+    sotto_text_paragraph(file, 2, s->sentence);
     if (!s->not_private) /* not a word of a promise that is not kept */
         set_words(file, s);
     sotto_section exact = *section; /* the sentence stands above */
@@ -194,14 +198,14 @@ static void set_section(FILE *file, const sotto_statement *s, const sotto_sectio
     else if (section->shape == SOTTO_SECTION_LIST)
         set_list(file, value);
     else
-        set_paragraph(file, 2, json_string_value(value));
+        sotto_text_paragraph(file, 2, json_string_value(value));
 }
 
 void sotto_statement_text(const sotto_statement *statement, FILE *file)
 {
     size_t count;
     const sotto_section *sections = sotto_statement_sections(&count);
-    set_banner(file, statement);
+    sotto_text_banner(file, statement->not_private);
     (void)fputs("Privacy statement\n", file);
     (void)fputs("Made by ", file);
     sotto_text_put(file, statement->made_by, false);
@@ -212,7 +216,7 @@ void sotto_statement_text(const sotto_statement *statement, FILE *file)
         set_section(file, statement, &sections[i]);
     if (statement->not_private) {
         (void)fputs("\n", file);
-        set_banner(file, statement);
+        sotto_text_banner(file, statement->not_private);
     }
     (void)fputs("\nFormat: " SOTTO_STATEMENT_FORMAT "\n", file);
 }
