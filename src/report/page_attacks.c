@@ -73,7 +73,7 @@ static void put_dots(sotto_page *page, const json_t *attacks)
 
 static void put_table(sotto_page *page, const json_t *attacks)
 {
-    static const sotto_column columns[] = {
+    static const sotto_page_column columns[] = {
         {"Attack", "name", SOTTO_SHOW_TEXT},
         {"Secret", "secret", SOTTO_SHOW_NAME},
         {"Attempts", "attempts", SOTTO_SHOW_COUNT},
@@ -136,7 +136,7 @@ static void put_histogram(sotto_page *page, const json_t *histogram)
 
 static void put_distance(sotto_page *page, const json_t *distance)
 {
-    static const sotto_column columns[] = {
+    static const sotto_page_column columns[] = {
         {"Closer to a train row than to any test row", "", SOTTO_SHOW_INTERVAL},
         {"Expected without copying", "expected", SOTTO_SHOW_PERCENT},
         {"Median distance to train", "median_to_train", SOTTO_SHOW_NUMBER},
@@ -157,7 +157,7 @@ static void put_distance(sotto_page *page, const json_t *distance)
 
 static void put_matches(sotto_page *page, const json_t *matches)
 {
-    static const sotto_column columns[] = {
+    static const sotto_page_column columns[] = {
         {"Equal a train row", "exact_train", SOTTO_SHOW_PERCENT},
         {"Equal a test row", "exact_test", SOTTO_SHOW_PERCENT},
         {"Nearly equal a train row", "near_train", SOTTO_SHOW_PERCENT},
@@ -180,7 +180,7 @@ static void put_matches(sotto_page *page, const json_t *matches)
 
 static void put_membership(sotto_page *page, const json_t *membership)
 {
-    static const sotto_column columns[] = {
+    static const sotto_page_column columns[] = {
         {"AUC, 0.5 is guessing", "", SOTTO_SHOW_SPREAD},
         {"Members found at 1 % false alarms", "true_positive_rate_at_1_percent", SOTTO_SHOW_PERCENT},
         {"Rows sampled", "sampled", SOTTO_SHOW_COUNT},

@@ -244,11 +244,12 @@ static void put_origin(sotto_page *page)
 
 static void put_times(sotto_page *page)
 {
-    static const sotto_column times[] = {{"Comparing tables took", "seconds.fidelity", SOTTO_SHOW_SECONDS},
-                                         {"Training models took", "seconds.utility", SOTTO_SHOW_SECONDS},
-                                         {"Attacks took", "seconds.attacks", SOTTO_SHOW_SECONDS},
-                                         {"Made by", "made_by", SOTTO_SHOW_TEXT},
-                                         {"Format", "format", SOTTO_SHOW_NAME}};
+    static const sotto_page_column times[] = {
+        {"Comparing tables took", "seconds.fidelity", SOTTO_SHOW_SECONDS},
+        {"Training models took", "seconds.utility", SOTTO_SHOW_SECONDS},
+        {"Attacks took", "seconds.attacks", SOTTO_SHOW_SECONDS},
+        {"Made by", "made_by", SOTTO_SHOW_TEXT},
+        {"Format", "format", SOTTO_SHOW_NAME}};
     sotto_page_section(page->file, "times", "About this page",
                        "Every figure here is one of evaluation.json, the record beside this page.");
     sotto_page_pairs(page->file, page->root, times, 5);

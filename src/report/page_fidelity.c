@@ -7,7 +7,7 @@
 
 /* ----------------------------------------------------------------- columns */
 
-static const sotto_column column_columns[] = {
+static const sotto_page_column column_columns[] = {
     {"Column", "name", SOTTO_SHOW_NAME},
     {"Type", "type", SOTTO_SHOW_TEXT},
     {"Measure", "measure", SOTTO_SHOW_TEXT},
@@ -409,16 +409,17 @@ static void put_pairs(sotto_page *page, const json_t *fidelity)
 
 static void put_ways(sotto_page *page, const json_t *fidelity)
 {
-    static const sotto_column ways[] = {{"Columns together", "k", SOTTO_SHOW_COUNT},
-                                        {"Sets compared", "sets", SOTTO_SHOW_COUNT},
-                                        {"Mean distance", "mean_tvd", SOTTO_SHOW_PERCENT},
-                                        {"Test table", "control_mean_tvd", SOTTO_SHOW_PERCENT},
-                                        {"Largest", "max_tvd", SOTTO_SHOW_PERCENT},
-                                        {"The worst set", "worst", SOTTO_SHOW_NAMES}};
-    static const sotto_column pmse[] = {{"pMSE, over its expectation", "ratio", SOTTO_SHOW_NUMBER},
-                                        {"pMSE", "value", SOTTO_SHOW_NUMBER},
-                                        {"expected of the same distribution", "expected", SOTTO_SHOW_NUMBER},
-                                        {"Model", "model", SOTTO_SHOW_TEXT}};
+    static const sotto_page_column ways[] = {{"Columns together", "k", SOTTO_SHOW_COUNT},
+                                             {"Sets compared", "sets", SOTTO_SHOW_COUNT},
+                                             {"Mean distance", "mean_tvd", SOTTO_SHOW_PERCENT},
+                                             {"Test table", "control_mean_tvd", SOTTO_SHOW_PERCENT},
+                                             {"Largest", "max_tvd", SOTTO_SHOW_PERCENT},
+                                             {"The worst set", "worst", SOTTO_SHOW_NAMES}};
+    static const sotto_page_column pmse[] = {
+        {"pMSE, over its expectation", "ratio", SOTTO_SHOW_NUMBER},
+        {"pMSE", "value", SOTTO_SHOW_NUMBER},
+        {"expected of the same distribution", "expected", SOTTO_SHOW_NUMBER},
+        {"Model", "model", SOTTO_SHOW_TEXT}};
     const json_t *found = json_object_get(fidelity, "pmse");
     const char *skipped = sotto_record_skipped(found);
     sotto_page_section(

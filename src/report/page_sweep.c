@@ -80,7 +80,7 @@ static void put_summary(FILE *file, const json_t *root)
 
 static void put_privacy(FILE *file, const json_t *root)
 {
-    static const sotto_column totals[] = {
+    static const sotto_page_column totals[] = {
         {"One run, the least", "each.least", SOTTO_SHOW_EPSILON},
         {"One run, the most", "each.most", SOTTO_SHOW_EPSILON},
         {"All runs composed", "all", SOTTO_SHOW_EPSILON},
@@ -88,7 +88,7 @@ static void put_privacy(FILE *file, const json_t *root)
         {"δ of the budget", "budget.delta", SOTTO_SHOW_NUMBER},
         {"δ of these figures", "delta", SOTTO_SHOW_NUMBER},
     };
-    static const sotto_column best[] = {
+    static const sotto_page_column best[] = {
         {"ε, of the best of a random number of runs", "epsilon", SOTTO_SHOW_EPSILON},
         {"Runs, on average", "mean_runs", SOTTO_SHOW_NUMBER},
         {"Distribution of their number", "distribution", SOTTO_SHOW_TEXT},
@@ -230,9 +230,9 @@ static void put_origin(sotto_page *page)
 
 static void put_lines(FILE *file, const json_t *root)
 {
-    static const sotto_column columns[] = {{"For comparison", "label", SOTTO_SHOW_TEXT},
-                                           {"Figure", "metric", SOTTO_SHOW_NAME},
-                                           {"Value", "value", SOTTO_SHOW_SCORE}};
+    static const sotto_page_column columns[] = {{"For comparison", "label", SOTTO_SHOW_TEXT},
+                                                {"Figure", "metric", SOTTO_SHOW_NAME},
+                                                {"Value", "value", SOTTO_SHOW_SCORE}};
     if (json_array_size(json_object_get(root, "lines")))
         sotto_page_table(file, "", json_object_get(root, "lines"), columns, 3);
 }

@@ -145,7 +145,7 @@ static bool is_there(const json_t *value, sotto_show show)
     return value && !json_is_null(value);
 }
 
-static bool is_used(const json_t *list, const sotto_column *column)
+static bool is_used(const json_t *list, const sotto_page_column *column)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
         if (is_there(sotto_record_get(json_array_get(list, i), column->path), column->show))
@@ -158,7 +158,7 @@ static bool is_text(sotto_show show)
     return show <= SOTTO_SHOW_NAMES || show == SOTTO_SHOW_VERDICT;
 }
 
-static void put_row(FILE *file, const json_t *list, const json_t *row, const sotto_column *columns,
+static void put_row(FILE *file, const json_t *list, const json_t *row, const sotto_page_column *columns,
                     size_t count)
 {
     bool first = true;
@@ -175,7 +175,7 @@ static void put_row(FILE *file, const json_t *list, const json_t *row, const sot
     (void)fputs("</tr>\n", file);
 }
 
-void sotto_page_table(FILE *file, const char *caption, const json_t *list, const sotto_column *columns,
+void sotto_page_table(FILE *file, const char *caption, const json_t *list, const sotto_page_column *columns,
                       size_t count)
 {
     if (json_array_size(list) == 0) {
@@ -196,7 +196,7 @@ void sotto_page_table(FILE *file, const char *caption, const json_t *list, const
     (void)fputs("</tbody></table>\n", file);
 }
 
-void sotto_page_pairs(FILE *file, const json_t *object, const sotto_column *columns, size_t count)
+void sotto_page_pairs(FILE *file, const json_t *object, const sotto_page_column *columns, size_t count)
 {
     (void)fputs("<dl>\n", file);
     for (size_t i = 0; i < count; i++) {

@@ -75,7 +75,7 @@ static void put_dots(sotto_page *page, const json_t *utility, bool classes)
 
 static void put_results(sotto_page *page, const json_t *utility)
 {
-    static const sotto_column columns[] = {
+    static const sotto_page_column columns[] = {
         {"Model", "model", SOTTO_SHOW_TEXT},
         {"Trained on", "trained_on", SOTTO_SHOW_TEXT},
         {"Rows", "rows", SOTTO_SHOW_COUNT},
@@ -87,8 +87,8 @@ static void put_results(sotto_page *page, const json_t *utility)
         {"RMSE", "rmse", SOTTO_SHOW_NUMBER},
         {"Time", "seconds", SOTTO_SHOW_SECONDS},
     };
-    static const sotto_column left_out[] = {{"Model", "model", SOTTO_SHOW_TEXT},
-                                            {"Why it was left out", "reason", SOTTO_SHOW_TEXT}};
+    static const sotto_page_column left_out[] = {{"Model", "model", SOTTO_SHOW_TEXT},
+                                                 {"Why it was left out", "reason", SOTTO_SHOW_TEXT}};
     sotto_page_table(page->file, "", json_object_get(utility, "results"), columns,
                      sizeof columns / sizeof *columns);
     if (json_array_size(json_object_get(utility, "left_out")))
@@ -116,7 +116,7 @@ static void put_lead(FILE *file, const json_t *utility, bool classes)
 
 static void put_group_table(FILE *file, const json_t *result)
 {
-    static const sotto_column columns[] = {
+    static const sotto_page_column columns[] = {
         {"Group", "group", SOTTO_SHOW_TEXT},
         {"Rows", "rows", SOTTO_SHOW_COUNT},
         {"Predicted positive", "positive_rate", SOTTO_SHOW_PERCENT},
@@ -133,7 +133,7 @@ static void put_group_table(FILE *file, const json_t *result)
 
 static void put_groups(sotto_page *page, const json_t *utility)
 {
-    static const sotto_column columns[] = {
+    static const sotto_page_column columns[] = {
         {"Model", "model", SOTTO_SHOW_TEXT},
         {"Trained on", "trained_on", SOTTO_SHOW_TEXT},
         {"Demographic parity difference", "demographic_parity_difference", SOTTO_SHOW_SCORE},

@@ -210,10 +210,10 @@ typedef enum sotto_show {
 } sotto_show;
 
 /** One column of a table: a path within each row's object. */
-typedef struct sotto_column {
+typedef struct sotto_page_column {
     const char *label, *path;
     sotto_show show;
-} sotto_column;
+} sotto_page_column;
 
 /** A figure as text, "–" where it is null or absent; `figure` lends the room. Not for names, intervals. */
 const char *sotto_figure_show(const json_t *value, sotto_show show, char figure[SOTTO_FIGURE_SIZE]);
@@ -225,11 +225,11 @@ void sotto_page_value(FILE *file, const json_t *value, sotto_show show);
 
 /** A table of a list of objects; columns in which no row has a value are left out. Rows become blocks on
  * narrow screens. */
-void sotto_page_table(FILE *file, const char *caption, const json_t *list, const sotto_column *columns,
+void sotto_page_table(FILE *file, const char *caption, const json_t *list, const sotto_page_column *columns,
                       size_t count);
 
 /** The same for one object, as label and value. */
-void sotto_page_pairs(FILE *file, const json_t *object, const sotto_column *columns, size_t count);
+void sotto_page_pairs(FILE *file, const json_t *object, const sotto_page_column *columns, size_t count);
 
 /** A card of a summary. */
 void sotto_page_card(FILE *file, const char *figure, const char *words, bool alarm);
