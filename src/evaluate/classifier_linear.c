@@ -78,7 +78,7 @@ static sotto_status solve(linear *made, const sotto_classifier_options *options,
     /* Both solvers are trust-region Newton methods without random numbers. p = 0 makes the regression's loss
      * the plain square. */
     const struct parameter parameter = {.solver_type = made->classes > 0 ? L2R_LR : L2R_L2LOSS_SVR,
-                                        .eps = 1e-3,
+                                        .eps = 1e-4,
                                         .C = options->cost > 0 ? options->cost : 1};
     const char *wrong = check_parameter(&problem, &parameter);
     if (wrong)
