@@ -62,7 +62,6 @@ static void make_bins(bins *made, const sotto_column *column)
             edge = low + (int64_t)ceil(expm1(whole) * made->power);
         }
         /* On a log scale the first bins may be narrower than the grid: those without a point fall away. */
-        edge = edge > high + 1 ? high + 1 : edge;
         if (edge > made->edges[made->count])
             made->edges[++made->count] = edge;
     }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "evaluate/fidelity.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* How far the joint distribution of k columns is off, for k = 1, 2, 3. */
@@ -51,33 +49,17 @@ static void choose_all(way *made, size_t columns)
     while (at < made->count && advance(set, made->k, columns));
 }
 
-static int ascending(const void *left, const void *right)
-{
-    const size_t one = *(const size_t *)left, other = *(const size_t *)right;
-    return (one > other) - (one < other);
-}
-
-static bool is_among(const way *made, size_t count, const size_t *set)
-{
-    for (size_t i = 0; i < count; i++)
-        if (memcmp(made->sets[i], set, made->k * sizeof *set) == 0)
-            return true;
-    return false;
-}
-
-/* Sets without replacement: any that has come before, or holds a column twice, is drawn again. */
+/* As many sets as there is room for, each collection of them as likely as any other: pass through all and
+ * take one with probability wanted / left (Knuth, The Art of Computer Programming, volume 2, 3.4.2,
+ * algorithm S). */
 static void choose_some(way *made, size_t columns, sotto_stream *stream)
 {
-    for (size_t at = 0; at < made->count;) {
-        columns_set set = {0};
-        bool distinct = true;
-        for (size_t i = 0; i < made->k; i++)
-            set[i] = (size_t)sotto_stream_below(stream, columns);
-        qsort(set, made->k, sizeof *set, ascending);
-        for (size_t i = 1; i < made->k; i++)
-            distinct = distinct && set[i] != set[i - 1];
-        if (distinct && !is_among(made, at, set))
+    columns_set set = {0, 1, 2};
+    size_t at = 0;
+    for (uint64_t left = made->of; at < made->count; left--) {
+        if (sotto_stream_below(stream, left) < made->count - at)
             memcpy(made->sets[at++], set, sizeof set);
+        (void)advance(set, made->k, columns);
     }
 }
 
