@@ -309,6 +309,127 @@ START_TEST(ties_are_not_broken_by_order)
 }
 END_TEST
 
+/* One column called x, from 0 to 100. */
+static json_t *attack_numbers(const char *train, const char *test, const char *synthetic)
+{
+    sotto_schema *schema = schema_of("rows: 2\nmissing: '?'\ncolumns:\n"
+                                     "  - {name: x, type: integer, min: 0, max: 100, missing: allowed}\n");
+    sotto_table *a = table_of(schema, train), *b = test ? table_of(schema, test) : NULL;
+    sotto_table *c = table_of(schema, synthetic);
+    json_t *record = attack_tables(a, b, c, 2, 9);
+    sotto_table_destroy(a);
+    sotto_table_destroy(b);
+    sotto_table_destroy(c);
+    sotto_schema_destroy(schema);
+    return record;
+}
+
+/* Of 4 synthetic rows 2 are closer to the train table and 50 is 40 from both: (2 + 1/2) / 4. */
+START_TEST(closest_records_by_hand)
+{
+    json_t *record = attack_numbers("x\n0\n10\n", "x\n100\n90\n", "x\n0\n1\n100\n50\n");
+    const json_t *distance = json_object_get(record, "distance");
+    ck_assert_double_eq(figure(distance, "share_closer_to_train"), 0.625);
+    ck_assert_double_eq_tol(figure(distance, "median_to_train"), 0.205, 1e-6);
+    ck_assert_double_eq_tol(figure(distance, "median_to_test"), 0.645, 1e-6);
+    /* 0 and 1 are closest to the same row, so that the four are worth 4² / (2² + 1 + 1). */
+    const sotto_rate share = sotto_wilson_worth(2.5, 4, 16. / 6);
+    ck_assert_double_eq_tol(figure(distance, "low"), share.low, 1e-12);
+    ck_assert_double_eq_tol(figure(distance, "high"), share.high, 1e-12);
+    json_decref(record);
+}
+END_TEST
+
+/* Matches of 0, 1, 50 and a missing cell: 0 exactly, 1 by one hundredth, missing as missing; 50 is 40 off. */
+START_TEST(matches_by_hand)
+{
+    json_t *record = attack_numbers("x\n0\n10\n?\n", "x\n100\n90\n2\n", "x\n0\n1\n50\n?\n");
+    const json_t *matches = json_object_get(record, "matches");
+    ck_assert_double_eq(figure(matches, "exact_train"), 0.5);
+    ck_assert_double_eq(figure(matches, "near_train"), 0.75);
+    ck_assert_double_eq(figure(matches, "exact_test"), 0);
+    ck_assert_double_eq(figure(matches, "near_test"), 0.25);
+    json_decref(record);
+}
+END_TEST
+
+static void counts(const json_t *record, const char *key, double attempts, double successes, double worth)
+{
+    const json_t *train = json_object_get(attack_in(record, key, NULL), "train");
+    ck_assert_double_eq(figure(train, "attempts"), attempts);
+    ck_assert_double_eq(figure(train, "successes"), successes);
+    ck_assert_double_eq_tol(figure(train, "worth"), worth, 1e-12);
+}
+
+/* Unique in 3, 5, 5, 9: = 3, ≤ 3, = 9, ≥ 9, of which all but the first hold for one of 2, 9; the last two for
+ * the same, so that 4 attempts are worth 4 · 3 / (1 + 4). A missing cell may be unique too. */
+START_TEST(singling_out_by_hand)
+{
+    json_t *record = attack_numbers("x\n2\n9\n", NULL, "x\n3\n5\n9\n5\n");
+    counts(record, "singling_out_univariate", 4, 3, 4 * 3 / 5.);
+    json_decref(record);
+    record = attack_numbers("x\n?\n9\n9\n", NULL, "x\n?\n5\n5\n");
+    counts(record, "singling_out_univariate", 1, 1, 1);
+    json_decref(record);
+    record = attack_numbers("x\n?\n9\n9\n", NULL, "x\n?\n5\n5\n?\n");
+    counts(record, "singling_out_univariate", 0, 0, 0);
+    json_decref(record);
+}
+END_TEST
+
+/* Two columns, one in each half: who has both values of one synthetic row is linked, who has them of two is
+ * not. */
+START_TEST(linking_by_hand)
+{
+    sotto_schema *schema = schema_of("rows: 2\ncolumns:\n  - {name: x, type: integer, min: 0, max: 99}\n"
+                                     "  - {name: y, type: integer, min: 0, max: 99}\n");
+    char whole[2048] = "x,y\n", torn[2048] = "x,y\n";
+    for (int i = 0; i < 100; i++) {
+        (void)sprintf(whole + strlen(whole), "%d,%d\n", i, i * 7 % 100);
+        (void)sprintf(torn + strlen(torn), "%d,%d\n", i, (i + 3) * 7 % 100);
+    }
+    sotto_table *one = table_of(schema, whole), *other = table_of(schema, torn);
+    json_t *record = attack_tables(one, other, one, 2, 9);
+    const json_t *attack = attack_in(record, "linkability", NULL);
+    ck_assert_double_eq(figure(json_object_get(attack, "train"), "successes"), 100);
+    ck_assert_double_eq(figure(json_object_get(attack, "control"), "successes"), 0);
+    ck_assert_str_eq(verdict_of(attack), "leak");
+    json_decref(record);
+    sotto_table_destroy(one);
+    sotto_table_destroy(other);
+    sotto_schema_destroy(schema);
+}
+END_TEST
+
+static sotto_rate rate_in(const json_t *attack, const char *key)
+{
+    const json_t *rate = json_object_get(attack, key);
+    return sotto_wilson_worth(figure(rate, "successes"), figure(rate, "attempts"), figure(rate, "worth"));
+}
+
+/* Nine attacks and joint intervals; rates as they follow from the counts, and many predicates for one row. */
+START_TEST(figures_follow_from_counts)
+{
+    world w = world_of(7);
+    json_t *record = attack_tables(w.train, w.test, w.fresh, 2, 9);
+    const json_t *attacks = json_object_get(record, "attacks");
+    for (size_t i = 0; i < json_array_size(attacks); i++) {
+        const json_t *attack = json_array_get(attacks, i), *given = json_object_get(attack, "risk");
+        const sotto_rate train = rate_in(attack, "train"), control = rate_in(attack, "control");
+        const sotto_risk risk = sotto_risk_of(&train, &control, sotto_joint_z(9));
+        ck_assert_double_eq_tol(figure(given, "value"), risk.value, 1e-12);
+        ck_assert_double_eq_tol(figure(given, "low"), risk.low, 1e-12);
+        ck_assert_double_eq_tol(figure(given, "high"), risk.high, 1e-12);
+        ck_assert_double_eq_tol(figure(json_object_get(attack, "train"), "low"), train.low, 1e-12);
+        ck_assert_double_eq(figure(attack, "attempts"), train.attempts);
+    }
+    const sotto_rate many = rate_in(attack_in(record, "singling_out_multivariate", NULL), "train");
+    ck_assert_double_lt(many.worth, 0.9 * many.attempts);
+    json_decref(record);
+    drop(&w);
+}
+END_TEST
+
 Suite *records_suite(void)
 {
     Suite *suite = suite_create("records of attacks");
@@ -327,5 +448,12 @@ Suite *records_suite(void)
     tcase_add_test(guesses, dates_are_guessed_by_their_range);
     tcase_add_test(guesses, ties_are_not_broken_by_order);
     suite_add_tcase(suite, guesses);
+    TCase *hand = tcase_create("by hand");
+    tcase_add_test(hand, closest_records_by_hand);
+    tcase_add_test(hand, matches_by_hand);
+    tcase_add_test(hand, singling_out_by_hand);
+    tcase_add_test(hand, linking_by_hand);
+    tcase_add_test(hand, figures_follow_from_counts);
+    suite_add_tcase(suite, hand);
     return suite;
 }

@@ -3,8 +3,8 @@
 
 #include "evaluate/attacks.h"
 
-/* Columns in a predicate, and how many rows are tried for each predicate that is wanted. */
-enum { LEAST_COLUMNS = 2, MOST_COLUMNS = 8, TRIES = 50, BATCH = 4096 };
+/* Columns in a predicate, and how many are tried for each that is wanted. */
+enum { LEAST_COLUMNS = 2, MOST_COLUMNS = 8, TRIES = 200, BATCH = 4096 };
 
 /* A conjunction of intervals, in ascending order of columns. */
 typedef struct predicate {
@@ -133,8 +133,12 @@ static sotto_status draw_conjunctions(sotto_scene *scene, predicates *kept, cons
     match *found = tried ? sotto_arena_take(arena, BATCH, sizeof *found, err) : NULL;
     if (!found)
         return SOTTO_ERROR_MEMORY;
-    for (size_t left = TRIES * kept->capacity; left > 0 && kept->count < kept->capacity;) {
+    size_t before =
+        SIZE_MAX; /* a batch that finds nothing new is the last one: there is little left to find */
+    for (size_t left = TRIES * kept->capacity;
+         left > 0 && kept->count < kept->capacity && kept->count != before;) {
         const size_t count = left < BATCH ? left : BATCH;
+        before = kept->count;
         for (size_t i = 0; i < count; i++)
             draw_from_row(scene, medians, &tried[i]);
         match_rows(scene->synthetic, tried, count, scene->evaluation->threads, found);
