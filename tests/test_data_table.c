@@ -76,6 +76,7 @@ START_TEST(reads_every_dressing)
         "20,1.5,clerk,2020-02-29,Ulm,1\r",
         "\xEF\xBB\xBF" HEADER GOOD GOOD GOOD,
         "\xEF\xBB\xBF\"age\",\"pay\",\"job\",\"day\",\"town\",\"id\"\n" GOOD GOOD GOOD,
+        SOTTO_CSV_STAMP "made with a fixed seed, \"for\" tests\n" HEADER GOOD GOOD GOOD, /* P9 */
         "\n\n" HEADER "\r\n" GOOD "\n  \n" GOOD GOOD "\n\n",
         HEADER "\"20\",\"1.5\",\"clerk\",\"2020-02-29\",\"Ulm\",\"1\n2\"\n" GOOD GOOD,
         "age, pay, job, day, town, id\n20, 1.5, clerk, 2020-02-29, Ulm, 1\n" GOOD GOOD,

@@ -41,5 +41,6 @@ void check_rows(const char *name, size_t rows);
 
 TCase *input_tests(void); /* test_run_input.c */
 TCase *noise_tests(void); /* test_run_noise.c */
+TCase *sweep_tests(void); /* test_run_sweep.c */
 
 #endif

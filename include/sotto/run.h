@@ -93,6 +93,50 @@ typedef struct sotto_sample_options {
 /** Synthetic rows from a trained model: post-processing, free of privacy cost. */
 SOTTO_API sotto_status sotto_run_sample(const sotto_sample_options *options, char **json, sotto_error *err);
 
+/** What evaluate is asked to do. Initialise with `{0}`. */
+typedef struct sotto_evaluate_options {
+    const char *schema;    /**< path */
+    const char *train;     /**< the table that the synthetic one was learned from */
+    const char *test;      /**< other rows of the same population; NULL: no utility, no control for attacks */
+    const char *synthetic; /**< NULL: `run`'s */
+    const char *run;       /**< a run directory: its synthetic table, and its private/ to write to; or NULL */
+    const char *output;    /**< directory to write to, made where it is absent; NULL: `run`'s private/ */
+    const char *target;    /**< the column that models learn to predict; NULL: no utility */
+    const char *sensitive; /**< a column whose groups are compared; or NULL */
+    bool no_attacks;       /**< leave the attacks out */
+    unsigned threads;      /**< 0 for as many as the machine has */
+    bool insecure_test_only_seed;
+    uint64_t seed;
+    void (*progress)(void *context, const sotto_progress *progress); /**< may be NULL */
+    void *progress_context;
+} sotto_evaluate_options;
+
+/**
+ * Compare a synthetic table with the real ones: fidelity, utility, attacks. Writes evaluation.json and
+ * report.html to the output, both for private/ only: they are computed from real rows without noise.
+ * \param[out] json the record; caller frees
+ */
+SOTTO_API sotto_status sotto_run_evaluate(const sotto_evaluate_options *options, char **json,
+                                          sotto_error *err);
+
+/** What sweep is asked to do. Initialise with `{0}`. */
+typedef struct sotto_sweep_options {
+    sotto_run_options
+        run;       /**< config with a section `sweep`, settings, output, threads of all runs together */
+    unsigned jobs; /**< runs at once; 0 for as many as threads */
+    bool resume;   /**< go on with the sweep in the output directory */
+} sotto_sweep_options;
+
+/**
+ * Train and evaluate once for each combination of the config's `sweep` and each repeat, in processes of their
+ * own. The caller must have one thread only, since it forks. Writes sweep.json, sweep.csv and sweep.html, all
+ * of them private; runs that fail are noted there.
+ * \param[out] json the record; caller frees
+ * \return SOTTO_ERROR_BUDGET where all runs together would cross the sweep's own budget; SOTTO_INTERRUPTED
+ *         where `stop` said so: `resume` goes on
+ */
+SOTTO_API sotto_status sotto_run_sweep(const sotto_sweep_options *options, char **json, sotto_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -10,7 +10,8 @@ static const char help[] =
     "\n"
     "Shows what training by CONFIG would do and cost: the noise and its arithmetic, the clipping, the steps,\n"
     "ε as they go, the time, and how much of the signal the noise leaves. It reads the config and the schema\n"
-    "and never opens the table, so it costs no privacy and may be run as often as you like.\n"
+    "and never opens the table, so it costs no privacy and may be run as often as you like. Of a config with a\n"
+    "section `sweep` it shows what all the runs would cost together.\n"
     "\n"
     "Options:\n"
     "  --set KEY=VALUE   override a setting of the config; may be given again\n"
@@ -150,6 +151,65 @@ static void print_plan(const json_t *plan)
     print_outlook(plan);
 }
 
+/* ------------------------------------------------------------------------- a sweep */
+
+static void print_settings(const json_t *settings)
+{
+    const char *key;
+    json_t *value;
+    bool first = true;
+    json_object_foreach((json_t *)settings, key, value)
+    {
+        char text[SOTTO_FIGURE_SIZE];
+        (void)fputs(first ? "" : ", ", stdout);
+        sotto_text_put(stdout, key, false);
+        (void)fputs(" = ", stdout);
+        if (json_is_number(value))
+            (void)fputs(brief(json_number_value(value), text), stdout);
+        else
+            sotto_text_put(stdout, json_string_value(value), false);
+        first = false;
+    }
+}
+
+static void print_sweep(const json_t *plan)
+{
+    const json_t *privacy = json_object_get(plan, "privacy"), *list = json_object_get(plan, "combinations");
+    const json_t *random = json_object_get(privacy, "best_of_random");
+    const json_t *budget = json_object_get(privacy, "budget");
+    char epsilon[SOTTO_FIGURE_SIZE], delta[SOTTO_FIGURE_SIZE], noise[SOTTO_FIGURE_SIZE];
+    (void)fputs("Plan for the sweep ", stdout);
+    sotto_text_put(stdout, sotto_cli_text(plan, "config"), false);
+    (void)printf("\n\n%.0f runs: %zu combinations, %.0f of each\n  %8s  %8s  %8s  settings\n",
+                 sotto_cli_member(plan, "runs"), json_array_size(list), sotto_cli_member(plan, "repeats"),
+                 "steps", "σ", "ε");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+        sotto_figure_up(sotto_cli_member(one, "epsilon"), 4, epsilon);
+        sotto_figure_up(sotto_cli_member(one, "noise_multiplier"), 4, noise);
+        (void)printf("  %8.0f  %7s  %7s  ", sotto_cli_member(one, "steps"), noise, epsilon);
+        print_settings(json_object_get(one, "settings"));
+        (void)putchar('\n');
+    }
+    sotto_figure_exact(sotto_cli_member(plan, "delta"), delta);
+    (void)printf("\nPrivacy, at δ = %s\n", delta);
+    sotto_figure_up(sotto_cli_member(privacy, "all"), 4, epsilon);
+    (void)printf("  all runs together  ε = %s: covers whoever chooses among them\n", epsilon);
+    if (json_is_number(json_object_get(random, "epsilon"))) {
+        sotto_figure_up(sotto_cli_member(random, "epsilon"), 4, epsilon);
+        (void)printf("  instead            ε = %s, were a %s number of runs drawn, %.0f on average,\n"
+                     "                     with random settings, and the best alone released\n",
+                     epsilon, sotto_cli_text(random, "distribution"), sotto_cli_member(random, "mean_runs"));
+    }
+    if (json_is_object(budget)) {
+        sotto_figure_exact(sotto_cli_member(budget, "epsilon"), epsilon);
+        (void)printf("  the sweep's budget ε = %s%s\n", epsilon,
+                     sotto_cli_member(privacy, "all") <= sotto_cli_member(budget, "epsilon")
+                         ? ""
+                         : ": the sweep would be refused");
+    }
+}
+
 static int report(const char *json, bool as_json, bool quiet)
 {
     sotto_error err = {0};
@@ -158,6 +218,8 @@ static int report(const char *json, bool as_json, bool quiet)
         return sotto_cli_fail(&err);
     if (as_json)
         sotto_cli_print_json(plan);
+    else if (!quiet && json_object_get(plan, "combinations"))
+        print_sweep(plan);
     else if (!quiet)
         print_plan(plan);
     (void)fflush(stdout); /* warnings come last on a terminal */

@@ -309,6 +309,9 @@ typedef struct sotto_csv_row {
 
 typedef sotto_status sotto_csv_visit(void *context, const sotto_csv_row *row, sotto_error *err);
 
+/* How the first line of a table made with a test seed begins; such a line is passed over. */
+#define SOTTO_CSV_STAMP "# NOT PRIVATE: "
+
 /* Visit each record of a .csv or .csv.gz in order, until a visit fails. */
 sotto_status sotto_csv_read(const char *path, sotto_csv_visit *visit, void *context, sotto_error *err);
 

@@ -26,8 +26,8 @@ char *sotto_path_join(const char *root, const char *name)
 }
 
 /* A path in the config file is relative to that file. */
-static sotto_status read_path(const sotto_config *config, const sotto_node *node, const char *what,
-                              char **path, sotto_error *err)
+sotto_status sotto_config_path(const sotto_config *config, const sotto_node *node, const char *what,
+                               char **path, sotto_error *err)
 {
     const char *text;
     sotto_status status = sotto_node_string(node, what, &text, err);
@@ -123,11 +123,11 @@ static sotto_status read_data(sotto_config *config, const sotto_node *section, s
     if (status == SOTTO_OK)
         status = require(section, "table", "data.table", &node, err);
     if (status == SOTTO_OK)
-        status = read_path(config, node, "data.table", &config->table, err);
+        status = sotto_config_path(config, node, "data.table", &config->table, err);
     if (status == SOTTO_OK)
         status = require(section, "schema", "data.schema", &node, err);
     if (status == SOTTO_OK)
-        status = read_path(config, node, "data.schema", &config->schema, err);
+        status = sotto_config_path(config, node, "data.schema", &config->schema, err);
     if (status == SOTTO_OK)
         status = read_double(section, "holdout", "data.holdout", 0.0, 0.9, &config->holdout, err);
     return status;
@@ -380,7 +380,8 @@ static sotto_status read_sample(sotto_config *config, const sotto_node *section,
 
 static sotto_status read_all(sotto_config *config, const sotto_run_options *options, sotto_error *err)
 {
-    static const char *const known[] = {"data", "privacy", "model", "training", "sample", "output", NULL};
+    static const char *const known[] = {"data",   "privacy", "model", "training",
+                                        "sample", "output",  "sweep", NULL};
     const sotto_node *root = sotto_document_root(config->document);
     const sotto_node *node;
     sotto_status status = sotto_node_expect_map(root, "the config", known, err);
@@ -397,13 +398,14 @@ static sotto_status read_all(sotto_config *config, const sotto_run_options *opti
     if (status == SOTTO_OK)
         status = read_sample(config, sotto_node_get(root, "sample"), err);
     config->model = sotto_node_get(root, "model");
+    config->sweep = sotto_node_get(root, "sweep");
     if (status == SOTTO_OK &&
         options->output) { /* not in the document: where a run lies is no part of what it is */
         config->output = strdup(options->output);
         if (!config->output)
             status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading the config");
     } else if (status == SOTTO_OK && (node = sotto_node_get(root, "output"))) {
-        status = read_path(config, node, "output", &config->output, err);
+        status = sotto_config_path(config, node, "output", &config->output, err);
     }
     return status;
 }

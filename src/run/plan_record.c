@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /* `sotto plan`: the plan as a record, with a measured time. */
-#include "run/run.h"
+#include "run/sweep.h"
 
 static sotto_status release_record(const sotto_plan *plan, const sotto_config *config, const char *name,
                                    const sotto_mechanism *mechanism, uint64_t count, json_t *list,
@@ -127,6 +127,23 @@ static json_t *plan_record(const sotto_config *config, const sotto_plan *plan, d
         sotto_plan_warnings(plan, config));
 }
 
+/* Of a config with a section `sweep`: what all its runs would cost. */
+static sotto_status plan_sweep(const sotto_run_options *options, char **json, sotto_error *err)
+{
+    sotto_sweep sweep;
+    sotto_sweep_cost *costs;
+    json_t *record;
+    sotto_status status = sotto_sweep_load(&sweep, options, err);
+    if (status == SOTTO_OK)
+        status = sotto_sweep_plan(&sweep, &costs, err);
+    if (status == SOTTO_OK)
+        status = sotto_sweep_plan_record(&sweep, costs, &record, err);
+    if (status == SOTTO_OK)
+        status = sotto_json_text(record, json, err);
+    sotto_sweep_destroy(&sweep);
+    return status;
+}
+
 sotto_status sotto_run_plan(const sotto_run_options *options, char **json, sotto_error *err)
 {
     sotto_config config;
@@ -136,6 +153,12 @@ sotto_status sotto_run_plan(const sotto_run_options *options, char **json, sotto
     double seconds = 0.0;
     *json = NULL;
     sotto_status status = sotto_config_load(&config, options, err);
+    if (status == SOTTO_OK && config.sweep) {
+        sotto_config_destroy(&config);
+        json_decref(list);
+        json_decref(after);
+        return plan_sweep(options, json, err);
+    }
     if (status == SOTTO_OK)
         status = sotto_plan_make(&plan, &config, sotto_run_threads(options->threads), err);
     if (status == SOTTO_OK)

@@ -32,11 +32,16 @@ typedef struct sotto_config {
     sotto_training training; /**< steps 0 for auto; batch and threads are set by the plan */
     size_t sample_rows;      /**< 0 for as many as the schema declares */
     const sotto_node *model; /**< the `model` section; may be NULL */
+    const sotto_node *sweep; /**< the `sweep` section; may be NULL */
 } sotto_config;
 
 /** Read `options->config`, apply its settings and output. Caller destroys, in every case. */
 sotto_status sotto_config_load(sotto_config *config, const sotto_run_options *options, sotto_error *err);
 void sotto_config_destroy(sotto_config *config);
+
+/** A path of the config file, relative to that file, as one that can be opened; caller frees. */
+sotto_status sotto_config_path(const sotto_config *config, const sotto_node *node, const char *what,
+                               char **path, sotto_error *err);
 
 /** The config as it was applied, `--set` included, as YAML; caller frees. */
 sotto_status sotto_config_format(const sotto_config *config, char **text, sotto_error *err);
@@ -134,6 +139,7 @@ typedef struct sotto_training_record {
     bool interrupted;        /**< before the planned steps */
     bool sampling_stopped;   /**< before all rows */
     const char *not_private; /**< "" or the stamp */
+    const char *tuning;      /**< what the statement says of it */
     size_t synthetic_rows;
     double seconds;
     char table_sha256[65];    /**< private */
@@ -150,6 +156,12 @@ typedef struct sotto_training_record {
     "NOT PRIVATE: made with a fixed seed for tests; the noise can be computed again by anyone, so there is " \
     "no "                                                                                                    \
     "privacy guarantee"
+
+/**
+ * sotto_run_train, as part of a sweep: the section `sweep` is passed over, and the statement says `tuning`.
+ * With NULL, a config with such a section is refused.
+ */
+sotto_status sotto_train(const sotto_run_options *options, const char *tuning, char **json, sotto_error *err);
 
 /** privacy.json, from the charges that were made. `released` is a JSON list of {file, what, sha256}. New
  * reference. */

@@ -394,9 +394,8 @@ static json_t *assemble(const sotto_training_record *record, double epsilon, jso
         "accesses", made->accesses, "uncharged_accesses", uncharged_accesses(), "released", released,
         "sampling", sampling_facts(record->plan), "training", training_facts(record), "accounting",
         made->accounting, "curve", made->curve, "attack", made->attack, "preprocessing",
-        preprocessing(record), "tuning",
-        "none was charged in this run; settings tuned on this table before it are not covered", "noise",
-        noise_facts(record), "hashes", made->hashes, "not_covered", not_covered(record));
+        preprocessing(record), "tuning", record->tuning, "noise", noise_facts(record), "hashes", made->hashes,
+        "not_covered", not_covered(record));
 }
 
 sotto_status sotto_statement_make(const sotto_training_record *record, json_t *released, json_t **statement,

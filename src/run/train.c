@@ -286,10 +286,23 @@ static void give_warnings(const struct training *training, const sotto_run_optio
 
 sotto_status sotto_run_train(const sotto_run_options *options, char **json, sotto_error *err)
 {
+    return sotto_train(options, NULL, json, err);
+}
+
+sotto_status sotto_train(const sotto_run_options *options, const char *tuning, char **json, sotto_error *err)
+{
     struct training training = {0};
     const double start = sotto_seconds();
     *json = NULL;
     sotto_status status = read_input(&training, options, err);
+    if (status == SOTTO_OK && !tuning && training.config.sweep)
+        status =
+            sotto_node_error(training.config.sweep, err,
+                             "this config describes a sweep of many runs, and train makes one; run `sotto "
+                             "sweep`, or remove the section `sweep`");
+    training.record.tuning =
+        tuning ? tuning
+               : "none was charged in this run; settings tuned on this table before it are not covered";
     if (status == SOTTO_OK)
         status = set_up(&training, options, err);
     if (status == SOTTO_OK) /* before anything is charged: it looks whether exact arithmetic is exact here */

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef SOTTO_RUN_SWEEP_H
+#define SOTTO_RUN_SWEEP_H
+
+/*
+ * Inside this room: a grid of configs, what it costs, its runs as processes, and its record.
+ *
+ *     config.yaml with `sweep:` ─► sweep_config (grid) ─► sweep_cost (plans, ε of all) ─► sweep (processes)
+ *                                                      each: sweep_cell (train, evaluate, cell.json)
+ *                                                      all:  sweep_record (sweep.json, sweep.csv)
+ *
+ * A combination is one choice for each key; a cell is one run of one combination.
+ */
+
+#include "run/run.h"
+
+/** One key of the grid and its values, as texts of YAML. */
+typedef struct sotto_sweep_key {
+    const char *key; /**< "privacy.epsilon" */
+    size_t count;
+    const char **values;
+} sotto_sweep_key;
+
+/** The section `sweep` of a config, checked. */
+typedef struct sotto_sweep {
+    sotto_config config; /**< as if it were for one run, but for `sweep` */
+    const sotto_run_options *options;
+    size_t key_count;
+    sotto_sweep_key *keys;
+    size_t repeats;
+    size_t combinations, cells;     /**< cells = combinations × repeats */
+    const char *test;               /**< path, or NULL */
+    const char *target, *sensitive; /**< or NULL */
+    bool attacks;                   /**< evaluate them too */
+    double budget_epsilon;          /**< of all runs together; 0 where none was declared */
+    double delta;                   /**< at which all of them together are accounted */
+    double mean_runs;               /**< of the random number of runs that the record tells the cost of */
+    sotto_arena *arena;
+} sotto_sweep;
+
+/** Read the config and its `sweep`. Caller destroys, in every case. */
+sotto_status sotto_sweep_load(sotto_sweep *sweep, const sotto_run_options *options, sotto_error *err);
+void sotto_sweep_destroy(sotto_sweep *sweep);
+
+/** Cell c is run c / combinations of combination c % combinations: all combinations once, then again. */
+size_t sotto_sweep_combination(const sotto_sweep *sweep, size_t cell);
+
+/** The value of key k in a combination. */
+const char *sotto_sweep_value(const sotto_sweep *sweep, size_t combination, size_t k);
+
+/** What a combination's value is in a record: a number where it is one, else a text. New reference. */
+json_t *sotto_sweep_chosen(const sotto_sweep *sweep, size_t combination);
+
+/** The options of one combination: the sweep's own, and one setting for each key. `settings` has room for all
+ * of them; texts are the arena's. */
+sotto_status sotto_sweep_options_of(sotto_sweep *sweep, size_t combination, const char ***settings,
+                                    sotto_run_options *options, sotto_error *err);
+
+/* -------------------------------------------------------------------- cost */
+
+/** What one run of a combination does to the table. */
+typedef struct sotto_sweep_cost {
+    sotto_mechanism counts, step; /**< counts: kind 0 where there are none */
+    uint64_t steps;
+    double draws;   /**< of exact noise */
+    double epsilon; /**< of one run, at its own δ */
+    double seconds; /**< expected */
+} sotto_sweep_cost;
+
+/** Plan every combination; `costs` [combinations] is the arena's. Errors name the combination. */
+sotto_status sotto_sweep_plan(sotto_sweep *sweep, sotto_sweep_cost **costs, sotto_error *err);
+
+/** ε at the sweep's δ of `runs[i]` runs of combination i, composed; rounded up; 0 of none. */
+sotto_status sotto_sweep_epsilon(const sotto_sweep *sweep, const sotto_sweep_cost *costs, const size_t *runs,
+                                 double *epsilon, sotto_error *err);
+
+/**
+ * ε if a random number of runs, `mean_runs` on average, each of a combination drawn at random, had been made
+ * and the best alone released (Papernot and Steinke 2022). One run is charged as the costliest in every
+ * respect. `shape` is the distribution's that costs least.
+ */
+sotto_status sotto_sweep_best_of_random(const sotto_sweep *sweep, const sotto_sweep_cost *costs,
+                                        double *epsilon, double *shape, sotto_error *err);
+
+/* ------------------------------------------------------------------- cells */
+
+enum { SOTTO_SWEEP_ID_SIZE = 24 };
+
+/** "007": the cell's folder in cells/. */
+void sotto_sweep_id(size_t cell, char id[SOTTO_SWEEP_ID_SIZE]);
+
+/**
+ * Train and evaluate one cell in DIR/cells/ID/, and write its cell.json, also where it failed: the whole life
+ * of a child process. `tuning` goes into its statement. `share`, in [0, 1], tells how far it is.
+ */
+sotto_status sotto_sweep_run_cell(sotto_sweep *sweep, const char *directory, size_t cell, unsigned threads,
+                                  const char *tuning, void (*share)(void *context, double share),
+                                  void *context, sotto_error *err);
+
+/** The record of a cell that has ended, done or failed; NULL where there is none, or none that can be read.
+ */
+json_t *sotto_sweep_cell_record(const char *directory, size_t cell);
+
+/** Was it done (and not failed)? */
+bool sotto_sweep_cell_done(const json_t *record);
+
+/* ------------------------------------------------------------------ record */
+
+/** All that the record is made of. */
+typedef struct sotto_sweep_outcome {
+    const sotto_sweep *sweep;
+    const sotto_sweep_cost *costs;
+    const size_t *begun; /**< [cells]: how often each was begun; all of them are charged */
+    json_t **cells;      /**< [cells]: their records, NULL where missing */
+    double seconds;
+} sotto_sweep_outcome;
+
+/** sweep.json as docs/records.md has it. New reference. */
+sotto_status sotto_sweep_record(const sotto_sweep_outcome *outcome, json_t **record, sotto_error *err);
+
+/** What it would cost, before any of it is done. New reference. */
+sotto_status sotto_sweep_plan_record(const sotto_sweep *sweep, const sotto_sweep_cost *costs, json_t **record,
+                                     sotto_error *err);
+
+/** The cells of a sweep's record as CSV; caller frees. */
+sotto_status sotto_sweep_csv(const json_t *record, char **text, sotto_error *err);
+
+#endif

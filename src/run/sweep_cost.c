@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* What a sweep costs: each run, all of them composed, and the best of a random number of them. */
+#include <math.h>
+
+#include "run/sweep.h"
+
+/* -------------------------------------------------------------------------- plans */
+
+/* Where a combination cannot be: which one, and the plan's own words. */
+static sotto_status name_combination(const sotto_sweep *sweep, size_t combination, sotto_status status,
+                                     sotto_error *err)
+{
+    char words[256] = "";
+    size_t used = 0;
+    if (!err || sweep->key_count == 0)
+        return status;
+    for (size_t k = 0; k < sweep->key_count && used < sizeof words - 1; k++)
+        used += (size_t)snprintf(words + used, sizeof words - used, "%s%s = %s", k ? ", " : "",
+                                 sweep->keys[k].key, sotto_sweep_value(sweep, combination, k));
+    sotto_error inner = *err;
+    return sotto_error_set_at(err, status, sweep->config.path, inner.line, inner.column, "with %s: %.600s",
+                              words, inner.message);
+}
+
+static sotto_status plan_one(sotto_sweep *sweep, size_t combination, sotto_sweep_cost *cost, sotto_error *err)
+{
+    const char **settings;
+    sotto_run_options options;
+    sotto_config config = {0};
+    sotto_plan plan = {0};
+    sotto_status status = sotto_sweep_options_of(sweep, combination, &settings, &options, err);
+    if (status == SOTTO_OK)
+        status = sotto_config_load(&config, &options, err);
+    if (status == SOTTO_OK)
+        status = sotto_plan_make(&plan, &config, sotto_run_threads(options.threads), err);
+    if (status == SOTTO_OK)
+        *cost = (sotto_sweep_cost){.counts = plan.counts,
+                                   .step = plan.step,
+                                   .steps = plan.training.steps,
+                                   .draws = plan.shares.draws,
+                                   .epsilon = plan.epsilon};
+    if (status == SOTTO_OK && config.delta > sweep->delta)
+        status = sotto_error_set(err, SOTTO_ERROR_INPUT,
+                                 "privacy.delta is %g, more than the %g at which all runs together are "
+                                 "accounted; write a smaller one, or a larger sweep.budget.delta",
+                                 config.delta, sweep->delta);
+    sotto_plan_destroy(&plan);
+    sotto_config_destroy(&config);
+    return status == SOTTO_OK ? status : name_combination(sweep, combination, status, err);
+}
+
+sotto_status sotto_sweep_plan(sotto_sweep *sweep, sotto_sweep_cost **costs, sotto_error *err)
+{
+    *costs = sotto_arena_take(sweep->arena, sweep->combinations, sizeof **costs, err);
+    if (!*costs)
+        return SOTTO_ERROR_MEMORY;
+    sotto_status status = SOTTO_OK;
+    for (size_t i = 0; i < sweep->combinations && status == SOTTO_OK; i++)
+        status = plan_one(sweep, i, &(*costs)[i], err);
+    return status;
+}
+
+/* ---------------------------------------------------------------------- composing */
+
+static sotto_status compose(sotto_accountant *accountant, const sotto_sweep_cost *cost, uint64_t runs,
+                            sotto_error *err)
+{
+    sotto_status status = SOTTO_OK;
+    if (runs > 0 && cost->counts.kind == SOTTO_MECHANISM_GAUSSIAN)
+        status = sotto_accountant_compose(accountant, &cost->counts, runs, err);
+    return status == SOTTO_OK && runs > 0
+               ? sotto_accountant_compose(accountant, &cost->step, runs * cost->steps, err)
+               : status;
+}
+
+sotto_status sotto_sweep_epsilon(const sotto_sweep *sweep, const sotto_sweep_cost *costs, const size_t *runs,
+                                 double *epsilon, sotto_error *err)
+{
+    sotto_accountant *accountant;
+    double draws = 0.0;
+    sotto_status status = sotto_accountant_create(sweep->config.accountant, &accountant, err);
+    for (size_t i = 0; i < sweep->combinations && status == SOTTO_OK; i++) {
+        status = compose(accountant, &costs[i], runs[i], err);
+        draws += (double)runs[i] * costs[i].draws;
+    }
+    if (status == SOTTO_OK)
+        status = sotto_noise_epsilon(accountant, sweep->delta, draws * (1 + 1e-9), epsilon, err);
+    sotto_accountant_destroy(accountant);
+    return status;
+}
+
+/* The costliest in every respect: at every order it costs at least what any of them does. */
+static sotto_sweep_cost worst(const sotto_sweep *sweep, const sotto_sweep_cost *costs)
+{
+    sotto_sweep_cost most = costs[0];
+    for (size_t i = 1; i < sweep->combinations; i++) {
+        const sotto_sweep_cost *one = &costs[i];
+        most.draws = fmax(most.draws, one->draws);
+        most.steps = one->steps > most.steps ? one->steps : most.steps;
+        most.step.sample_rate = fmax(most.step.sample_rate, one->step.sample_rate);
+        most.step.noise_multiplier = fmin(most.step.noise_multiplier, one->step.noise_multiplier);
+        if (one->counts.kind != SOTTO_MECHANISM_GAUSSIAN)
+            continue;
+        if (most.counts.kind != SOTTO_MECHANISM_GAUSSIAN)
+            most.counts = one->counts;
+        most.counts.noise_multiplier = fmin(most.counts.noise_multiplier, one->counts.noise_multiplier);
+    }
+    return most;
+}
+
+sotto_status sotto_sweep_best_of_random(const sotto_sweep *sweep, const sotto_sweep_cost *costs,
+                                        double *epsilon, double *shape, sotto_error *err)
+{
+    const double shapes[] = {0.0, 1.0, INFINITY};
+    const sotto_sweep_cost one = worst(sweep, costs);
+    sotto_accountant *run;
+    sotto_status status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &run, err);
+    if (status == SOTTO_OK)
+        status = compose(run, &one, 1, err);
+    *epsilon = INFINITY;
+    *shape = shapes[0];
+    for (size_t i = 0; i < 3 && status == SOTTO_OK; i++) {
+        sotto_mechanism best;
+        sotto_accountant *all = NULL;
+        double found;
+        status = sotto_mechanism_selection(&best, run, shapes[i], sweep->mean_runs, err);
+        if (status == SOTTO_OK)
+            status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &all, err);
+        if (status == SOTTO_OK)
+            status = sotto_accountant_compose(all, &best, 1, err);
+        /* In total variation K runs are as far off as their sum, and on average that is mean_runs of one. */
+        if (status == SOTTO_OK)
+            status = sotto_noise_epsilon(all, sweep->delta, one.draws * sweep->mean_runs * (1 + 1e-9), &found,
+                                         err);
+        if (status == SOTTO_OK && found < *epsilon) {
+            *epsilon = found;
+            *shape = shapes[i];
+        }
+        sotto_accountant_destroy(all);
+    }
+    sotto_accountant_destroy(run);
+    return status;
+}
