@@ -44,14 +44,13 @@ static sotto_status check_options(const sotto_evaluation *evaluation, const sott
     return SOTTO_OK;
 }
 
-static sotto_status count_values(const sotto_table *table, size_t column, size_t *counts)
+static void count_values(const sotto_table *table, size_t column, size_t *counts)
 {
     for (size_t i = 0; i < sotto_table_rows(table); i++) {
         const size_t value = sotto_table_category(table, i, column);
         if (value != SOTTO_NONE)
             counts[value]++;
     }
-    return SOTTO_OK;
 }
 
 /* Number the categories that occur in any table, and find the rarer of two. */
@@ -207,23 +206,39 @@ static sotto_status run(const sotto_utility_problem *problem, sotto_utility_tria
 
 /* ------------------------------------------------------------------ the record */
 
+/* A record is whole or none: each of these takes what it is given, and gives NULL where any of it is NULL. */
+static json_t *joined(json_t *first, json_t *second)
+{
+    const bool whole = json_object_update(first, second) == 0;
+    json_decref(second);
+    if (whole)
+        return first;
+    json_decref(first);
+    return NULL;
+}
+
+static json_t *appended(json_t *list, json_t *item)
+{
+    if (json_array_append_new(list, item) == 0)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
 static json_t *result_of(const sotto_utility_problem *problem, const sotto_utility_trial *trial)
 {
     const sotto_utility_score *score = &trial->score;
+    const bool number = problem->classes == 0;
     json_t *result =
-        json_pack("{s:s, s:s, s:I}", "model", sotto_classifier_name(trial->kind, problem->classes == 0),
-                  "trained_on", table_names[trial->table], "rows", (json_int_t)trial->rows);
-    json_t *figures = problem->classes == 0
-                          ? json_pack("{s:o, s:o}", "r2", sotto_utility_number(score->r2), "rmse",
-                                      sotto_utility_number(score->rmse))
-                          : json_pack("{s:o, s:o, s:o, s:o}", "auc", sotto_utility_number(score->auc), "f1",
-                                      sotto_utility_number(score->f1), "balanced_accuracy",
-                                      sotto_utility_number(score->balanced_accuracy), "log_loss",
-                                      sotto_utility_number(score->log_loss));
-    (void)json_object_update(result, figures);
-    (void)json_object_set_new(result, "seconds", json_real(trial->seconds));
-    json_decref(figures);
-    return result;
+        json_pack("{s:s, s:s, s:I, s:f}", "model", sotto_classifier_name(trial->kind, number), "trained_on",
+                  table_names[trial->table], "rows", (json_int_t)trial->rows, "seconds", trial->seconds);
+    if (number)
+        return joined(result, json_pack("{s:o, s:o}", "r2", sotto_utility_number(score->r2), "rmse",
+                                        sotto_utility_number(score->rmse)));
+    return joined(result, json_pack("{s:o, s:o, s:o, s:o}", "auc", sotto_utility_number(score->auc), "f1",
+                                    sotto_utility_number(score->f1), "balanced_accuracy",
+                                    sotto_utility_number(score->balanced_accuracy), "log_loss",
+                                    sotto_utility_number(score->log_loss)));
 }
 
 static const sotto_utility_trial *find_trial(const sotto_utility_trial *trials, size_t count,
@@ -233,6 +248,19 @@ static const sotto_utility_trial *find_trial(const sotto_utility_trial *trials, 
         if (trials[i].kind == kind && (size_t)trials[i].table == table)
             return &trials[i];
     return NULL;
+}
+
+static json_t *results_of(const sotto_utility_problem *problem, const sotto_utility_trial *trials,
+                          size_t count)
+{
+    json_t *results = json_array();
+    for (size_t k = 0; k < KINDS; k++)
+        for (size_t t = 0; t < TABLES; t++) {
+            const sotto_utility_trial *trial = find_trial(trials, count, kinds_in_record[k], t);
+            if (trial)
+                results = appended(results, result_of(problem, trial));
+        }
+    return results;
 }
 
 static json_t *group_results(const sotto_utility_problem *problem, const sotto_utility_trial *trials,
@@ -246,29 +274,25 @@ static json_t *group_results(const sotto_utility_problem *problem, const sotto_u
                 continue;
             json_t *result = json_pack("{s:s, s:s}", "model", sotto_classifier_name(trial->kind, false),
                                        "trained_on", table_names[t]);
-            json_t *compared =
-                sotto_utility_compare_groups(&problem->groups, problem->truly_positive, trial->predicted);
-            (void)json_object_update(result, compared);
-            json_decref(compared);
-            (void)json_array_append_new(results, result);
+            results = appended(results, joined(result, sotto_utility_compare_groups(&problem->groups,
+                                                                                    problem->truly_positive,
+                                                                                    trial->predicted)));
         }
     return results;
 }
 
-/* The groups, or null and why. */
-static void set_groups(json_t *record, const sotto_utility_problem *problem,
-                       const sotto_utility_options *options, const sotto_utility_trial *trials, size_t count)
+/* {"groups": …}: the groups; or null, and why where they were asked for. */
+static json_t *groups_of(const sotto_utility_problem *problem, const sotto_utility_options *options,
+                         const sotto_utility_trial *trials, size_t count)
 {
-    json_t *groups = json_null();
-    if (problem->has_groups) {
-        const sotto_schema *schema = sotto_table_schema(problem->evaluation->train);
-        groups = json_pack("{s:s, s:o}", "column", schema->columns[options->sensitive].name, "results",
-                           group_results(problem, trials, count));
-    }
-    (void)json_object_set_new(record, "groups", groups);
-    if (options->sensitive != SOTTO_NONE && !problem->has_groups)
-        (void)json_object_set_new(record, "groups_left_out",
-                                  json_string("groups are compared for a target of two categories"));
+    const sotto_schema *schema = sotto_table_schema(problem->evaluation->train);
+    if (problem->has_groups)
+        return json_pack("{s:{s:s, s:o}}", "groups", "column", schema->columns[options->sensitive].name,
+                         "results", group_results(problem, trials, count));
+    if (options->sensitive == SOTTO_NONE)
+        return json_pack("{s:n}", "groups");
+    return json_pack("{s:n, s:s}", "groups", "groups_left_out",
+                     "groups are compared for a target of two categories");
 }
 
 static json_t *left_out_models(bool number)
@@ -277,9 +301,9 @@ static json_t *left_out_models(bool number)
     for (size_t k = 0; k < KINDS; k++) {
         const char *why = sotto_classifier_unavailable(kinds_in_record[k]);
         if (why)
-            (void)json_array_append_new(list, json_pack("{s:s, s:s}", "model",
-                                                        sotto_classifier_name(kinds_in_record[k], number),
-                                                        "reason", why));
+            list =
+                appended(list, json_pack("{s:s, s:s}", "model",
+                                         sotto_classifier_name(kinds_in_record[k], number), "reason", why));
     }
     return list;
 }
@@ -289,23 +313,16 @@ static json_t *record_of(const sotto_utility_problem *problem, const sotto_utili
 {
     const sotto_schema *schema = sotto_table_schema(problem->evaluation->train);
     const bool number = problem->classes == 0;
-    json_t *results = json_array(), *classes = number ? json_null() : json_array();
+    json_t *classes = number ? json_null() : json_array();
     for (size_t c = 0; c < problem->classes; c++)
-        (void)json_array_append_new(classes, json_string(problem->names[c]));
-    for (size_t k = 0; k < KINDS; k++)
-        for (size_t t = 0; t < TABLES; t++) {
-            const sotto_utility_trial *trial = find_trial(trials, count, kinds_in_record[k], t);
-            if (trial)
-                (void)json_array_append_new(results, result_of(problem, trial));
-        }
-    json_t *record = json_pack(
-        "{s:s, s:s, s:o, s:o, s:I, s:o, s:o}", "target", schema->columns[problem->target].name, "task",
-        number ? "regression" : "classification", "classes", classes, "positive",
-        problem->classes == 2 ? json_string(problem->names[problem->positive]) : json_null(), "test_rows",
-        (json_int_t)problem->test_count, "results", results, "left_out", left_out_models(number));
-    if (record)
-        set_groups(record, problem, options, trials, count);
-    return record;
+        classes = appended(classes, json_string(problem->names[c]));
+    json_t *record =
+        json_pack("{s:s, s:s, s:o, s:o, s:I, s:o, s:o}", "target", schema->columns[problem->target].name,
+                  "task", number ? "regression" : "classification", "classes", classes, "positive",
+                  problem->classes == 2 ? json_string(problem->names[problem->positive]) : json_null(),
+                  "test_rows", (json_int_t)problem->test_count, "results", results_of(problem, trials, count),
+                  "left_out", left_out_models(number));
+    return joined(record, groups_of(problem, options, trials, count));
 }
 
 sotto_status sotto_evaluate_utility(const sotto_evaluation *evaluation, const sotto_utility_options *options,
