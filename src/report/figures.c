@@ -57,6 +57,20 @@ void sotto_figure_up(double value, int digits, char text[SOTTO_FIGURE_SIZE])
     memcpy(text, shown, sizeof shown);
 }
 
+const char *sotto_figure_number(double value, char figure[SOTTO_FIGURE_SIZE])
+{
+    const double size = fabs(value);
+    if (!isfinite(value))
+        return "–";
+    const int digits = size >= 1e6 || size < 1000 ? 4 : 6;
+    if (size >= 1e6 && size < 1e15)
+        (void)snprintf(figure, SOTTO_FIGURE_SIZE, "%.0f", value);
+    else
+        (void)snprintf(figure, SOTTO_FIGURE_SIZE, "%.*g", digits, value);
+    shorten_exponent(figure);
+    return figure;
+}
+
 void sotto_figure_count(uint64_t value, char text[SOTTO_FIGURE_SIZE])
 {
     char digits[SOTTO_FIGURE_SIZE];

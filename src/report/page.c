@@ -171,7 +171,7 @@ static char *make_picture(const sotto_page *page, size_t index, const char *begi
     (void)fprintf(file,
                   "<svg class=\"picture\" viewBox=\"0 0 %d %d\" style=\"max-width:%dpx\" role=\"img\" "
                   "aria-labelledby=\"picture-%zu picture-%zu-words\">\n<title id=\"picture-%zu\">",
-                  picture->width, picture->height, picture->width * 5 / 4, index, index, index);
+                  picture->width, picture->height, picture->width * 6 / 5, index, index, index);
     sotto_text_put(file, picture->title, true);
     (void)fprintf(file, "</title>\n<desc id=\"picture-%zu-words\">", index);
     sotto_text_put(file, picture->words, true);

@@ -82,7 +82,7 @@ static void put_table(sotto_page *page, const json_t *attacks)
         {"Baseline", "baseline", SOTTO_SHOW_INTERVAL},
         {"Risk", "risk", SOTTO_SHOW_INTERVAL},
         {"Verdict", "verdict", SOTTO_SHOW_VERDICT},
-        {"Which means", "explanation", SOTTO_SHOW_TEXT},
+        {"Which means", "explanation", SOTTO_SHOW_WORDS},
     };
     sotto_page_table(page->file, "", attacks, columns, sizeof columns / sizeof *columns);
     (void)fputs(
@@ -124,7 +124,7 @@ static void put_histogram(sotto_page *page, const json_t *histogram)
         .x_label = "distance",
         .y_format = "%g %%",
         .from_zero = true,
-        .width = 460,
+        .width = 420,
         .height = 250,
         .series = series,
         .series_count = SIDES};

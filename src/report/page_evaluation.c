@@ -176,7 +176,7 @@ static void put_spending(sotto_page *page, const json_t *list, const sotto_state
         .words = "A rising line, ε spent after each step, below the dashed line of the budget. The "
                  "table below it gives some of its points.",
         .x_label = "steps",
-        .width = 460,
+        .width = 420,
         .height = 270,
         .x_low = 0,
         .x_high = end,

@@ -102,7 +102,7 @@ static void put_privacy(FILE *file, const json_t *root)
         "Each run used the same real table. Releasing one run costs its own ε only where it was not "
         "chosen by looking at the others.");
     sotto_page_element(file, "p class=\"sentence\"", sotto_record_text(privacy, "statement"));
-    (void)fputs("<h3>ε</h3>\n", file);
+    (void)fputs("<h3>In figures</h3>\n", file);
     sotto_page_pairs(file, privacy, totals, sizeof totals / sizeof *totals);
     (void)fputs("<h3>Choosing the best of randomly many</h3>\n", file);
     if (skipped)
@@ -118,7 +118,7 @@ enum { METRICS = 24 /* columns of figures; the record has all */ };
 
 static void put_heads(FILE *file, const json_t *root, const char *const *first, size_t count, size_t metrics)
 {
-    (void)fputs("<table class=\"wide figures\">\n<thead><tr>", file);
+    (void)fputs("<div class=\"scroll\"><table class=\"wide figures\">\n<thead><tr>", file);
     for (size_t i = 0; i < count; i++)
         (void)fprintf(file, "<th scope=\"col\"%s>%s</th>", i ? " class=\"number\"" : "", first[i]);
     for (size_t i = 0; i < metrics; i++)
@@ -129,7 +129,7 @@ static void put_heads(FILE *file, const json_t *root, const char *const *first, 
 
 static void put_cell(FILE *file, const char *label, const json_t *value, sotto_show show)
 {
-    (void)fputs("<td class=\"number\" data-label=\"", file);
+    (void)fprintf(file, "<td class=\"number%s\" data-label=\"", value && !json_is_null(value) ? "" : " none");
     sotto_text_put(file, label, true);
     (void)fputs("\"><span>", file);
     sotto_page_value(file, value, show);
@@ -177,7 +177,7 @@ static void put_group_table(FILE *file, const json_t *root)
         put_cell(file, "Runs", json_object_get(group, "runs"), SOTTO_SHOW_COUNT);
         put_figures(file, root, group, SOTTO_SHOW_SPREAD, metric_count(root));
     }
-    (void)fputs("</tbody></table>\n", file);
+    (void)fputs("</tbody></table></div>\n", file);
     sotto_page_section_end(file);
 }
 
@@ -206,7 +206,7 @@ static void put_cell_table(FILE *file, const json_t *root)
         put_cell(file, "ε", json_object_get(cell, "epsilon"), SOTTO_SHOW_EPSILON);
         put_figures(file, root, cell, SOTTO_SHOW_SCORE, metric_count(root));
     }
-    (void)fputs("</tbody></table>\n", file);
+    (void)fputs("</tbody></table></div>\n", file);
     sotto_page_section_end(file);
 }
 

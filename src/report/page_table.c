@@ -23,20 +23,6 @@ const char *sotto_figure_percent(double share, char figure[SOTTO_FIGURE_SIZE])
     return figure;
 }
 
-const char *sotto_figure_number(double value, char figure[SOTTO_FIGURE_SIZE])
-{
-    if (!isfinite(value))
-        return none;
-    const double size = fabs(value);
-    if (size >= 1e6 && size < 1e15)
-        (void)snprintf(figure, SOTTO_FIGURE_SIZE, "%.0f", value);
-    else if (size >= 1000 && size < 1e6)
-        (void)snprintf(figure, SOTTO_FIGURE_SIZE, "%.6g", value);
-    else
-        (void)snprintf(figure, SOTTO_FIGURE_SIZE, "%.4g", value);
-    return figure;
-}
-
 static const char *show_score(double value, char figure[SOTTO_FIGURE_SIZE])
 {
     if (!isfinite(value))
@@ -89,18 +75,17 @@ static double middle_of(const json_t *interval)
     return (double)NAN;
 }
 
+/* "8.2 %" and beneath it "7.0 to 9.4 %". */
 static void put_interval(FILE *file, const json_t *interval, sotto_show show)
 {
-    char figure[3][SOTTO_FIGURE_SIZE];
-    const double values[] = {middle_of(interval), sotto_record_number(interval, "low"),
-                             sotto_record_number(interval, "high")};
-    const char *words[3];
-    for (size_t i = 0; i < 3; i++)
-        words[i] = show == SOTTO_SHOW_INTERVAL ? sotto_figure_percent(values[i], figure[i])
-                                               : show_score(values[i], figure[i]);
-    (void)fputs(words[0], file);
-    if (isfinite(values[1]) && isfinite(values[2]))
-        (void)fprintf(file, "<span class=\"beneath\">%s to %s</span>", words[1], words[2]);
+    char figure[SOTTO_FIGURE_SIZE];
+    const bool shares = show == SOTTO_SHOW_INTERVAL;
+    const double middle = middle_of(interval), scale = shares ? 100 : 1;
+    const double low = sotto_record_number(interval, "low"), high = sotto_record_number(interval, "high");
+    (void)fputs(shares ? sotto_figure_percent(middle, figure) : show_score(middle, figure), file);
+    if (isfinite(low) && isfinite(high))
+        (void)fprintf(file, "<span class=\"beneath\">%.*f to %.*f%s</span>", shares ? 1 : 3, scale * low,
+                      shares ? 1 : 3, scale * high, shares ? "\u00a0%" : "");
 }
 
 static void put_verdict(FILE *file, const char *verdict)
@@ -158,6 +143,17 @@ static bool is_text(sotto_show show)
     return show <= SOTTO_SHOW_NAMES || show == SOTTO_SHOW_VERDICT;
 }
 
+/* The looks of a cell: a figure, words that want room, and on narrow screens nothing where there is nothing.
+ */
+static void put_looks(FILE *file, const sotto_page_column *column, bool there)
+{
+    (void)fprintf(file, " class=\"%s%s\"",
+                  !is_text(column->show)             ? "number"
+                  : column->show == SOTTO_SHOW_WORDS ? "words"
+                                                     : "text",
+                  there ? "" : " none");
+}
+
 static void put_row(FILE *file, const json_t *list, const json_t *row, const sotto_page_column *columns,
                     size_t count)
 {
@@ -166,9 +162,11 @@ static void put_row(FILE *file, const json_t *list, const json_t *row, const sot
     for (size_t i = 0; i < count; i++) {
         if (!is_used(list, &columns[i]))
             continue;
-        (void)fprintf(file, "<%s%s data-label=\"%s\"><span>", first ? "th scope=\"row\"" : "td",
-                      is_text(columns[i].show) ? "" : " class=\"number\"", columns[i].label);
-        sotto_page_value(file, sotto_record_get(row, columns[i].path), columns[i].show);
+        const json_t *value = sotto_record_get(row, columns[i].path);
+        (void)fputs(first ? "<th scope=\"row\"" : "<td", file);
+        put_looks(file, &columns[i], is_there(value, columns[i].show));
+        (void)fprintf(file, " data-label=\"%s\"><span>", columns[i].label);
+        sotto_page_value(file, value, columns[i].show);
         (void)fprintf(file, "</span></%s>", first ? "th" : "td");
         first = false;
     }
@@ -182,7 +180,7 @@ void sotto_page_table(FILE *file, const char *caption, const json_t *list, const
         (void)fputs("<p>None.</p>\n", file);
         return;
     }
-    (void)fputs("<table class=\"wide figures\">\n", file);
+    (void)fputs("<div class=\"scroll\"><table class=\"wide figures\">\n", file);
     if (*caption)
         sotto_page_element(file, "caption", caption);
     (void)fputs("<thead><tr>", file);
@@ -193,7 +191,7 @@ void sotto_page_table(FILE *file, const char *caption, const json_t *list, const
     (void)fputs("</tr></thead>\n<tbody>\n", file);
     for (size_t i = 0; i < json_array_size(list); i++)
         put_row(file, list, json_array_get(list, i), columns, count);
-    (void)fputs("</tbody></table>\n", file);
+    (void)fputs("</tbody></table></div>\n", file);
 }
 
 void sotto_page_pairs(FILE *file, const json_t *object, const sotto_page_column *columns, size_t count)

@@ -244,12 +244,12 @@ bool sotto_picture_dots(sotto_page *page, const sotto_dots *dots)
         some = some || has_dots(dots, s);
     if (!some)
         return false;
-    const int height = DOTS_BELOW + 6 + 46 * (int)dots->rows;
-    FILE *script = sotto_page_figure(page, 460, height, dots->title, dots->words);
+    const int height = DOTS_BELOW + 6 + 66 * (int)dots->rows;
+    FILE *script = sotto_page_figure(page, 420, height, dots->title, dots->words);
     (void)fprintf(
         script,
         "set lmargin at screen 0.04\nset rmargin at screen 0.95\nset tmargin at screen 0.995\n"
-        "set bmargin at screen %.4f\nset yrange [%.1f:-0.75]\nset border 0\n"
+        "set bmargin at screen %.4f\nset yrange [%.1f:-0.6]\nset border 0\n"
         "set grid xtics lc rgb %u lw 1 dt 1\nset format x '%s'\nset xtics scale 0\nunset ytics\nset bars 0\n",
         (double)DOTS_BELOW / height, (double)dots->rows - 0.5, sotto_role_colour(SOTTO_ROLE_GRID, 1),
         dots->format ? dots->format : "%g");
@@ -257,13 +257,13 @@ bool sotto_picture_dots(sotto_page *page, const sotto_dots *dots)
     for (size_t i = 0; i < dots->rows; i++) {
         (void)fputs("set label ", script);
         sotto_page_label(page, dots->labels[i], 56);
-        (void)fprintf(script, " at graph 0, first %.2f left front textcolor rgb %u\n", (double)i - 0.48,
+        (void)fprintf(script, " at graph 0, first %.2f left front textcolor rgb %u\n", (double)i - 0.41,
                       sotto_role_colour(SOTTO_ROLE_INK, 1));
     }
     for (size_t s = 0; s < dots->series_count; s++) {
         (void)fprintf(script, "$d%zu << E\n", s);
         const double down =
-            dots->series_count > 1 ? -0.12 + 0.5 * (double)s / (double)(dots->series_count - 1) : 0.1;
+            dots->series_count > 1 ? -0.16 + 0.44 * (double)s / (double)(dots->series_count - 1) : 0.1;
         for (size_t i = 0; i < dots->rows; i++) {
             const sotto_point *p = &dots->series[s].points[i];
             if (isfinite(p->x))

@@ -77,7 +77,7 @@ static bool take_attribute(const char **at, const char *end, char name[32], cons
 /* ----------------------------------------------------------------- colours */
 
 static const char *const role_names[SOTTO_ROLE_COUNT] = {
-    "ink",  "axis",  "grid",     "ink",      "real",     "synthetic", "control",  "baseline", "alarm",
+    "ink",  "axis",  "grid",     "ink",      "real",     "synthetic", "control",  "baseline", "limit",
     "plus", "minus", "series-1", "series-2", "series-3", "series-4",  "series-5", "series-6"};
 
 const char *sotto_role_name(sotto_role role)
@@ -175,31 +175,37 @@ static void put_style(FILE *file, const tag *found)
     free(style);
 }
 
+static const char *point_shape(unsigned kind)
+{
+    return kind == 4    ? "M-1,-1H1V1H-1Z"
+           : kind == 12 ? "M0,-1.3L1.3,0L0,1.3L-1.3,0Z"
+                        : "M-1,0A1,1 0 1 1 1,0A1,1 0 1 1 -1,0Z";
+}
+
 /* A point is a reference to a shape; we write the shape: filled or hollow circle, filled square or diamond.
- */
+ * Dots, which are of no size, go. */
 static void put_point(FILE *file, const tag *found)
 {
-    const char *at = found->attributes, *value;
-    char name[32], colour[200] = "";
-    unsigned kind = 6;
-    size_t length;
-    (void)fputs("<path", file);
+    const char *at = found->attributes, *value, *place = "", *colour = "";
+    char name[32];
+    unsigned kind = 0;
+    size_t length, place_length = 0, colour_length = 0;
     while (take_attribute(&at, found->end, name, &value, &length)) {
-        if (strcmp(name, "transform") == 0 && is_harmless(value, length))
-            (void)fprintf(file, " transform=\"%.*s\"", (int)length, value);
-        if (strcmp(name, "xlink:href") == 0 && length > 6 && strncmp(value, "#gpPt", 5) == 0)
+        if (strcmp(name, "transform") == 0 && is_harmless(value, length)) {
+            place = value;
+            place_length = length;
+        } else if (strcmp(name, "color") == 0) {
+            colour = value;
+            colour_length = length;
+        } else if (strcmp(name, "xlink:href") == 0 && strncmp(value, "#gpPt", 5) == 0)
             kind = (unsigned)strtoul(value + 5, NULL, 10);
-        FILE *text = strcmp(name, "color") == 0 ? fmemopen(colour, sizeof colour - 1, "w") : NULL;
-        if (text) {
-            put_colour(text, kind == 5 ? "stroke" : "fill", value, length);
-            (void)fclose(text);
-        }
     }
-    const char *shape = kind == 4    ? "M-1,-1H1V1H-1Z"
-                        : kind == 12 ? "M0,-1.3L1.3,0L0,1.3L-1.3,0Z"
-                                     : "M-1,0A1,1 0 1 1 1,0A1,1 0 1 1 -1,0Z";
-    (void)fprintf(file, " d=\"%s\" style=\"%s%s\"/>\n", shape, colour,
-                  kind == 5 ? "fill:var(--paper);stroke-width:.45" : "stroke:none");
+    if (!kind)
+        return;
+    (void)fprintf(file, "<path transform=\"%.*s\" d=\"%s\" style=\"", (int)place_length, place,
+                  point_shape(kind));
+    put_colour(file, kind == 5 ? "stroke" : "fill", colour, colour_length);
+    (void)fprintf(file, "%s\"/>\n", kind == 5 ? "fill:var(--paper);stroke-width:.45" : "stroke:none");
 }
 
 /* ------------------------------------------------------------------- texts */

@@ -292,17 +292,19 @@ static void put_chart(sotto_page *page, const lines *sorted, const char *metric,
     }
     const double low = tick_count ? ticks[0].at : 1, high = tick_count ? ticks[tick_count - 1].at : 1;
     take_levels(&constant, page->root, metric, low / 1.25, high * 1.25);
+    for (size_t k = 0; k < sorted->count; k++, count++) {
+        const sotto_role role = (sotto_role)(SOTTO_ROLE_SERIES + k);
+        const size_t found = take_points(groups, sorted, k, metric, points + k * POINTS);
+        for (size_t i = 0; i < found; i++) /* side by side, or whiskers would hide one another */
+            points[k * POINTS + i].x *= pow(1.03, (double)k - (double)(sorted->count - 1) / 2);
+        series[count] = (sotto_series){role, SOTTO_DRAW_LINE | SOTTO_DRAW_DOTS | SOTTO_DRAW_WHISKERS,
+                                       points + k * POINTS, found};
+        legend[count] = (sotto_legend){role, *sorted->names[k] ? sorted->names[k] : "private runs", false};
+    }
     for (size_t k = 0; k < constant.count; k++, count++) {
         series[count] =
             (sotto_series){level_roles[k], SOTTO_DRAW_LINE | SOTTO_DRAW_DASHED, constant.points[k], 2};
         legend[count] = (sotto_legend){level_roles[k], constant.labels[k], true};
-    }
-    for (size_t k = 0; k < sorted->count; k++, count++) {
-        const sotto_role role = (sotto_role)(SOTTO_ROLE_SERIES + k);
-        const size_t found = take_points(groups, sorted, k, metric, points + k * POINTS);
-        series[count] = (sotto_series){role, SOTTO_DRAW_LINE | SOTTO_DRAW_DOTS | SOTTO_DRAW_WHISKERS,
-                                       points + k * POINTS, found};
-        legend[count] = (sotto_legend){role, *sorted->names[k] ? sorted->names[k] : "private runs", false};
     }
     const sotto_chart chart = {
         .title = title,
@@ -310,7 +312,7 @@ static void put_chart(sotto_page *page, const lines *sorted, const char *metric,
                  "axis, and dashed lines for what could be had without privacy and for the "
                  "controls. The table of settings gives each figure.",
         .x_label = "ε, spent by each run (logarithmic)",
-        .width = 460,
+        .width = 420,
         .height = 290,
         .x_log = true,
         .x_low = low / 1.25,
