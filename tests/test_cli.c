@@ -97,10 +97,10 @@ json_t *expect_json(void)
 
 /* ------------------------------------------------------------------- helps */
 
-static const char *const commands[] = {"plan",          "train",           "sample",        "report",
-                                       "account",       "account epsilon", "account delta", "account noise",
-                                       "account steps", "account rate",    "account rdp",   "account compose",
-                                       "schema",        "schema draft",    "schema check",  "bench"};
+static const char *const commands[] = {
+    "plan",          "train",         "sample",        "report",       "account",     "account epsilon",
+    "account delta", "account noise", "account steps", "account rate", "account rdp", "account compose",
+    "schema",        "schema draft",  "schema check",  "bench",        "evaluate",    "sweep"};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 START_TEST(every_command_explains_itself)
@@ -151,7 +151,7 @@ END_TEST
 
 START_TEST(commands_that_are_not_here_are_unknown)
 {
-    static const char *const absent[] = {"evaluate", "sweep", "audit", "ledger", "Plan", "pla"};
+    static const char *const absent[] = {"audit", "ledger", "Plan", "pla"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
         (void)run("%s", absent[i]);
         expect_usage("unknown command '");
@@ -514,6 +514,7 @@ static Suite *cli_suite(void)
     suite_add_tcase(suite, account_case());
     suite_add_tcase(suite, bench_case());
     suite_add_tcase(suite, compose_case());
+    suite_add_tcase(suite, evaluate_case());
     suite_add_tcase(suite, keys_case());
     TCase *files = tcase_create("files");
     tcase_set_timeout(files, 120);

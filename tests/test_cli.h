@@ -29,6 +29,7 @@ json_t *expect_json(void);
 TCase *account_case(void);
 TCase *bench_case(void);
 TCase *compose_case(void);
+TCase *evaluate_case(void);
 TCase *keys_case(void);
 
 #endif
