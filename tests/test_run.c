@@ -472,6 +472,7 @@ int main(void)
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, input_tests());
     suite_add_tcase(suite, noise_tests());
+    suite_add_tcase(suite, figures_tests());
     suite_add_tcase(suite, sweep_tests());
     return run_suite(suite);
 }

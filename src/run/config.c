@@ -380,8 +380,8 @@ static sotto_status read_sample(sotto_config *config, const sotto_node *section,
 
 static sotto_status read_all(sotto_config *config, const sotto_run_options *options, sotto_error *err)
 {
-    static const char *const known[] = {"data",   "privacy", "model", "training",
-                                        "sample", "output",  "sweep", NULL};
+    static const char *const known[] = {"data",   "privacy", "model",   "training", "sample",
+                                        "output", "sweep",   "figures", NULL};
     const sotto_node *root = sotto_document_root(config->document);
     const sotto_node *node;
     sotto_status status = sotto_node_expect_map(root, "the config", known, err);
@@ -399,6 +399,7 @@ static sotto_status read_all(sotto_config *config, const sotto_run_options *opti
         status = read_sample(config, sotto_node_get(root, "sample"), err);
     config->model = sotto_node_get(root, "model");
     config->sweep = sotto_node_get(root, "sweep");
+    config->figures = sotto_node_get(root, "figures");
     if (status == SOTTO_OK &&
         options->output) { /* not in the document: where a run lies is no part of what it is */
         config->output = strdup(options->output);

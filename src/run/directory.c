@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "report/report.h"
-#include "run/run.h"
+#include "run/figures.h"
 
 static const char not_covered[] = "computed from real data without noise: not covered by the guarantee";
 
@@ -288,6 +288,27 @@ static sotto_status write_statement(const char *folder, const sotto_training_rec
     return status;
 }
 
+/* What was bought to be told of the synthetic rows. */
+static sotto_status write_figures(const char *folder, const sotto_training_record *record, json_t *released,
+                                  sotto_error *err)
+{
+    char *text = NULL, *table = sotto_path_join(folder, "synthetic.csv");
+    json_t *figures = NULL;
+    sotto_status status =
+        table ? sotto_figures_record(record->plan->figures, table, record->not_private, &figures, err)
+              : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    if (status == SOTTO_OK)
+        status = sotto_json_text(figures, &text, err);
+    if (status == SOTTO_OK)
+        status = write_text(folder, "figures.json", 0644, "", text, strlen(text), err);
+    if (status == SOTTO_OK)
+        status = list_released(folder, "figures.json", "how near the synthetic rows come, column by column",
+                               released, err);
+    free(text);
+    free(table);
+    return status;
+}
+
 static sotto_status write_release(const char *folder, sotto_training_record *record, sotto_random *random,
                                   const sotto_run_options *options, sotto_error *err)
 {
@@ -305,6 +326,8 @@ static sotto_status write_release(const char *folder, sotto_training_record *rec
     if (status == SOTTO_OK)
         status = list_released(folder, "model.sotto", "the generator, the label frequencies and the schema",
                                released, err);
+    if (status == SOTTO_OK && record->plan->figures)
+        status = write_figures(folder, record, released, err);
     if (status == SOTTO_OK)
         status = write_statement(folder, record, released, err);
     json_decref(released);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "run/run.h"
+#include "run/figures.h"
 
 static double sample_rate(const sotto_plan *plan, const sotto_config *config)
 {
@@ -70,6 +70,8 @@ static sotto_status share_delta(sotto_plan *plan, const sotto_config *config, ui
         return sotto_delta_shares_make(&plan->shares, config, 0.0, err);
     for (size_t t = 0; t < counts.tables; t++)
         cells += (double)counts.table_size[t];
+    if (plan->figures)
+        cells += (double)sotto_figures_cells(plan->figures);
     if (config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE)
         each += 1.0;
     sotto_status status = most_steps(plan, config, most, err);
@@ -78,18 +80,29 @@ static sotto_status share_delta(sotto_plan *plan, const sotto_config *config, ui
                : status;
 }
 
+/* One Gaussian release that alone would cost `share` of ε. */
+static sotto_status plan_release(const sotto_plan *plan, const sotto_config *config, double share,
+                                 sotto_accountant *rest, sotto_mechanism *mechanism, sotto_error *err)
+{
+    double noise_multiplier;
+    sotto_status status = sotto_calibrate_gaussian(config->accountant, share * config->epsilon,
+                                                   plan->shares.accountant, &noise_multiplier, err);
+    if (status == SOTTO_OK)
+        status = sotto_mechanism_gaussian(mechanism, noise_multiplier, err);
+    return status == SOTTO_OK ? sotto_accountant_compose(rest, mechanism, 1, err) : status;
+}
+
 static sotto_status plan_counts(sotto_plan *plan, const sotto_config *config, sotto_accountant *rest,
                                 sotto_error *err)
 {
     const sotto_model_counts counts = sotto_model_counts_wanted(plan->model);
-    if (counts.query.tables == 0)
-        return SOTTO_OK;
-    double noise_multiplier;
-    sotto_status status = sotto_calibrate_gaussian(config->accountant, counts.share * config->epsilon,
-                                                   plan->shares.accountant, &noise_multiplier, err);
-    if (status == SOTTO_OK)
-        status = sotto_mechanism_gaussian(&plan->counts, noise_multiplier, err);
-    return status == SOTTO_OK ? sotto_accountant_compose(rest, &plan->counts, 1, err) : status;
+    sotto_status status = SOTTO_OK;
+    if (counts.query.tables > 0)
+        status = plan_release(plan, config, counts.share, rest, &plan->counts, err);
+    if (status == SOTTO_OK && plan->figures)
+        status =
+            plan_release(plan, config, sotto_figures_share(plan->figures), rest, &plan->figures_counts, err);
+    return status;
 }
 
 static sotto_status plan_steps(sotto_plan *plan, const sotto_config *config, const sotto_accountant *rest,
@@ -176,6 +189,8 @@ static sotto_status make_model(sotto_plan *plan, const sotto_config *config, sot
         status = sotto_encoder_create(&plan->encoder, plan->schema, numbers, err);
     if (status == SOTTO_OK)
         status = sotto_model_create(&plan->model, config->model, plan->encoder, err);
+    if (status == SOTTO_OK)
+        status = sotto_figures_create(&plan->figures, config, plan->schema, err);
     return status;
 }
 
@@ -215,6 +230,7 @@ sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsig
 void sotto_plan_destroy(sotto_plan *plan)
 {
     sotto_model_destroy(plan->model);
+    sotto_figures_destroy(plan->figures);
     sotto_encoder_destroy(plan->encoder);
     sotto_schema_destroy(plan->schema);
     *plan = (sotto_plan){0};
@@ -229,6 +245,8 @@ sotto_status sotto_plan_epsilon(const sotto_plan *plan, const sotto_config *conf
         return status;
     if (plan->counts.kind == SOTTO_MECHANISM_GAUSSIAN)
         status = sotto_accountant_compose(accountant, &plan->counts, 1, err);
+    if (status == SOTTO_OK && plan->figures)
+        status = sotto_accountant_compose(accountant, &plan->figures_counts, 1, err);
     if (status == SOTTO_OK)
         status = sotto_accountant_compose(accountant, &plan->step, steps, err);
     if (status == SOTTO_OK)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /* `sotto plan`: the plan as a record, with a measured time. */
+#include "run/figures.h"
 #include "run/sweep.h"
 
 static sotto_status release_record(const sotto_plan *plan, const sotto_config *config, const char *name,
@@ -31,6 +32,8 @@ static sotto_status releases(const sotto_plan *plan, const sotto_config *config,
     if (plan->counts.kind == SOTTO_MECHANISM_GAUSSIAN)
         status = release_record(plan, config, sotto_model_counts_wanted(plan->model).label, &plan->counts, 1,
                                 list, err);
+    if (status == SOTTO_OK && plan->figures)
+        status = release_record(plan, config, SOTTO_FIGURES_LABEL, &plan->figures_counts, 1, list, err);
     if (status == SOTTO_OK)
         status = release_record(plan, config, sotto_model_private_wanted(plan->model).label, &plan->step,
                                 plan->training.steps, list, err);

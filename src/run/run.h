@@ -29,10 +29,11 @@ typedef struct sotto_config {
     sotto_arithmetic arithmetic;
     sotto_clipping clipping; /**< as given: 0 for defaults */
     size_t expected_batch_size;
-    sotto_training training; /**< steps 0 for auto; batch and threads are set by the plan */
-    size_t sample_rows;      /**< 0 for as many as the schema declares */
-    const sotto_node *model; /**< the `model` section; may be NULL */
-    const sotto_node *sweep; /**< the `sweep` section; may be NULL */
+    sotto_training training;   /**< steps 0 for auto; batch and threads are set by the plan */
+    size_t sample_rows;        /**< 0 for as many as the schema declares */
+    const sotto_node *model;   /**< the `model` section; may be NULL */
+    const sotto_node *sweep;   /**< the `sweep` section; may be NULL */
+    const sotto_node *figures; /**< the `figures` section; may be NULL */
 } sotto_config;
 
 /** Read `options->config`, apply its settings and output. Caller destroys, in every case. */
@@ -74,6 +75,9 @@ sotto_status sotto_noise_epsilon(const sotto_accountant *accountant, double delt
 sotto_status sotto_noise_tradeoff(const sotto_accountant *accountant, double draws, const double *wrongly,
                                   size_t count, double *missed, sotto_error *err);
 
+/** Figures to be released about the synthetic rows: run/figures.h. */
+typedef struct sotto_figures sotto_figures;
+
 /** What will be done, decided from config and schema alone. */
 typedef struct sotto_plan {
     sotto_schema *schema;
@@ -81,8 +85,10 @@ typedef struct sotto_plan {
     sotto_encoder *encoder;
     sotto_model *model;
     sotto_training training;
-    double public_units;    /**< rows that training is expected to see: rows × (1 − holdout) */
-    sotto_mechanism counts; /**< noise multiplier 0 and kind 0 where the model wants no counts */
+    double public_units;            /**< rows that training is expected to see: rows × (1 − holdout) */
+    sotto_mechanism counts;         /**< noise multiplier 0 and kind 0 where the model wants no counts */
+    sotto_figures *figures;         /**< NULL where none are to be bought */
+    sotto_mechanism figures_counts; /**< as counts, of the figures */
     sotto_mechanism step;
     sotto_clipping clipping;   /**< complete */
     sotto_delta_shares shares; /**< of δ */

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "report/report.h"
-#include "run/run.h"
+#include "run/figures.h"
 
 static bool is_exact(const sotto_training_record *record)
 {
@@ -97,6 +97,8 @@ static sotto_status accesses(const sotto_training_record *record, json_t *list, 
     const sotto_model_private private = sotto_model_private_wanted(record->plan->model);
     for (size_t i = 0; i < count; i++) {
         const bool sampled = charges[i].mechanism.kind == SOTTO_MECHANISM_SAMPLED_GAUSSIAN;
+        const bool figures = strcmp(charges[i].label, SOTTO_FIGURES_LABEL) == 0;
+        const size_t tables = figures ? sotto_figures_tables(record->plan->figures) : counts.query.tables;
         double epsilon;
         char sensitivity[SENSITIVITY_SIZE];
         sotto_status status = epsilon_alone(record, &charges[i], &epsilon, err);
@@ -106,12 +108,13 @@ static sotto_status accesses(const sotto_training_record *record, json_t *list, 
             step_sensitivity(record->plan, sensitivity);
         else
             (void)snprintf(sensitivity, sizeof sensitivity,
-                           "L2 norm √%zu: each row adds 1 to one cell in each of %zu tables",
-                           counts.query.tables, counts.query.tables);
+                           "L2 norm √%zu: each row adds 1 to one cell in each of %zu tables", tables, tables);
         (void)json_array_append_new(
             list, json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:s, s:f}", "name", charges[i].label, "what",
-                            sampled ? private.what : counts.what, "mechanism",
-                            sotto_mechanism_kind_name(charges[i].mechanism.kind), "sample_rate",
+                            sampled   ? private.what
+                            : figures ? SOTTO_FIGURES_WHAT
+                                      : counts.what,
+                            "mechanism", sotto_mechanism_kind_name(charges[i].mechanism.kind), "sample_rate",
                             charges[i].mechanism.sample_rate, "noise_multiplier",
                             charges[i].mechanism.noise_multiplier, "count", (json_int_t)charges[i].count,
                             "sensitivity", sensitivity, "epsilon_alone", epsilon));

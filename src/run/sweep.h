@@ -60,7 +60,7 @@ sotto_status sotto_sweep_options_of(sotto_sweep *sweep, size_t combination, cons
 
 /** What one run of a combination does to the table. */
 typedef struct sotto_sweep_cost {
-    sotto_mechanism counts, step; /**< counts: kind 0 where there are none */
+    sotto_mechanism counts, figures, step; /**< counts, figures: kind 0 where there are none */
     uint64_t steps;
     double draws;   /**< of exact noise */
     double epsilon; /**< of one run, at its own δ */

@@ -36,6 +36,7 @@ static sotto_status plan_one(sotto_sweep *sweep, size_t combination, sotto_sweep
         status = sotto_plan_make(&plan, &config, sotto_run_threads(options.threads), err);
     if (status == SOTTO_OK)
         *cost = (sotto_sweep_cost){.counts = plan.counts,
+                                   .figures = plan.figures_counts,
                                    .step = plan.step,
                                    .steps = plan.training.steps,
                                    .draws = plan.shares.draws,
@@ -69,6 +70,8 @@ static sotto_status compose(sotto_accountant *accountant, const sotto_sweep_cost
     sotto_status status = SOTTO_OK;
     if (runs > 0 && cost->counts.kind == SOTTO_MECHANISM_GAUSSIAN)
         status = sotto_accountant_compose(accountant, &cost->counts, runs, err);
+    if (status == SOTTO_OK && runs > 0 && cost->figures.kind == SOTTO_MECHANISM_GAUSSIAN)
+        status = sotto_accountant_compose(accountant, &cost->figures, runs, err);
     return status == SOTTO_OK && runs > 0
                ? sotto_accountant_compose(accountant, &cost->step, runs * cost->steps, err)
                : status;
@@ -90,6 +93,16 @@ sotto_status sotto_sweep_epsilon(const sotto_sweep *sweep, const sotto_sweep_cos
     return status;
 }
 
+/* The one with less noise; one at all where there is another. */
+static void take_worse(sotto_mechanism *most, const sotto_mechanism *one)
+{
+    if (one->kind != SOTTO_MECHANISM_GAUSSIAN)
+        return;
+    if (most->kind != SOTTO_MECHANISM_GAUSSIAN)
+        *most = *one;
+    most->noise_multiplier = fmin(most->noise_multiplier, one->noise_multiplier);
+}
+
 /* The costliest in every respect: at every order it costs at least what any of them does. */
 static sotto_sweep_cost worst(const sotto_sweep *sweep, const sotto_sweep_cost *costs)
 {
@@ -100,11 +113,8 @@ static sotto_sweep_cost worst(const sotto_sweep *sweep, const sotto_sweep_cost *
         most.steps = one->steps > most.steps ? one->steps : most.steps;
         most.step.sample_rate = fmax(most.step.sample_rate, one->step.sample_rate);
         most.step.noise_multiplier = fmin(most.step.noise_multiplier, one->step.noise_multiplier);
-        if (one->counts.kind != SOTTO_MECHANISM_GAUSSIAN)
-            continue;
-        if (most.counts.kind != SOTTO_MECHANISM_GAUSSIAN)
-            most.counts = one->counts;
-        most.counts.noise_multiplier = fmin(most.counts.noise_multiplier, one->counts.noise_multiplier);
+        take_worse(&most.counts, &one->counts);
+        take_worse(&most.figures, &one->figures);
     }
     return most;
 }

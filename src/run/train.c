@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "run/run.h"
+#include "run/figures.h"
 
 static const uint64_t most_step_records = 100000;
 
@@ -144,6 +144,17 @@ static sotto_status buy_counts(struct training *training, sotto_error *err)
     return status == SOTTO_OK ? sotto_model_counts_give(plan->model, training->counts, err) : status;
 }
 
+static sotto_status buy_figures(struct training *training, sotto_error *err)
+{
+    const sotto_plan *plan = &training->plan;
+    if (!plan->figures)
+        return SOTTO_OK;
+    sotto_run_log(&training->directory, "%s: one Gaussian release at noise multiplier %.9g",
+                  SOTTO_FIGURES_LABEL, plan->figures_counts.noise_multiplier);
+    return sotto_figures_buy(plan->figures, training->table, &plan->figures_counts, training->budget,
+                             training->split->train, training->split->train_count, training->random, err);
+}
+
 static sotto_status make_step(struct training *training, sotto_error *err)
 {
     const sotto_model_private wanted = sotto_model_private_wanted(training->plan.model);
@@ -248,17 +259,18 @@ static sotto_status summarise(const struct training *training, char **json, sott
     sotto_status status = sotto_budget_epsilon(training->budget, &epsilon, NULL, err);
     if (status != SOTTO_OK)
         return status;
-    json_t *summary = json_pack(
-        "{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:s, s:s?, s:[s,s,s,s], s:[s,s,s], s:o}", "output",
-        training->directory.path, "epsilon", epsilon, "delta", training->config.delta, "target_epsilon",
-        training->config.epsilon, "steps", (json_int_t)record->steps_taken, "steps_planned",
-        (json_int_t)training->plan.training.steps, "rows", (json_int_t)record->synthetic_rows, "seconds",
-        record->seconds, "stopped",
-        record->interrupted || record->sampling_stopped ? "interrupted" : "at the planned steps",
-        "not_private", record->not_private[0] ? record->not_private : NULL, "release",
-        "release/synthetic.csv", "release/model.sotto", "release/privacy.json", "release/privacy.html",
-        "private", "private/config.yaml", "private/train.log", "private/metrics.json", "warnings",
-        sotto_plan_warnings(&training->plan, &training->config));
+    json_t *summary =
+        json_pack("{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:s, s:s?, s:[s,s,s,s,s*], s:[s,s,s], s:o}",
+                  "output", training->directory.path, "epsilon", epsilon, "delta", training->config.delta,
+                  "target_epsilon", training->config.epsilon, "steps", (json_int_t)record->steps_taken,
+                  "steps_planned", (json_int_t)training->plan.training.steps, "rows",
+                  (json_int_t)record->synthetic_rows, "seconds", record->seconds, "stopped",
+                  record->interrupted || record->sampling_stopped ? "interrupted" : "at the planned steps",
+                  "not_private", record->not_private[0] ? record->not_private : NULL, "release",
+                  "release/synthetic.csv", "release/model.sotto", "release/privacy.json",
+                  "release/privacy.html", training->plan.figures ? "release/figures.json" : NULL, "private",
+                  "private/config.yaml", "private/train.log", "private/metrics.json", "warnings",
+                  sotto_plan_warnings(&training->plan, &training->config));
     return sotto_json_text(summary, json, err);
 }
 
@@ -317,6 +329,8 @@ sotto_status sotto_train(const sotto_run_options *options, const char *tuning, c
     note_row_count(&training);
     give_warnings(&training, options);
     status = buy_counts(&training, err);
+    if (status == SOTTO_OK)
+        status = buy_figures(&training, err);
     if (status == SOTTO_OK)
         status = take_steps(&training, options, err);
     if (status == SOTTO_OK)
