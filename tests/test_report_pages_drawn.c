@@ -83,20 +83,30 @@ END_TEST
 static const char hostile_name[] =
     "HOSTILE`touch /tmp/x`\"'$(id)\n set output '/tmp/x'\nsystem('id') {/Symbol a}^_<b>&%s @ \\";
 
+/* Texts that say what a record means, and not what it is about. */
+static bool is_word(const char *key)
+{
+    static const char *const words[] = {"format", "task", "measure", "model", "trained_on", "metric", "key"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(key, words[i]) == 0)
+            return true;
+    return false;
+}
+
 static void set_names(json_t *value)
 {
-    const char *key;
-    json_t *inner;
-    size_t i;
-    json_object_foreach(value, key, inner) if (json_is_string(inner) && strcmp(key, "format") &&
-                                               strcmp(key, "task") && strcmp(key, "measure") &&
-                                               strcmp(key, "model") && strcmp(key, "trained_on") &&
-                                               strcmp(key, "metric") && strcmp(key, "key"))(void)
-        json_object_set_new(value, key, json_string(hostile_name));
-    else set_names(inner);
-    json_array_foreach(value, i, inner) if (json_is_string(inner))(void)
-        json_array_set_new(value, i, json_string(hostile_name));
-    else set_names(inner);
+    for (void *at = json_object_iter(value); at; at = json_object_iter_next(value, at)) {
+        json_t *inner = json_object_iter_value(at);
+        if (json_is_string(inner) && !is_word(json_object_iter_key(at)))
+            (void)json_object_iter_set_new(value, at, json_string(hostile_name));
+        else
+            set_names(inner);
+    }
+    for (size_t i = 0; i < json_array_size(value); i++)
+        if (json_is_string(json_array_get(value, i)))
+            (void)json_array_set_new(value, i, json_string(hostile_name));
+        else
+            set_names(json_array_get(value, i));
 }
 
 /* gnuplot is told numbers and tokens; no text of the record reaches it. */
@@ -210,12 +220,12 @@ START_TEST(extreme_figures_are_drawn)
         return;
     static const double values[] = {0, 1, 5e-324, 1e-12};
     for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
-        json_t *record = vector("sweep.json"), *group, *spread;
-        const char *key;
-        size_t i;
-        json_array_foreach(json_object_get(record, "groups"), i, group)
-            json_object_foreach(json_object_get(group, "figures"), key, spread)(void)
-                json_object_set_new(spread, "mean", json_real(values[k]));
+        json_t *record = vector("sweep.json"), *groups = json_object_get(record, "groups");
+        for (size_t i = 0; i < json_array_size(groups); i++) {
+            json_t *figures = json_object_get(json_array_get(groups, i), "figures");
+            for (void *at = json_object_iter(figures); at; at = json_object_iter_next(figures, at))
+                (void)json_object_set_new(json_object_iter_value(at), "mean", json_real(values[k]));
+        }
         char *page = page_of(sotto_report_sweep_html, record);
         ck_assert_uint_eq(pictures_in(page), SWEEP_PICTURES);
         free(page);

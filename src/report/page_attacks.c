@@ -71,24 +71,48 @@ static void put_dots(sotto_page *page, const json_t *attacks)
     free(points);
 }
 
+/* Does an earlier attack have this verdict for the same reason? */
+static bool is_told(const json_t *attacks, size_t index)
+{
+    const json_t *attack = json_array_get(attacks, index);
+    for (size_t i = 0; i < index; i++) {
+        const json_t *earlier = json_array_get(attacks, i);
+        if (strcmp(sotto_record_text(earlier, "verdict"), sotto_record_text(attack, "verdict")) == 0 &&
+            strcmp(sotto_record_text(earlier, "explanation"), sotto_record_text(attack, "explanation")) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What the verdicts mean, each reason once. */
+static void put_explanations(FILE *file, const json_t *attacks)
+{
+    (void)fputs("<dl>\n", file);
+    for (size_t i = 0; i < json_array_size(attacks); i++) {
+        const json_t *attack = json_array_get(attacks, i);
+        if (is_told(attacks, i))
+            continue;
+        (void)fputs("<dt>", file);
+        sotto_page_value(file, json_object_get(attack, "verdict"), SOTTO_SHOW_VERDICT);
+        (void)fputs("</dt>\n", file);
+        sotto_page_element(file, "dd", sotto_record_text(attack, "explanation"));
+    }
+    (void)fputs("</dl>\n", file);
+}
+
 static void put_table(sotto_page *page, const json_t *attacks)
 {
     static const sotto_page_column columns[] = {
-        {"Attack", "name", SOTTO_SHOW_TEXT},
-        {"Secret", "secret", SOTTO_SHOW_NAME},
-        {"Attempts", "attempts", SOTTO_SHOW_COUNT},
-        {"On train", "train", SOTTO_SHOW_INTERVAL},
-        {"Control", "control", SOTTO_SHOW_INTERVAL},
-        {"Baseline", "baseline", SOTTO_SHOW_INTERVAL},
-        {"Risk", "risk", SOTTO_SHOW_INTERVAL},
-        {"Verdict", "verdict", SOTTO_SHOW_VERDICT},
-        {"Which means", "explanation", SOTTO_SHOW_WORDS},
+        {"Attack", "name", SOTTO_SHOW_TEXT},         {"Secret", "secret", SOTTO_SHOW_NAME},
+        {"Attempts", "attempts", SOTTO_SHOW_COUNT},  {"On train", "train", SOTTO_SHOW_INTERVAL},
+        {"Control", "control", SOTTO_SHOW_INTERVAL}, {"Baseline", "baseline", SOTTO_SHOW_INTERVAL},
+        {"Risk", "risk", SOTTO_SHOW_INTERVAL},       {"Verdict", "verdict", SOTTO_SHOW_VERDICT},
     };
     sotto_page_table(page->file, "", attacks, columns, sizeof columns / sizeof *columns);
+    put_explanations(page->file, attacks);
     (void)fputs(
-        "<p class=\"note\">Risk: the success on people in the train table beyond that on others, as a share of "
-        "what was left to gain. A leak: the attack beats its baseline and the risk's whole interval lies above "
-        "zero. Inconclusive: the attack does not beat its baseline; it says nothing either way.</p>\n",
+        "<p class=\"note\">Risk: the success on people in the train table beyond that on others, as a share of what "
+        "was left to gain. A leak: the attack beats its baseline and the risk's whole interval lies above zero.</p>\n",
         page->file);
 }
 

@@ -143,15 +143,10 @@ static bool is_text(sotto_show show)
     return show <= SOTTO_SHOW_NAMES || show == SOTTO_SHOW_VERDICT;
 }
 
-/* The looks of a cell: a figure, words that want room, and on narrow screens nothing where there is nothing.
- */
+/* The looks of a cell: a figure or words, and on narrow screens nothing where there is nothing. */
 static void put_looks(FILE *file, const sotto_page_column *column, bool there)
 {
-    (void)fprintf(file, " class=\"%s%s\"",
-                  !is_text(column->show)             ? "number"
-                  : column->show == SOTTO_SHOW_WORDS ? "words"
-                                                     : "text",
-                  there ? "" : " none");
+    (void)fprintf(file, " class=\"%s%s\"", is_text(column->show) ? "words" : "number", there ? "" : " none");
 }
 
 static void put_row(FILE *file, const json_t *list, const json_t *row, const sotto_page_column *columns,

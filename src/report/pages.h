@@ -195,7 +195,6 @@ void sotto_page_label(sotto_page *page, const char *text, size_t most);
 /** How a value is shown. */
 typedef enum sotto_show {
     SOTTO_SHOW_TEXT,
-    SOTTO_SHOW_WORDS,    /**< a sentence, which wants room */
     SOTTO_SHOW_NAME,     /**< fixed-width */
     SOTTO_SHOW_NAMES,    /**< a list of names */
     SOTTO_SHOW_PERCENT,  /**< of a share */

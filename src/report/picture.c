@@ -118,14 +118,15 @@ static void put_ticks(sotto_page *page, const sotto_chart *chart)
 /* Long labels below the axis: one at each end and one in the middle, if they leave room for it. */
 static void put_ends(sotto_page *page, const sotto_chart *chart)
 {
-    enum { MOST = 20, ALL = 22 };
+    enum { MOST = 20, HALF = 13 /* characters, of half the axis */ };
     static const char *const places[] = {"0", "0.5", "1"}, *const aligned[] = {"left", "center", "right"};
-    size_t width = 0;
+    size_t widths[3] = {0};
     (void)fputs("unset xtics\nset bmargin 2\n", page->script);
     for (size_t i = 0; i < 3; i++)
-        width += chart->ends[i] ? sotto_text_width(chart->ends[i]) : 0;
+        widths[i] = chart->ends[i] ? sotto_text_width(chart->ends[i]) : 0;
+    const bool fits = widths[1] / 2 + (widths[0] > widths[2] ? widths[0] : widths[2]) < HALF;
     for (size_t i = 0; i < 3; i++) {
-        if (!chart->ends[i] || (i == 1 && width > ALL))
+        if (!chart->ends[i] || (i == 1 && !fits))
             continue;
         (void)fputs("set label ", page->script);
         sotto_page_label(page, chart->ends[i], MOST);

@@ -211,6 +211,19 @@ static sotto_point point_of(const json_t *group, const char *metric)
                          sotto_record_number(figure, interval ? "high" : "most")};
 }
 
+/* A figure whose means are all in [0, 1] is taken for one that cannot leave it, however wide an interval may
+ * be. */
+static void clip_whiskers(sotto_point *points, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (points[i].y < 0 || points[i].y > 1)
+            return;
+    for (size_t i = 0; i < count; i++) {
+        points[i].low = points[i].low < 0 ? 0 : points[i].low;
+        points[i].high = points[i].high > 1 ? 1 : points[i].high;
+    }
+}
+
 static size_t take_points(const json_t *groups, const lines *sorted, size_t line, const char *metric,
                           sotto_point *points)
 {
@@ -221,6 +234,8 @@ static size_t take_points(const json_t *groups, const lines *sorted, size_t line
             points[count++] = point;
     }
     qsort(points, count, sizeof *points, by_epsilon);
+    if (metric)
+        clip_whiskers(points, count);
     return count;
 }
 
@@ -340,7 +355,7 @@ void sotto_page_sweep_charts(sotto_page *page)
     sotto_page_section(
         page->file, "figures", "Against ε",
         "Each point is the mean over a setting's repeats. Whiskers are 95 % intervals of that mean, or "
-        "reach from the least to the most where there are too few repeats for one.");
+        "reach from the least to the most where there are too few repeats for one; those of shares and the like end at 0 and 1.");
     (void)fputs("<div class=\"grid two\">\n", page->file);
     for (size_t i = 0; i < json_array_size(metrics) && !page->failed; i++) {
         const json_t *metric = json_array_get(metrics, i);
