@@ -300,6 +300,17 @@ static void refuse(size_t which, size_t views, const char *word)
     close_scene();
 }
 
+START_TEST(penalties_after_their_scratch_are_refused)
+{
+    sotto_exact *exact;
+    open_scene(plan_named("dense"), 2);
+    ck_assert_int_eq(sotto_exact_create(&exact, s.workspace, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_workspace_penalty(s.workspace, 1, NULL), SOTTO_ERROR_INPUT);
+    sotto_exact_destroy(exact);
+    close_scene();
+}
+END_TEST
+
 START_TEST(penalties_that_cannot_be_are_refused)
 {
     refuse(plan_named("dense"), 0, "at least one");
@@ -325,6 +336,7 @@ TCase *penalty_tests(void)
     tcase_add_loop_test(tests, exact_sums_hold_penalties, 0, count);
     tcase_add_test(tests, a_gradient_of_zero_contributes_nothing);
     tcase_add_test(tests, penalty_rows_are_dense);
+    tcase_add_test(tests, penalties_after_their_scratch_are_refused);
     tcase_add_test(tests, penalties_that_cannot_be_are_refused);
     return tests;
 }

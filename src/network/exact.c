@@ -75,7 +75,7 @@ static sotto_status take(sotto_exact *x, const sotto_workspace *w, sotto_error *
     return status == SOTTO_OK && !whole ? SOTTO_ERROR_MEMORY : status;
 }
 
-sotto_status sotto_exact_create(sotto_exact **exact, const sotto_workspace *workspace, sotto_error *err)
+sotto_status sotto_exact_create(sotto_exact **exact, sotto_workspace *workspace, sotto_error *err)
 {
     sotto_arena *arena;
     *exact = NULL;
@@ -93,6 +93,7 @@ sotto_status sotto_exact_create(sotto_exact **exact, const sotto_workspace *work
         sotto_arena_destroy(arena);
         return status;
     }
+    workspace->settled = true;
     *exact = made;
     return SOTTO_OK;
 }

@@ -276,8 +276,9 @@ const float *sotto_workspace_input_gradient(const sotto_workspace *workspace);
  * network's output, is to have norm 1 (Gulrajani et al. 2017). Makes the room that takes; once for a
  * workspace, and before anything else is made for it. The other rows of an example stay loss rows, and one
  * clip covers all of them together (P5). Entries are written out from now on, since penalty rows are dense.
- * SOTTO_ERROR_INPUT where an example has fewer rows, or for a layer that a penalty cannot go through, naming
- * it; SOTTO_ERROR_MEMORY, after which the workspace can only be destroyed.
+ * SOTTO_ERROR_INPUT where an example has fewer rows, where scratch for exact sums was made before, or for a
+ * layer that a penalty cannot go through, naming it; SOTTO_ERROR_MEMORY, after which the workspace can only
+ * be destroyed.
  */
 sotto_status sotto_workspace_penalty(sotto_workspace *workspace, size_t views, sotto_error *err);
 
@@ -331,8 +332,9 @@ typedef struct sotto_exact_grid {
 /** Scratch memory for exact sums over the examples of one workspace. */
 typedef struct sotto_exact sotto_exact;
 
-/** For workspaces of the network, size and views of `workspace`. SOTTO_ERROR_MEMORY. Caller destroys. */
-sotto_status sotto_exact_create(sotto_exact **exact, const sotto_workspace *workspace, sotto_error *err);
+/** For workspaces of the network, size, views and penalty rows of `workspace`, which can be given no more of
+ * those. SOTTO_ERROR_MEMORY. Caller destroys. */
+sotto_status sotto_exact_create(sotto_exact **exact, sotto_workspace *workspace, sotto_error *err);
 void sotto_exact_destroy(sotto_exact *exact);
 
 /**

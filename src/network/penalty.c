@@ -101,6 +101,10 @@ sotto_status sotto_workspace_penalty(sotto_workspace *workspace, size_t views, s
             "workspace: %zu penalty rows in an example of %zu rows; there must be at least one, "
             "not more than there are rows, and asked for once",
             views, w->views);
+    if (w->settled)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                               "workspace: scratch for its exact sums was made without penalty rows; ask for "
+                               "those first");
     sotto_status status = check_layers(w->network, err);
     if (status != SOTTO_OK)
         return status;

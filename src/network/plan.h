@@ -151,6 +151,7 @@ struct sotto_workspace {
     double *left_norms, *right_norms; /* [blocks, examples]: ‖a‖² and ‖b‖² of plain operations */
 
     size_t lowest; /* the last backward went down to this value */
+    bool settled;  /* scratch for its sums was made, whose size penalty rows would change */
 
     /*
      * Gradient penalties: a workspace of the penalty rows alone, the last `tangents->views` of each example,
