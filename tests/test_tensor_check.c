@@ -50,6 +50,26 @@ static void one_off(const gemm_work *w)
         ((int32_t *)w->sums)[20 * w->stride + 3] ^= 1;
 }
 
+/* A norm too small, and a scaling that rounds away from zero: either would let a row out of its bound. */
+static sotto_uint128 fewer_squares(size_t count, const int32_t *x)
+{
+    return sotto_integer_portable.squares(count - 1, x);
+}
+
+static void scale_up(size_t count, uint32_t numerator, int32_t *x)
+{
+    for (size_t j = 0; j < count; j++)
+        x[j] = (int32_t)(((int64_t)x[j] * numerator + INT64_C(0x40000000)) >> 31);
+}
+
+static void no_squares(size_t count, const float *x0, const float *x1, float scale0, float scale1,
+                       int32_t *words, uint64_t squares[2])
+{
+    uint64_t unused[2] = {0};
+    (void)squares;
+    sotto_integer_portable.quantise(count, x0, x1, scale0, scale1, words, unused);
+}
+
 static void expect_refusal(const char *name)
 {
     sotto_error err = {0};
@@ -75,6 +95,18 @@ START_TEST(the_check_refuses_kernels_that_break_the_law)
     bad.block = one_off;
     sotto_gemm_choose_integer(&bad);
     expect_refusal("one-off");
+    const integer_vectors broken[] = {
+        {sotto_integer_portable.quantise, fewer_squares, sotto_integer_portable.scale},
+        {sotto_integer_portable.quantise, sotto_integer_portable.squares, scale_up},
+        {no_squares, sotto_integer_portable.squares, sotto_integer_portable.scale},
+    };
+    for (size_t i = 0; i < 3; i++) {
+        bad = sotto_gemm_integer_portable;
+        bad.name = "short";
+        bad.vectors = &broken[i];
+        sotto_gemm_choose_integer(&bad);
+        expect_refusal("short");
+    }
     sotto_gemm_choose_integer(NULL);
 }
 END_TEST

@@ -96,14 +96,29 @@ static int32_t plain_integer(float x)
     return (int32_t)lrintf(fminf(fmaxf(x, -32767.0f), 32767.0f));
 }
 
+static uint64_t plain_squares(size_t count, const float *x, float scale)
+{
+    uint64_t sum = 0;
+    for (size_t j = 0; j < count; j++) {
+        const int64_t q = plain_integer(x[j] * scale);
+        sum += (uint64_t)(q * q);
+    }
+    return sum;
+}
+
 static bool check_integers(check *k, size_t d, size_t p, size_t rows)
 {
     fill(k, rows * d, 1000.0f, k->a);
     fill(k, rows * p, 1000.0f, k->b);
     for (size_t r = 0; r < rows; r++)
         k->scales[r] = r == rows / 2 ? 64.0f : 0.25f; /* the one row saturates */
-    sotto_tensor_quantise_left(rows, d, k->a, d, k->scales, k->left, NULL);
-    sotto_tensor_quantise_right(rows, p, k->b, p, k->scales, k->right, NULL);
+    uint64_t left[ROWS], right[ROWS];
+    sotto_tensor_quantise_left(rows, d, k->a, d, k->scales, k->left, left);
+    sotto_tensor_quantise_right(rows, p, k->b, p, k->scales, k->right, right);
+    for (size_t r = 0; r < rows; r++)
+        if (left[r] != plain_squares(d, k->a + r * d, k->scales[r]) ||
+            right[r] != plain_squares(p, k->b + r * p, k->scales[r]))
+            return false;
     sotto_tensor_integer_product(d, p, rows, k->left, k->right, false, k->sums, p);
     for (size_t at = 0; at < d * p; at++) {
         int64_t sum = 0;
@@ -113,6 +128,32 @@ static bool check_integers(check *k, size_t d, size_t p, size_t rows)
         if (sum != k->sums[at])
             return false;
     }
+    return true;
+}
+
+/* What norms are made of, and what keeps them within the bound: rounding, squares, scaling towards zero. */
+static bool check_vectors(check *k, size_t count)
+{
+    const uint32_t numerator = 0x5a5a5a5b; /* over 2³¹ */
+    sotto_uint128 wanted = 0;
+    fill(k, count, 3.0f, k->a);
+    k->a[count / 2] = NAN;
+    k->a[count / 3] = INFINITY;
+    sotto_tensor_quantise(count, k->a, 0x1p28f, k->sums);
+    for (size_t j = 0; j < count; j++) {
+        const float scaled = k->a[j] * 0x1p28f;
+        const int64_t q = isnan(scaled) ? 0 : (int64_t)rintf(fminf(fmaxf(scaled, -0x1p30f), 0x1p30f));
+        if (q != k->sums[j])
+            return false;
+        wanted += (sotto_uint128)(q * q);
+    }
+    if (sotto_tensor_integer_squares(count, k->sums) != wanted)
+        return false;
+    memcpy(k->left, k->sums, count * sizeof *k->sums);
+    sotto_tensor_integer_scale(count, numerator, k->sums);
+    for (size_t j = 0; j < count; j++)
+        if (k->sums[j] != (int64_t)k->left[j] * numerator / (INT64_C(1) << 31))
+            return false;
     return true;
 }
 
@@ -128,6 +169,8 @@ static const char *first_difference(check *k)
         return "a sum over rows";
     if (!check_integers(k, ROWS, 35, 11) || !check_integers(k, 1, 17, 8))
         return "a sum of integers";
+    if (!check_vectors(k, ROWS * 7) || !check_vectors(k, 3))
+        return "a vector of integers";
     return NULL;
 }
 

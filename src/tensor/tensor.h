@@ -148,8 +148,8 @@ void sotto_tensor_integer_flush(size_t count, int32_t *sums, int64_t *totals);
 
 /**
  * Compare, in about a millisecond, the kernels that this CPU uses with plain loops, bit for bit: floats at
- * odd shapes and with subnormal products, a row alone and among others, and integers. SOTTO_ERROR_NUMERIC
- * where one differs: nothing that rests on the law may go on then. SOTTO_ERROR_MEMORY.
+ * odd shapes and with subnormal products, a row alone and among others; integers, their squares and scaling.
+ * SOTTO_ERROR_NUMERIC where one differs: nothing that rests on the law may go on then. SOTTO_ERROR_MEMORY.
  */
 sotto_status sotto_tensor_check(sotto_error *err);
 
