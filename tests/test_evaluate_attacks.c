@@ -141,6 +141,7 @@ Suite *figures_suite(void)
 {
     Suite *suite = suite_create("figures of attacks");
     TCase *figures = tcase_create("figures");
+    tcase_set_timeout(figures, 120);
     tcase_add_test(figures, wilson_intervals_are_newcombes);
     tcase_add_test(figures, rates_and_risks_are_anonymeters);
     tcase_add_test(figures, no_attempts_are_defined);

@@ -260,12 +260,14 @@ Suite *neighbours_suite(void)
 {
     Suite *suite = suite_create("neighbours");
     TCase *points = tcase_create("points");
+    tcase_set_timeout(points, 120);
     tcase_add_test(points, codes_are_grid_points);
     tcase_add_test(points, fine_grids_are_rounded);
     tcase_add_test(points, boxes_count_rows);
     tcase_add_test(points, equal_rows_are_counted);
     suite_add_tcase(suite, points);
     TCase *search = tcase_create("search");
+    tcase_set_timeout(search, 120);
     tcase_add_test(search, distances_by_hand);
     tcase_add_test(search, nearest_rows_are_nearest);
     tcase_add_test(search, ties_fall_at_random);

@@ -327,7 +327,7 @@ static json_t *attack_numbers(const char *train, const char *test, const char *s
 /* Of 4 synthetic rows 2 are closer to the train table and 50 is 40 from both: (2 + 1/2) / 4. */
 START_TEST(closest_records_by_hand)
 {
-    json_t *record = attack_numbers("x\n0\n10\n", "x\n100\n90\n", "x\n0\n1\n100\n50\n");
+    json_t *record = attack_numbers("x\n0\n10\n", "x\n100\n90\n", "x\n0\n1\n99\n50\n");
     const json_t *distance = json_object_get(record, "distance");
     ck_assert_double_eq(figure(distance, "share_closer_to_train"), 0.625);
     ck_assert_double_eq_tol(figure(distance, "median_to_train"), 0.205, 1e-6);
@@ -444,11 +444,13 @@ Suite *records_suite(void)
     tcase_add_test(verdicts, tiny_tables_are_defined);
     suite_add_tcase(suite, verdicts);
     TCase *guesses = tcase_create("guesses");
+    tcase_set_timeout(guesses, 120);
     tcase_add_test(guesses, negative_guesses_must_be_right);
     tcase_add_test(guesses, dates_are_guessed_by_their_range);
     tcase_add_test(guesses, ties_are_not_broken_by_order);
     suite_add_tcase(suite, guesses);
     TCase *hand = tcase_create("by hand");
+    tcase_set_timeout(hand, 120);
     tcase_add_test(hand, closest_records_by_hand);
     tcase_add_test(hand, matches_by_hand);
     tcase_add_test(hand, singling_out_by_hand);
