@@ -20,13 +20,14 @@ COLOURS = ['red', 'green', 'blue']
 DOSES = [0.0, 2.5]  # declared spikes
 
 
-def scores_of_classes(rng, rows, classes, spread, absent=()):
+def scores_of_classes(rng, rows, classes, spread, absent=(), impossible=()):
     """Random probabilities on a coarse grid, so that there are ties, and some exact zeros."""
     truth = rng.integers(0, classes, rows)
     for k in absent:
         truth[truth == k] = (k + 1) % classes
     logits = spread * (truth[:, None] == np.arange(classes)) + rng.normal(size=(rows, classes))
     grid = np.round(np.exp(logits) / np.exp(logits).sum(1, keepdims=True) * 20)
+    grid[:, list(impossible)] = 0
     grid[grid.sum(1) == 0] = 1
     p = grid / grid.sum(1, keepdims=True)
     case = {'classes': classes, 'positive': classes - 1, 'truth': truth.tolist(), 'probabilities': p.tolist()}
@@ -113,7 +114,8 @@ def main():
     record = {
         'made_by': 'utility_make.py with scikit-learn',
         'classes': [scores_of_classes(rng, 40, 2, 1.0), scores_of_classes(rng, 60, 2, 0.0),
-                    scores_of_classes(rng, 80, 4, 1.5), scores_of_classes(rng, 50, 5, 1.0, absent=(2,))],
+                    scores_of_classes(rng, 80, 4, 1.5), scores_of_classes(rng, 50, 5, 1.0, absent=(2,)),
+                    scores_of_classes(rng, 50, 4, 1.0, absent=(1,), impossible=(1,))],
         'numbers': [scores_of_numbers(rng, 30, 3.0), scores_of_numbers(rng, 25, 30.0)],
         'outcome': logistic([r[3] for r in train], x, z, ['no', 'yes']).tolist(),
         'shade': logistic([r[4] for r in train], x, z, ['light', 'middle', 'dark']).tolist(),
