@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "test_report_pages.h"
 
@@ -202,13 +203,17 @@ END_TEST
 /* A program in the working folder, or in a relative one, is nobody's gnuplot. */
 START_TEST(only_absolute_folders_are_searched)
 {
-    look_in(".:tests::relative/bin:");
+    char *folder = fake_gnuplot("#!/bin/sh\n"), path[300], here[4096];
+    ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+    ck_assert_int_eq(chdir(folder), 0);
+    look_in(".");
     ck_assert(!have_gnuplot());
-    char *folder = fake_gnuplot("#!/bin/sh\n");
-    char path[300];
+    look_in(":../:");
+    ck_assert(!have_gnuplot());
     (void)snprintf(path, sizeof path, ".:%s", folder);
     look_in(path);
     ck_assert(have_gnuplot());
+    ck_assert_int_eq(chdir(here), 0);
     remove_folder(folder);
 }
 END_TEST
