@@ -10,6 +10,7 @@
 #define ALIKE        0.95 /* a column or a mean of columns that looks right */
 #define UNLIKE       0.90 /* a column worth a word */
 #define BELOW_TEST   0.05 /* so far below what other real rows reach */
+#define DEPENDENT    0.10 /* normalised mutual information of columns that have to do with each other */
 #define KEPT_WELL    0.90 /* of the way from guessing to the model trained on the real table */
 #define KEPT_BADLY   0.50
 #define OUT_OF_RANGE 0.98
@@ -121,20 +122,69 @@ static void advise_support(const adviser *by, const json_t *fidelity)
             name);
 }
 
+static const char *text_of(const json_t *list, size_t i)
+{
+    const char *text = json_string_value(json_array_get(list, i));
+    return text ? text : "";
+}
+
+/*
+ * A mean over all pairs flatters: most columns have little to do with each other, and columns that are drawn
+ * independently get those right. So look at the pairs that depend on each other in the real table.
+ */
+static void advise_dependence(const adviser *by, const json_t *fidelity)
+{
+    const json_t *names = sotto_record_get(fidelity, "mutual_information.columns");
+    const json_t *real = sotto_record_get(fidelity, "mutual_information.real");
+    const json_t *synthetic = sotto_record_get(fidelity, "mutual_information.synthetic");
+    const size_t count = json_array_size(names);
+    size_t depend = 0, lost = 0, first = 0, second = 0;
+    double strongest = 0;
+    if (!sotto_record_fits(real, count, count) || !sotto_record_fits(synthetic, count, count))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i + 1; j < count; j++) {
+            const double is = json_number_value(json_array_get(json_array_get(real, i), j));
+            const double kept = json_number_value(json_array_get(json_array_get(synthetic, i), j));
+            if (is < DEPENDENT)
+                continue;
+            depend++;
+            lost += kept < is / 2;
+            if (kept < is / 2 && is > strongest) {
+                strongest = is;
+                first = i;
+                second = j;
+            }
+        }
+    }
+    if (depend > 0 && lost == 0)
+        say(by, SOTTO_ADVICE_GOOD, "All %zu pairs of columns that clearly depend on each other still do.",
+            depend);
+    if (lost > 0)
+        say(by, SOTTO_ADVICE_SHORT,
+            "%zu of the %zu pairs of columns that clearly depend on each other have lost most of it; the strongest of "
+            "them is %s and %s.",
+            lost, depend, text_of(names, first), text_of(names, second));
+}
+
 static void advise_pairs(const adviser *by, const json_t *fidelity)
 {
     const double alike = sotto_record_number(fidelity, "pair_trends");
     const double shapes = sotto_record_number(fidelity, "column_shapes");
-    if (alike >= UNLIKE)
+    const double other = sotto_record_number(fidelity, "control.pair_trends");
+    const bool well = alike >= UNLIKE && !(alike < other - BELOW_TEST / 2);
+    if (well)
         say(by, SOTTO_ADVICE_GOOD, "Pairs of columns go together as in the real table, %s alike on average.",
             PERCENT(alike));
     else if (isfinite(alike))
         say(by, SOTTO_ADVICE_SHORT,
-            "Relations between columns are kept in part: pairs are %s alike on average.", PERCENT(alike));
-    if (alike < UNLIKE && shapes >= UNLIKE)
+            "Relations between columns are kept in part: pairs are %s alike on average%s%s.", PERCENT(alike),
+            isfinite(other) ? "; other real rows reach " : "", isfinite(other) ? PERCENT(other) : "");
+    if (!well && isfinite(alike) && shapes >= UNLIKE)
         say(by, SOTTO_ADVICE_NEXT,
             "Columns are right and their relations less so: train for more steps, spend more ε on the model than on "
             "the counts, try another model, or leave out columns that nobody needs.");
+    advise_dependence(by, fidelity);
     const json_t *ways = json_object_get(fidelity, "ways");
     const json_t *most = json_array_get(ways, json_array_size(ways) ? json_array_size(ways) - 1 : 0);
     const double distance = sotto_record_number(most, "mean_tvd"),

@@ -199,7 +199,7 @@ void sotto_statement_html(const sotto_statement *statement, FILE *file)
 {
     size_t count;
     const sotto_section *sections = sotto_statement_sections(&count);
-    sotto_page_head(file, "Privacy statement", statement->date, statement->not_private != NULL, "");
+    sotto_page_head(file, "Privacy statement", statement->date, statement->not_private != NULL, false);
     sotto_page_banner(file, statement->not_private);
     (void)fputs("<main>\n<header>\n<h1>Privacy statement</h1>\n<p class=\"origin\">Made by ", file);
     put(file, statement->made_by);

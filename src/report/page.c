@@ -7,8 +7,7 @@
 
 /* ---------------------------------------------------------- a page begun */
 
-void sotto_page_head(FILE *file, const char *title, const char *date, bool not_private,
-                     const char *more_style)
+void sotto_page_head(FILE *file, const char *title, const char *date, bool not_private, bool private_page)
 {
     (void)fprintf(file,
                   "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
@@ -18,8 +17,9 @@ void sotto_page_head(FILE *file, const char *title, const char *date, bool not_p
                   "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>%s%s, ",
                   not_private ? "NOT PRIVATE: " : "", title);
     sotto_text_put(file, date, true);
-    (void)fprintf(file, "</title>\n<style>\n%s%s%s</style>\n</head>\n<body%s>\n", sotto_report_style,
-                  more_style, sotto_report_style_media, not_private ? " class=\"not-private\"" : "");
+    (void)fprintf(file, "</title>\n<style>\n%s%s%s%s</style>\n</head>\n<body%s>\n", sotto_report_style,
+                  private_page ? sotto_report_style_roles : "", private_page ? sotto_report_style_pages : "",
+                  sotto_report_style_media, not_private ? " class=\"not-private\"" : "");
 }
 
 /* The record's reason, unless it only repeats the words of the banner. */
@@ -53,8 +53,7 @@ sotto_status sotto_page_open(sotto_page *page, const json_t *root, const char *t
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory writing the page");
     }
     const char *not_private = json_string_value(json_object_get(root, "not_private"));
-    sotto_page_head(page->file, title, sotto_record_text(root, "date"), not_private != NULL,
-                    sotto_report_style_pages);
+    sotto_page_head(page->file, title, sotto_record_text(root, "date"), not_private != NULL, true);
     /* What surrounds <main> is repeated on each printed sheet. */
     (void)fputs("<div class=\"inside\"><strong>Private.</strong> " SOTTO_PAGE_NOTICE "</div>\n", page->file);
     sotto_page_banner(page->file, not_private);

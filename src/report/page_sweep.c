@@ -118,7 +118,8 @@ enum { METRICS = 24 /* columns of figures; the record has all */ };
 
 static void put_heads(FILE *file, const json_t *root, const char *const *first, size_t count, size_t metrics)
 {
-    (void)fputs("<div class=\"scroll\"><table class=\"wide figures\">\n<thead><tr>", file);
+    (void)fprintf(file, "<div class=\"scroll\"><table class=\"wide figures%s\">\n<thead><tr>",
+                  metrics > 4 ? " many" : "");
     for (size_t i = 0; i < count; i++)
         (void)fprintf(file, "<th scope=\"col\"%s>%s</th>", i ? " class=\"number\"" : "", first[i]);
     for (size_t i = 0; i < metrics; i++)

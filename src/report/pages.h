@@ -156,9 +156,8 @@ typedef struct sotto_page {
     bool failed;    /**< memory was short */
 } sotto_page;
 
-/** A page's first lines, up to <body>. */
-void sotto_page_head(FILE *file, const char *title, const char *date, bool not_private,
-                     const char *more_style);
+/** A page's first lines, up to <body>; of a private page with what that adds to the style sheet. */
+void sotto_page_head(FILE *file, const char *title, const char *date, bool not_private, bool private_page);
 
 /** The banner over a run that is not private; nothing where `not_private` is NULL. */
 void sotto_page_banner(FILE *file, const char *not_private);

@@ -161,8 +161,9 @@ void sotto_statement_chart(const sotto_statement *statement, FILE *file);
 /** The trade-off between an attacker's two kinds of error, in the same way. */
 void sotto_statement_attack_chart(const sotto_statement *statement, FILE *file);
 
-/** The page's style sheet, what private pages add, and after them what differs on narrow screens and on
- * paper. */
-extern const char sotto_report_style[], sotto_report_style_pages[], sotto_report_style_media[];
+/** The page's style sheet, what private pages add (colours, parts), and after them what differs on narrow
+ * screens and on paper. */
+extern const char sotto_report_style[], sotto_report_style_roles[], sotto_report_style_pages[],
+    sotto_report_style_media[];
 
 #endif

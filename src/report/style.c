@@ -72,7 +72,7 @@ const char sotto_report_style[] =
 
 /* Private pages: wider, with pictures. Blue and orange are told apart by the colour-blind; no meaning hangs
  * on red and green. */
-const char sotto_report_style_pages[] =
+const char sotto_report_style_roles[] =
     ":root {\n"
     "  --axis: #59626b; --grid: #dfe3e6; --real: #7a858f; --synthetic: #0b6e99; --control: #b45f06;\n"
     "  --baseline: #6b5b95; --plus: #0b6e99; --minus: #c2571a; --limit: #a80d22;\n"
@@ -87,6 +87,16 @@ const char sotto_report_style_pages[] =
     "    --series-6: #d5d06a;\n"
     "  }\n"
     "}\n"
+    "@media print {\n"
+    "  :root {\n"
+    "    --axis: #444444; --grid: #d0d4d8; --real: #7a858f; --synthetic: #0b6e99; --control: #b45f06;\n"
+    "    --baseline: #6b5b95; --plus: #0b6e99; --minus: #c2571a; --limit: #a80d22;\n"
+    "    --series-1: #0b6e99; --series-2: #b45f06; --series-3: #6b5b95; --series-4: #2e7d4f;\n"
+    "    --series-5: #a3326b; --series-6: #5d5d00;\n"
+    "  }\n"
+    "}\n";
+
+const char sotto_report_style_pages[] =
     "main { max-width: 66rem; }\n"
     ".inside { background: var(--ink); color: var(--paper); padding: 0.5rem 1.25rem; text-align: center;\n"
     "          font-size: 0.9rem; }\n"
@@ -122,6 +132,8 @@ const char sotto_report_style_pages[] =
     ".figures .number { padding-left: 0.4rem; }\n"
     ".figures td.number, .figures th.number { text-align: right; }\n"
     ".figures td.number { white-space: nowrap; }\n"
+    ".many td, .many th { padding-right: 0.4rem; }\n"
+    ".many td.number { white-space: normal; }\n"
     ".figures code { overflow-wrap: break-word; }\n"
     ".scroll { overflow-x: auto; }\n"
     "table.wide.figures { width: auto; max-width: 100%; }\n"
@@ -134,15 +146,7 @@ const char sotto_report_style_pages[] =
     ".skipped, .missing { border-left: 4px solid var(--line); padding-left: 0.9rem; }\n"
     ".next li { margin: 0.5rem 0; }\n"
     "@page { margin: 18mm 14mm 14mm; @top-center { content: 'Private: " SOTTO_PAGE_NOTICE "';\n"
-    "        font: 8pt sans-serif; color: #000000; } }\n"
-    "@media print {\n"
-    "  :root {\n"
-    "    --axis: #444444; --grid: #d0d4d8; --real: #7a858f; --synthetic: #0b6e99; --control: #b45f06;\n"
-    "    --baseline: #6b5b95; --plus: #0b6e99; --minus: #c2571a; --limit: #a80d22;\n"
-    "    --series-1: #0b6e99; --series-2: #b45f06; --series-3: #6b5b95; --series-4: #2e7d4f;\n"
-    "    --series-5: #a3326b; --series-6: #5d5d00;\n"
-    "  }\n"
-    "}\n";
+    "        font: 8pt sans-serif; color: #000000; } }\n";
 
 const char sotto_report_style_media[] =
     "@media (max-width: 45rem) {\n"
