@@ -20,6 +20,8 @@ static const sotto_rule rules[] = {
     {"fidelity?.overall", SOTTO_VALUE_SHARE, true},
     {"fidelity?.column_shapes", SOTTO_VALUE_SHARE, true},
     {"fidelity?.pair_trends", SOTTO_VALUE_SHARE, true},
+    {"fidelity?.control?.column_shapes", SOTTO_VALUE_SHARE, true},
+    {"fidelity?.control?.pair_trends", SOTTO_VALUE_SHARE, true},
     {"fidelity?.columns[].name", SOTTO_VALUE_TEXT, false},
     {"fidelity?.columns[].type", SOTTO_VALUE_TEXT, false},
     {"fidelity?.columns[].measure", SOTTO_VALUE_TEXT, false},
