@@ -46,10 +46,11 @@ void sotto_tensor_entry_squared_norms(size_t rows, size_t columns, size_t entrie
         norms2[i] = entry_norm(columns, entries, at + i * entries, values + i * entries);
 }
 
-/* As SOTTO_WIDE, for CPUs with fused multiply-adds; elsewhere fmaf is a function of libm's. */
+/* As SOTTO_WIDE, by what a CPU can do and not by its name, which is one maker's: without fused multiply-adds
+ * fmaf is a function of libm's. */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) &&                 \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define FUSED __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#define FUSED __attribute__((target_clones("avx512f", "fma", "default")))
 #else
 #define FUSED
 #endif
