@@ -203,14 +203,14 @@ static json_t *random_record(const sotto_sweep *sweep, const sotto_sweep_cost *c
     return json_pack(
         "{s:o, s:f, s:s, s:s}", "epsilon", number_or_null(epsilon), "mean_runs", sweep->mean_runs,
         "distribution", shape_name(shape), "explanation",
-        "what releasing the best run alone would cost, had the number of runs been drawn from this distribution "
+        "What releasing the best run alone would cost, had the number of runs been drawn from this distribution "
         "before the first, each run's settings been drawn at random, and nothing of the other runs been "
         "released or even looked at but for a score (Papernot and Steinke 2022). Scores that are computed from "
         "rows, like those here, must come from rows that this guarantee does not protect: the test table's. It "
-        "is not what was done here");
+        "is not what was done here.");
 }
 
-/* Runs of each combination: those begun, and with `planned` those that are still to come. */
+/* Of all that were begun; of a plan, of each run once. */
 static sotto_status all_epsilon(const sotto_sweep_outcome *outcome, double *epsilon, sotto_error *err)
 {
     const sotto_sweep *sweep = outcome->sweep;
