@@ -112,6 +112,12 @@ const char *sotto_cli_number(const char *text, double *value);
 /** Print JSON as all of sotto does: two blanks, 17 digits, a newline. */
 void sotto_cli_print_json(const json_t *json);
 
+/** Print a record's text as it stands, whose figures were written with 17 digits, or in the form for people.
+ */
+sotto_status sotto_cli_show(const char *json,
+                            sotto_status (*form)(const char *json, char **text, sotto_error *err),
+                            bool as_json, sotto_error *err);
+
 /** Parse a record that the run room made. NULL, with `err` filled, where that fails. */
 json_t *sotto_cli_record(const char *text, sotto_error *err);
 

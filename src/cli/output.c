@@ -57,6 +57,21 @@ int sotto_cli_usage(const char *command, const char *format, ...)
     return SOTTO_EXIT_USAGE;
 }
 
+sotto_status sotto_cli_show(const char *json, sotto_status (*form)(const char *, char **, sotto_error *),
+                            bool as_json, sotto_error *err)
+{
+    char *text = NULL;
+    if (as_json) {
+        (void)fputs(json, stdout);
+        return SOTTO_OK;
+    }
+    sotto_status status = form(json, &text, err);
+    if (status == SOTTO_OK)
+        (void)fputs(text, stdout);
+    free(text);
+    return status;
+}
+
 int sotto_cli_finish(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))

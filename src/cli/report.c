@@ -55,22 +55,6 @@ static bool has(const char *directory, const char *name)
     return there;
 }
 
-/* The record's text as it stands: its figures were written with 17 digits. */
-static sotto_status print(const char *json, sotto_status (*form)(const char *, char **, sotto_error *),
-                          bool as_json, sotto_error *err)
-{
-    char *text = NULL;
-    if (as_json) {
-        (void)fputs(json, stdout);
-        return SOTTO_OK;
-    }
-    sotto_status status = form(json, &text, err);
-    if (status == SOTTO_OK)
-        (void)fputs(text, stdout);
-    free(text);
-    return status;
-}
-
 static sotto_status report_on(const char *directory, const subject *what, bool show, bool as_json,
                               sotto_error *err)
 {
@@ -82,7 +66,7 @@ static sotto_status report_on(const char *directory, const subject *what, bool s
     if (status == SOTTO_OK && show)
         status = sotto_file_read(record, (size_t)1 << 30, &json, &length, err);
     if (status == SOTTO_OK && show)
-        status = print(json, what->text, as_json, err);
+        status = sotto_cli_show(json, what->text, as_json, err);
     free(json);
     free(record);
     free(folder);
@@ -102,7 +86,7 @@ static sotto_status report_on_run(const char *run, bool evaluation, bool show, b
     if (status == SOTTO_OK && show && !evaluation) {
         status = sotto_report_read(run, &json, err);
         if (status == SOTTO_OK)
-            status = print(json, sotto_report_text, as_json, err);
+            status = sotto_cli_show(json, sotto_report_text, as_json, err);
     }
     free(json);
     return status;

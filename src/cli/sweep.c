@@ -38,16 +38,8 @@ static const char help[] =
 static int report(const char *json, bool as_json, bool quiet)
 {
     sotto_error err = {0};
-    char *text = NULL;
-    sotto_status status = SOTTO_OK;
-    if (as_json) {
-        (void)fputs(json, stdout);
-    } else if (!quiet) {
-        status = sotto_report_sweep_text(json, &text, &err);
-        if (status == SOTTO_OK)
-            (void)fputs(text, stdout);
-    }
-    free(text);
+    const sotto_status status =
+        quiet && !as_json ? SOTTO_OK : sotto_cli_show(json, sotto_report_sweep_text, as_json, &err);
     return status == SOTTO_OK ? sotto_cli_finish() : sotto_cli_fail(&err);
 }
 
