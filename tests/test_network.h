@@ -30,7 +30,7 @@ size_t plan_named(const char *name);
 typedef struct circumstances {
     size_t class_of;
     uint64_t seed;
-    bool training; /* dropout drops */
+    bool training; /* dropout drops, sample layers draw */
 } circumstances;
 
 /* One row through the layers in plain float64 loops; returns the number of outputs. */
@@ -38,8 +38,8 @@ size_t reference_forward(const plan *p, const double *parameters, const double *
                          double *output);
 
 /*
- * The gradient of Σ_j direction[j]·output[j] for one row by central differences in float64, with respect to
- * the parameters and (where not NULL) to the input.
+ * The gradient of Σ_j direction[j]·output[j] and the divergences of sample layers for one row by central
+ * differences in float64, with respect to the parameters and (where not NULL) to the input.
  */
 void reference_gradient(const plan *p, size_t parameter_count, const float *parameters, const float *input,
                         circumstances row, const float *direction, double *gradient, double *input_gradient);

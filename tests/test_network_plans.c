@@ -16,6 +16,7 @@
 #define CONCAT(l)          LAYER(CONCAT, .from = (l))
 #define BY_CLASS           LAYER(BY_CLASS)
 #define DROPOUT(r)         LAYER(DROPOUT, .rate = (r))
+#define SAMPLE(b)          LAYER(SAMPLE, .beta = (b))
 #define SOFTMAX(s)         LAYER(SOFTMAX, .segments = (s), .segment_count = sizeof(s) / sizeof *(s))
 #define IMAGE(h, w, c)     LAYER(IMAGE, .height = (h), .width = (w), .channels = (c))
 #define GROUP_NORM(g)      LAYER(GROUP_NORM, .groups = (g))
@@ -103,6 +104,23 @@ const plan plans[] = {
      2,
      7,
      {DENSE(5), TANH, DROPOUT(0.5f), RESIDUAL(1), CONCAT(2), BY_CLASS, DENSE(2)}},
+
+    {"sample", 6, 0, 4, {DENSE(8), SAMPLE(1.0f), TANH, DENSE(3)}},
+    {"sample without divergence", 6, 0, 4, {DENSE(6), LEAKY(0.2f), SAMPLE(0.0f), DENSE(2)}},
+    {"sample last", 5, 0, 4, {DENSE(7), SILU, DENSE(10), SAMPLE(0.5f)}},
+    {"sample of an odd number", 4, 0, 3, {DENSE(6), SAMPLE(2.0f), NORM}},
+    {"sample first", 6, 0, 2, {SAMPLE(1.0f), DENSE(3)}},
+    {"sample twice", 5, 0, 5, {DENSE(8), SAMPLE(1.0f), DENSE(4), SAMPLE(0.25f), DENSE(3)}},
+    {"sample beside joins",
+     4,
+     0,
+     8,
+     {DENSE(6), SAMPLE(0.7f), CONCAT(0), TANH, DENSE(3), RESIDUAL(1), DROPOUT(0.25f), DENSE(2)}},
+    {"variational autoencoder",
+     9,
+     3,
+     8,
+     {DENSE(7), LEAKY(0.0f), DENSE(6), SAMPLE(1.0f), BY_CLASS, DENSE(8), LEAKY(0.0f), DENSE(9)}},
 
     {"conv", 60, 0, 2, {IMAGE(6, 5, 2), CONV(3, 3, 1, 1)}},
     {"conv with strides", 42, 0, 4, {IMAGE(7, 6, 1), CONV(4, 3, 2, 0), LEAKY(0.2f), DENSE(2)}},

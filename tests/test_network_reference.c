@@ -130,6 +130,25 @@ static void drop(const sotto_layer *layer, uint64_t seed, size_t operation, stag
     }
 }
 
+/* As documented: Box-Muller of the same generator, two draws from 64 bits; returns the divergence. */
+static double sample(const sotto_layer *layer, circumstances row, size_t operation, const stage *x, stage *y)
+{
+    const uint64_t start = mix(row.seed ^ mix(operation + 1));
+    const size_t n = x->columns / 2;
+    double divergence = 0.0;
+    resize(y, 1, 1, n);
+    for (size_t j = 0; j < n; j++) {
+        const uint64_t bits = mix(start + (j / 2 * 2 + 1) * 0x9e3779b97f4a7c15u);
+        const double angle = 2.0 * acos(-1.0) * (double)(bits & 0xffffffff) / 0x1p32;
+        const double noise =
+            sqrt(-2.0 * log(((double)(bits >> 32) + 0.5) / 0x1p32)) * (j % 2 == 0 ? cos(angle) : sin(angle));
+        const double mean = x->values[j], v = 8.0 * tanh(x->values[n + j] / 8.0);
+        y->values[j] = mean + (row.training ? noise * exp(v / 2.0) : 0.0);
+        divergence += (mean * mean + exp(v) - v - 1.0) / 2.0;
+    }
+    return (double)layer->beta * divergence;
+}
+
 static void softmax(const sotto_layer *layer, stage *y)
 {
     for (size_t i = 0; i < layer->segment_count; i++) {
@@ -163,9 +182,9 @@ static void expand(size_t classes, size_t class_of, const stage *x, stage *y)
     y->values[n * classes + class_of] = 1.0;
 }
 
-/* Stage `l` + 1 from stage `l`; returns the parameters of the layers after. */
+/* Stage `l` + 1 from stage `l`, and the layer's own loss; returns the parameters of the layers after. */
 static const double *step(const plan *p, size_t l, size_t operation, const double *parameters,
-                          circumstances row, stage *stages)
+                          circumstances row, stage *stages, double *loss)
 {
     const sotto_layer *layer = &p->layers[l];
     stage *x = &stages[l], *y = &stages[l + 1];
@@ -191,6 +210,9 @@ static const double *step(const plan *p, size_t l, size_t operation, const doubl
         if (row.training)
             drop(layer, row.seed, operation, y);
         return parameters;
+    case SOTTO_LAYER_SAMPLE:
+        *loss += sample(layer, row, operation, x, y);
+        return parameters;
     case SOTTO_LAYER_SOFTMAX:
         softmax(layer, y);
         return parameters;
@@ -206,8 +228,9 @@ static const double *step(const plan *p, size_t l, size_t operation, const doubl
     }
 }
 
-size_t reference_forward(const plan *p, const double *parameters, const double *input, circumstances row,
-                         double *output)
+/* The output, and what layers add to the row's loss. */
+static size_t walk(const plan *p, const double *parameters, const double *input, circumstances row,
+                   double *output, double *loss)
 {
     /* One for the input and one for each layer: nothing is ever overwritten. */
     static stage stages[MOST_LAYERS + 1];
@@ -217,7 +240,7 @@ size_t reference_forward(const plan *p, const double *parameters, const double *
     for (size_t l = 0; l < p->count; l++) {
         const bool nothing = p->layers[l].kind == SOTTO_LAYER_IMAGE ||
                              (p->layers[l].kind == SOTTO_LAYER_BY_CLASS && p->classes < 2);
-        parameters = step(p, l, operation, parameters, row, stages);
+        parameters = step(p, l, operation, parameters, row, stages, loss);
         operation += !nothing;
     }
     const stage *last = &stages[p->count];
@@ -225,12 +248,19 @@ size_t reference_forward(const plan *p, const double *parameters, const double *
     return last->columns;
 }
 
-/* Σ_j direction[j]·output[j]. */
+size_t reference_forward(const plan *p, const double *parameters, const double *input, circumstances row,
+                         double *output)
+{
+    double loss = 0.0;
+    return walk(p, parameters, input, row, output, &loss);
+}
+
+/* Σ_j direction[j]·output[j], and the layers' own losses. */
 static double objective(const plan *p, const double *parameters, const double *input, circumstances row,
                         const float *direction)
 {
     double output[MOST_COLUMNS], sum = 0.0;
-    const size_t outputs = reference_forward(p, parameters, input, row, output);
+    const size_t outputs = walk(p, parameters, input, row, output, &sum);
     for (size_t j = 0; j < outputs; j++)
         sum += (double)direction[j] * output[j];
     return sum;

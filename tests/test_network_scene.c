@@ -39,7 +39,8 @@ bool add_penalties(size_t views)
 {
     sotto_error err = {0};
     if (sotto_workspace_penalty(s.workspace, views, &err) != SOTTO_OK) {
-        ck_assert_msg(strstr(err.message, "softmax"), "%s: %s", s.plan->name, err.message);
+        ck_assert_msg(strstr(err.message, "(softmax)") || strstr(err.message, "(sample)"), "%s: %s",
+                      s.plan->name, err.message);
         return false;
     }
     s.penalties = views;

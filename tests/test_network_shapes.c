@@ -59,6 +59,9 @@ START_TEST(layers_that_do_not_fit_are_refused)
         {sotto_layer_dropout(1.0f), {"layer 1 (dropout): rate 1", "[0, 1)"}},
         {sotto_layer_dropout(-0.1f), {"layer 1 (dropout)", "[0, 1)"}},
         {sotto_layer_dropout(NAN), {"layer 1 (dropout)", "[0, 1)"}},
+        {sotto_layer_sample(-0.5f), {"layer 1 (sample): beta -0.5", "at least 0"}},
+        {sotto_layer_sample(NAN), {"layer 1 (sample): beta", "at least 0"}},
+        {sotto_layer_sample(INFINITY), {"layer 1 (sample): beta", "finite"}},
         {sotto_layer_softmax(overlap, 2), {"layer 1 (softmax): segment 1", "ascending"}},
         {sotto_layer_softmax(empty, 1), {"layer 1 (softmax): segment 0", "not empty"}},
         {sotto_layer_softmax((const sotto_tensor_segment[]){{95, 2}}, 1), {"95 to 97", "within 96 columns"}},
@@ -94,6 +97,8 @@ START_TEST(layers_that_do_not_fit_are_refused)
         refuse(96, 0, layers, 2, SOTTO_ERROR_INPUT, wrong[i].words[0]);
         refuse(96, 0, layers, 2, SOTTO_ERROR_INPUT, wrong[i].words[1]);
     }
+    const sotto_layer odd = sotto_layer_sample(1.0f);
+    refuse(5, 0, &odd, 1, SOTTO_ERROR_INPUT, "layer 0 (sample): 5 columns");
 }
 END_TEST
 
@@ -102,6 +107,78 @@ START_TEST(patches_that_are_too_large_are_refused)
 {
     const sotto_layer layers[] = {sotto_layer_image(1, 1, 1 << 20), sotto_layer_conv(1, 13, 1, 12)};
     refuse(1 << 20, 0, layers, 2, SOTTO_ERROR_INPUT, "13 × 13 pixels is too large");
+}
+END_TEST
+
+enum { DRAWS = 1000, DRAWN_ROWS = 20 };
+
+/* What a chain that ends in a sample layer makes of rows of `mean` and `x`, seeds 0, 1, … */
+static void draw_samples(const sotto_layer *layers, size_t count, float mean, float x, bool training,
+                         float z[DRAWN_ROWS * DRAWS])
+{
+    static const float none[1];
+    sotto_network *network = NULL;
+    sotto_workspace *workspace = NULL;
+    sotto_weights *weights = NULL;
+    ck_assert_int_eq(sotto_network_create(&network, 2 * (size_t)DRAWS, 0, layers, count, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_workspace_create(&workspace, network, DRAWN_ROWS, 1, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_weights_create(&weights, network, none, NULL), SOTTO_OK);
+    for (size_t j = 0; j < 2 * (size_t)DRAWS * DRAWN_ROWS; j++)
+        sotto_workspace_input(workspace)[j] = j / DRAWS % 2 == 0 ? mean : x;
+    for (size_t r = 0; r < DRAWN_ROWS; r++)
+        sotto_workspace_seeds(workspace)[r] = r;
+    sotto_workspace_train(workspace, training);
+    memcpy(z, sotto_network_forward(weights, workspace), (size_t)DRAWN_ROWS * DRAWS * sizeof *z);
+    sotto_weights_destroy(weights);
+    sotto_workspace_destroy(workspace);
+    sotto_network_destroy(network);
+}
+
+/* Of fixed seeds, so that it fails always or never; the bounds are six standard deviations of normal draws.
+ */
+START_TEST(samples_are_normal_and_independent)
+{
+    enum { count = DRAWN_ROWS * DRAWS };
+    static float z[count], other[count];
+    const sotto_layer layers[] = {sotto_layer_silu(), sotto_layer_sample(1.0f)};
+    double moments[4] = {0},
+           pairs[4] = {0}; /* with the draw after it, two after, the next row, the other layer */
+    draw_samples(layers + 1, 1, 0.0f, 0.0f, true, z);
+    draw_samples(layers, 2, 0.0f, 0.0f, true, other);
+    for (size_t j = 0; j < count; j++) {
+        const double x = (double)z[j];
+        for (size_t m = 0; m < 4; m++)
+            moments[m] += pow(x, (double)m + 1.0) / count;
+        pairs[0] += x * (double)z[(j + 1) % count] / count;
+        pairs[1] += x * (double)z[(j + 2) % count] / count;
+        pairs[2] += x * (double)z[(j + DRAWS) % count] / count;
+        pairs[3] += x * (double)other[j] / count;
+    }
+    const double wanted[] = {0.0, 1.0, 0.0, 3.0}, variance[] = {1.0, 2.0, 15.0, 96.0};
+    for (size_t m = 0; m < 4; m++) {
+        ck_assert_double_le(fabs(moments[m] - wanted[m]), 6.0 * sqrt(variance[m] / count));
+        ck_assert_double_le(fabs(pairs[m]), 6.0 / sqrt(count));
+    }
+}
+END_TEST
+
+/* The deviation follows its column but never out of range, and nothing is drawn outside training. */
+START_TEST(samples_have_the_deviation_they_are_told)
+{
+    enum { count = DRAWN_ROWS * DRAWS };
+    static float standard[count], z[count];
+    const sotto_layer layer = sotto_layer_sample(1.0f);
+    const float columns[] = {-3.0f, 2.0f, 1e30f, -1e30f, INFINITY, -INFINITY};
+    draw_samples(&layer, 1, 0.0f, 0.0f, true, standard);
+    for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) {
+        const double deviation = exp(4.0 * tanh((double)columns[c] / 8.0));
+        draw_samples(&layer, 1, 0.5f, columns[c], true, z);
+        for (size_t j = 0; j < count; j += 97)
+            close_to((double)z[j], 0.5 + deviation * (double)standard[j], 1.0, 1e-6, "draw", j);
+        draw_samples(&layer, 1, 0.5f, columns[c], false, z);
+        for (size_t j = 0; j < count; j += 97)
+            ck_assert_double_eq((double)z[j], 0.5);
+    }
 }
 END_TEST
 
@@ -358,6 +435,8 @@ TCase *shape_tests(void)
     tcase_add_test(tests, networks_that_do_not_fit_are_refused);
     tcase_add_test(tests, layers_that_do_not_fit_are_refused);
     tcase_add_test(tests, patches_that_are_too_large_are_refused);
+    tcase_add_test(tests, samples_are_normal_and_independent);
+    tcase_add_test(tests, samples_have_the_deviation_they_are_told);
     tcase_add_test(tests, dropout_drops_its_share_in_training_alone);
     tcase_add_test(tests, more_parameters_than_can_be_addressed_are_refused);
     tcase_add_test(tests, a_workspace_needs_rows);

@@ -177,22 +177,14 @@ static sotto_status add_dropout(builder *b, size_t index, operation *op, sotto_e
     return keep_shape(b, index, op, err);
 }
 
-/* Steele, Lea, Flood 2014: the finaliser of SplitMix64. Masks are public; they need no cipher. */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 /* mask[j] is 0 with probability `rate`, else 1/(1 − rate): a function of the row's seed, the layer and j. */
 static void draw_mask(const operation *op, uint64_t seed, float *mask)
 {
     const float keep = 1.0f / (1.0f - op->layer.rate);
     const uint32_t threshold = (uint32_t)(op->layer.rate * 0x1p32f);
-    const uint64_t start = mix(seed ^ mix(op->number + 1));
+    const uint64_t start = row_start(op, seed);
     for (size_t j = 0; j < op->outputs; j++)
-        mask[j] = (uint32_t)mix(start + (j + 1) * 0x9e3779b97f4a7c15u) < threshold ? 0.0f : keep;
+        mask[j] = (uint32_t)row_bits(start, j) < threshold ? 0.0f : keep;
 }
 
 static void forward_dropout(const operation *op, const sotto_weights *weights, sotto_workspace *w)

@@ -14,7 +14,7 @@
 static const layer_class *const classes[] = {
     &dense_class,           &leaky_relu_class, &silu_class,    &tanh_class,    &norm_class,  &residual_class,
     &by_class_class,        &concat_class,     &dropout_class, &softmax_class, &image_class, &conv_class,
-    &conv_transposed_class, &group_norm_class,
+    &conv_transposed_class, &group_norm_class, &sample_class,
 };
 
 static const layer_class *class_of(sotto_layer_kind kind)

@@ -39,6 +39,7 @@ typedef enum sotto_layer_kind {
     SOTTO_LAYER_CONV,     /**< convolution of an image */
     SOTTO_LAYER_CONV_TRANSPOSED, /**< its transpose: stride s enlarges the image s times */
     SOTTO_LAYER_GROUP_NORM, /**< each row's groups of channels to mean 0 and variance 1, then gain and bias */
+    SOTTO_LAYER_SAMPLE,     /**< means and log variances [2n] → draws [n]; the means outside training */
 } sotto_layer_kind;
 
 /** In place of a layer's index: the network's own input. */
@@ -51,6 +52,7 @@ typedef struct sotto_layer {
     size_t from;    /**< residual, concat: index of an earlier layer, or SOTTO_LAYER_INPUT */
     float slope;    /**< leaky ReLU: the slope below zero, in [0, 1] */
     float rate;     /**< dropout: the share of columns zeroed, in [0, 1) */
+    float beta;     /**< sample: weight ≥ 0 of the divergence from a standard normal law */
     bool zero;      /**< dense: weights start at 0, so that a residual branch starts as the identity */
     size_t height, width, channels;       /**< image */
     size_t kernel, stride, padding;       /**< convolutions: the same in both directions */
@@ -149,6 +151,17 @@ static inline sotto_layer sotto_layer_group_norm(size_t groups)
     return (sotto_layer){.kind = SOTTO_LAYER_GROUP_NORM, .groups = groups};
 }
 
+/**
+ * The reparameterised draw of a variational autoencoder (Kingma, Welling 2014): columns μ [n], x [n] → z = μ
+ * + e^(v/2)·ε with the log variance v = 8·tanh(x/8), which no x takes out of range, and standard normal ε of
+ * the row's seed. In training or not, backward adds to each row's loss beta·KL(N(μ, e^v) ‖ N(0, 1)) =
+ * beta·½·Σ(μ² + e^v − v − 1): it is the row's own, like the rest of its loss.
+ */
+static inline sotto_layer sotto_layer_sample(float beta)
+{
+    return (sotto_layer){.kind = SOTTO_LAYER_SAMPLE, .beta = beta};
+}
+
 /* ----------------------------------------------------------------- network */
 
 /** An architecture: layers, shapes and the offset of each parameter in one flat vector. Immutable, holds no
@@ -245,12 +258,13 @@ sotto_status sotto_workspace_entries(sotto_workspace *workspace, size_t rows, si
 uint16_t *sotto_workspace_classes(sotto_workspace *workspace);
 
 /**
- * [rows], filled by the caller before a forward in training where the network has dropout: what a row's masks
- * are drawn from, so that they depend on nothing else. Equal seeds give equal masks.
+ * [rows], filled by the caller before a forward in training where the network has dropout or sample layers:
+ * what a row's masks and noise are drawn from, so that they depend on nothing else. Equal seeds give equal
+ * ones.
  */
 uint64_t *sotto_workspace_seeds(sotto_workspace *workspace);
 
-/** Whether dropout drops. Not at first. */
+/** Whether dropout drops and sample layers draw. Not at first. */
 void sotto_workspace_train(sotto_workspace *workspace, bool training);
 
 /** Compute every layer and return the output [rows, outputs], valid until the next forward. */

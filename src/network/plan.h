@@ -243,6 +243,28 @@ static inline float *gradient_out(const operation *op, const sotto_workspace *w)
     return w->gradients[op->number + 1];
 }
 
+/* ------------------------------------------------------------- draws of a row */
+
+/* Steele, Lea, Flood 2014: the finaliser of SplitMix64. Privacy rests on no such draw; they need no cipher.
+ */
+static inline uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+/* Where an operation's draws for a row begin, and 64 bits of them: of the row's seed, the operation and j. */
+static inline uint64_t row_start(const operation *op, uint64_t seed)
+{
+    return mix(seed ^ mix(op->number + 1));
+}
+
+static inline uint64_t row_bits(uint64_t start, size_t j)
+{
+    return mix(start + (j + 1) * 0x9e3779b97f4a7c15u);
+}
+
 /* ------------------------------------------------------------------ families */
 
 extern const layer_class dense_class;                                    /* layer_dense.c */
@@ -251,6 +273,7 @@ extern const layer_class dropout_class, softmax_class;                   /* laye
 extern const layer_class norm_class, group_norm_class;                   /* layer_norm.c */
 extern const layer_class residual_class, concat_class, by_class_class;   /* layer_join.c */
 extern const layer_class image_class, conv_class, conv_transposed_class; /* layer_conv.c */
+extern const layer_class sample_class;                                   /* layer_sample.c */
 
 /* ------------------------------------------------------------- examples' gradients */
 
