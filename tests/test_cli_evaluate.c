@@ -144,6 +144,7 @@ static const struct {
     {"--synthetic %s/synthetic.csv --output %s/out --sensitive town", "without a target"},
     {"--synthetic %s/nothing.csv --output %s/out", "nothing.csv"},
     {"--run %s/nothing", "nothing"},
+    {"--run %s/nothing --synthetic %s/synthetic.csv", "metrics.json"},
 };
 
 START_TEST(evaluate_says_what_is_wrong)
@@ -185,6 +186,22 @@ START_TEST(evaluating_a_run_leaves_its_release_alone)
         there += entry->d_name[0] != '.';
     (void)closedir(directory);
     ck_assert_uint_eq(there, 4);
+
+    /* Neither there, nor below it, nor of a table that the run never saw. */
+    static const char *const places[] = {"run/release", "run/release/more"};
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(rest, sizeof rest, "--run %s/run --output %s/%s", folder, folder, places[i]);
+        (void)evaluate(rest);
+        expect_usage("in a folder called release");
+    }
+    ck_assert_int_ne(access(at("run/release/more"), F_OK), 0);
+    ck_assert_int_eq(mkdir(at("open"), 0755), 0);
+    (void)snprintf(rest, sizeof rest, "--run %s/run --output %s/open", folder, folder);
+    (void)evaluate(rest);
+    expect_usage("others may look into this directory");
+    expect_closed("open", 0755);
+    (void)run("evaluate --schema %s/schema.yaml --train %s/test.csv --run %s/run", folder, folder, folder);
+    expect_usage("not the table that the run was trained on");
 
     ck_assert_int_eq(run("report %s/run --evaluation", folder), 0);
     ck_assert_ptr_nonnull(strstr(seen.out, "logistic"));

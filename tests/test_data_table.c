@@ -77,16 +77,23 @@ START_TEST(reads_every_dressing)
         "\xEF\xBB\xBF" HEADER GOOD GOOD GOOD,
         "\xEF\xBB\xBF\"age\",\"pay\",\"job\",\"day\",\"town\",\"id\"\n" GOOD GOOD GOOD,
         SOTTO_CSV_STAMP "made with a fixed seed, \"for\" tests\n" HEADER GOOD GOOD GOOD, /* P9 */
+        "\xEF\xBB\xBF" SOTTO_CSV_STAMP "tests\r\n" HEADER GOOD GOOD GOOD,
+        SOTTO_CSV_STAMP
+        "tests\rage,pay,job,day,town,id\r20,1.5,clerk,2020-02-29,Ulm,1\r20,1.5,clerk,2020-02-29,Ulm,1"
+        "\r20,1.5,clerk,2020-02-29,Ulm,1\n",
         "\n\n" HEADER "\r\n" GOOD "\n  \n" GOOD GOOD "\n\n",
         HEADER "\"20\",\"1.5\",\"clerk\",\"2020-02-29\",\"Ulm\",\"1\n2\"\n" GOOD GOOD,
         "age, pay, job, day, town, id\n20, 1.5, clerk, 2020-02-29, Ulm, 1\n" GOOD GOOD,
     };
     sotto_schema *schema = schema_of(people);
     for (size_t t = 0; t < sizeof texts / sizeof *texts; t++) {
+        const bool stamped = strstr(texts[t], SOTTO_CSV_STAMP) != NULL;
         sotto_table *table = NULL;
         sotto_error err = {0};
         ck_assert_msg(load_bytes(&table, schema, texts[t], strlen(texts[t]), NULL, &err) == SOTTO_OK,
                       "text %zu, line %zu: %s", t, err.line, err.message);
+        ck_assert_int_eq(sotto_table_stamped(table), stamped);
+        ck_assert_uint_eq(sotto_table_rows(table), 3);
         for (size_t row = 0; row < 3; row++) {
             ck_assert(sotto_table_number(table, row, 0) == 20 && sotto_table_number(table, row, 1) == 1.5);
             ck_assert_uint_eq(sotto_table_category(table, row, 2), 0);

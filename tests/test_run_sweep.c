@@ -40,7 +40,7 @@ static sotto_sweep_options sweep_options(unsigned jobs)
                                  .jobs = jobs};
 }
 
-static sotto_status load(sotto_sweep *sweep, sotto_sweep_cost **costs, sotto_error *err)
+static sotto_status load(sotto_sweep *sweep, sotto_run_cost **costs, sotto_error *err)
 {
     static sotto_run_options options;
     options = options_for(NULL);
@@ -51,7 +51,7 @@ static sotto_status load(sotto_sweep *sweep, sotto_sweep_cost **costs, sotto_err
 START_TEST(the_grid_has_every_combination_once)
 {
     sotto_sweep sweep;
-    sotto_sweep_cost *costs;
+    sotto_run_cost *costs;
     bool seen[2][3] = {{false}};
     put_sweep(section);
     ck_assert_int_eq(load(&sweep, &costs, NULL), SOTTO_OK);
@@ -78,7 +78,7 @@ END_TEST
 START_TEST(all_runs_together_cost_what_the_accountant_says)
 {
     sotto_sweep sweep;
-    sotto_sweep_cost *costs;
+    sotto_run_cost *costs;
     const size_t runs[6] = {1, 0, 2, 3, 1, 1};
     double epsilon, alone, none;
     sotto_accountant *accountant;
@@ -110,7 +110,7 @@ END_TEST
 START_TEST(the_best_of_a_random_number_is_dearer_than_one)
 {
     sotto_sweep sweep;
-    sotto_sweep_cost *costs;
+    sotto_run_cost *costs;
     double epsilon, shape, more;
     put_sweep(section);
     ck_assert_int_eq(load(&sweep, &costs, NULL), SOTTO_OK);
@@ -139,6 +139,10 @@ static const struct {
     {"sweep: {repeats: 0}\n", "repeats"},
     {"sweep: {repeats: 3, evaluate: {target: ill}}\n", "test"},
     {"sweep: {repeats: 3, evaluate: {tests: x}}\n", "tests"},
+    {"sweep: {repeats: 3, evaluate: {test: nothing.csv, target: ill}}\n", "cannot open"},
+    {"sweep: {repeats: 3, evaluate: {test: test.csv, target: nothing}}\n", "no column"},
+    {"sweep: {repeats: 3, evaluate: {test: test.csv, target: ill, sensitive: age}}\n", "category column"},
+    {"sweep: {repeats: 3, budget: {epsilon: 1, delta: 0.9}}\n", "below 1/rows"},
     {"sweep: {repeats: 3, budget: {delta: 1.0e-5}}\n", "sweep.budget.epsilon is missing"},
     {"", "no section `sweep`"},
 };
@@ -209,7 +213,7 @@ static const char small[] = "sweep:\n"
 static double small_epsilon(size_t first, size_t second)
 {
     sotto_sweep sweep;
-    sotto_sweep_cost *costs;
+    sotto_run_cost *costs;
     const size_t runs[2] = {first, second};
     double epsilon;
     ck_assert_int_eq(load(&sweep, &costs, NULL), SOTTO_OK);
@@ -244,8 +248,9 @@ START_TEST(a_sweep_makes_every_run_and_says_what_all_cost)
     size_t lines = 0;
     for (const char *c = csv; *c; c++)
         lines += *c == '\n';
-    ck_assert_uint_eq(lines, 5);
-    ck_assert_int_eq(strncmp(csv, "run,privacy.epsilon,repeat,status,epsilon,seconds,", 50), 0);
+    ck_assert_uint_eq(lines, 6);
+    ck_assert_int_eq(strncmp(csv, "# Computed from real rows", 25), 0); /* P12 */
+    ck_assert_ptr_nonnull(strstr(csv, "\nrun,privacy.epsilon,repeat,status,epsilon,seconds,"));
     free(csv);
     json_decref(record);
 
@@ -267,6 +272,17 @@ START_TEST(a_sweep_makes_every_run_and_says_what_all_cost)
 }
 END_TEST
 
+/* Long enough to be stopped in the middle. */
+static void put_long_sweep(void)
+{
+    put_sweep(small);
+    char *text = get("config.yaml"), *steps = strstr(text, "steps: 30,"), longer[4096];
+    ck_assert_ptr_nonnull(steps);
+    (void)snprintf(longer, sizeof longer, "%.*ssteps: 900%s", (int)(steps - text), text, steps + 9);
+    put("config.yaml", longer);
+    free(text);
+}
+
 static bool stop_now(void *context)
 {
     (void)context;
@@ -276,7 +292,7 @@ static bool stop_now(void *context)
 /* P7, P14: a run that was interrupted stays charged, and its work is done anew. */
 START_TEST(an_interrupted_sweep_goes_on_and_charges_what_was_lost)
 {
-    put_sweep(small);
+    put_long_sweep();
     sotto_sweep_options options = sweep_options(1);
     options.run.stop = stop_now;
     json_t *record = sweep_with(&options, SOTTO_INTERRUPTED);
@@ -341,12 +357,104 @@ START_TEST(a_damaged_list_of_runs_is_refused)
     put_sweep("sweep: {repeats: 2}\n");
     sotto_sweep_options options = sweep_options(2);
     json_decref(sweep_with(&options, SOTTO_OK));
-    static const char *const lists[] = {"1\nx\n", "1\n2", "0\n", "3\n"};
+    static const char *const lists[] = {"1\nx\n",    "1\n2",    "0\n1\n2\n",
+                                        "1\n2\n3\n", "",        "1\n",
+                                        "+1\n2\n",   " 1\n2\n", "-18446744073709551615\n2\n"};
     options.resume = true;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         put("sweep/begun", lists[i]);
         ck_assert_ptr_null(sweep_with(&options, SOTTO_ERROR_INPUT));
     }
+    static const char holes[] = "1\n\0\0\0\n2\n"; /* as a crash may leave them */
+    ck_assert_int_eq(sotto_file_write(at("sweep/begun"), 0600, holes, sizeof holes - 1, NULL), SOTTO_OK);
+    ck_assert_ptr_null(sweep_with(&options, SOTTO_ERROR_INPUT));
+    put("sweep/begun", "1\n2\n");
+    json_decref(sweep_with(&options, SOTTO_OK));
+}
+END_TEST
+
+/* P2: what is trained is what was charged, though a file be changed under the sweep's hands. */
+START_TEST(a_config_changed_on_the_way_trains_nothing_else)
+{
+    put_sweep("sweep: {repeats: 2}\n");
+    sotto_run_options options = options_for(NULL);
+    sotto_sweep sweep;
+    sotto_run_cost *costs;
+    ck_assert_int_eq(sotto_sweep_load(&sweep, &options, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_sweep_plan(&sweep, &costs, NULL), SOTTO_OK);
+    const sotto_sweep_part part = {.cost = &costs[0], .tuning = "words"};
+    static const char *const changes[][2] = {
+        {"config.yaml", "epsilon: 2.0"}, {"config.yaml", "steps: 30"}, {"schema.yaml", "max: 99"}};
+    static const char *const into[] = {"epsilon: 9.0", "steps: 31", "max: 98"};
+    for (size_t i = 0; i < 3; i++) {
+        char *before = get(changes[i][0]), *place = strstr(before, changes[i][1]);
+        char *after = strdup(before), *json;
+        ck_assert_ptr_nonnull(place);
+        memcpy(after + (place - before), into[i], strlen(into[i]));
+        put(changes[i][0], after);
+        sotto_error err = {0};
+        options = options_for("run");
+        ck_assert_int_eq(sotto_train(&options, &part, &json, &err), SOTTO_ERROR_INPUT);
+        ck_assert_msg(strstr(err.message, "changed after the sweep began") != NULL, "%s", err.message);
+        ck_assert(!exists("run"));
+        put(changes[i][0], before);
+        free(before);
+        free(after);
+    }
+    char *json;
+    options = options_for("run");
+    ck_assert_int_eq(sotto_train(&options, &part, &json, NULL), SOTTO_OK);
+    free(json);
+    sotto_sweep_destroy(&sweep);
+}
+END_TEST
+
+/* P14: past runs cannot be priced anew by another schema, and a stamp cannot be shaken off (P9). */
+START_TEST(a_resumed_sweep_is_the_same_sweep)
+{
+    put_sweep("sweep: {repeats: 1}\n");
+    sotto_sweep_options options = sweep_options(1);
+    options.run.insecure_test_only_seed = true;
+    json_t *record = sweep_with(&options, SOTTO_OK);
+    ck_assert(json_is_string(json_object_get(record, "not_private")));
+    json_decref(record);
+    char *csv = get("sweep/sweep.csv"), *cell = get("sweep/cells/001/cell.json");
+    ck_assert_int_eq(strncmp(csv, SOTTO_CSV_STAMP, strlen(SOTTO_CSV_STAMP)), 0);
+    ck_assert_ptr_nonnull(strstr(cell, "NOT PRIVATE"));
+    ck_assert_ptr_nonnull(strstr(cell, "real rows"));
+    free(csv);
+    free(cell);
+    options.resume = true;
+    options.run.insecure_test_only_seed = false;
+    ck_assert_ptr_null(sweep_with(&options, SOTTO_ERROR_INPUT));
+    options.run.insecure_test_only_seed = true;
+    char *text = get("schema.yaml"), *rows = strstr(text, "rows: 600");
+    memcpy(rows, "rows: 900", 9);
+    put("schema.yaml", text);
+    ck_assert_ptr_null(sweep_with(&options, SOTTO_ERROR_INPUT));
+    memcpy(rows, "rows: 600", 9);
+    put("schema.yaml", text);
+    free(text);
+    json_decref(sweep_with(&options, SOTTO_OK));
+}
+END_TEST
+
+/* A run whose release is whole is evaluated, not trained and charged again. */
+START_TEST(a_trained_cell_is_charged_once)
+{
+    put_sweep(small);
+    sotto_sweep_options options = sweep_options(1);
+    json_decref(sweep_with(&options, SOTTO_OK));
+    char *before = get("sweep/begun");
+    ck_assert_int_eq(unlink(at("sweep/cells/003/cell.json")), 0);
+    options.resume = true;
+    json_t *record = sweep_with(&options, SOTTO_OK);
+    ck_assert_uint_eq(with_status(record, "done"), 4);
+    char *after = get("sweep/begun");
+    ck_assert_str_eq(before, after);
+    free(before);
+    free(after);
+    json_decref(record);
 }
 END_TEST
 
@@ -366,5 +474,8 @@ TCase *sweep_tests(void)
     tcase_add_test(tests, an_interrupted_sweep_goes_on_and_charges_what_was_lost);
     tcase_add_test(tests, a_killed_sweep_goes_on);
     tcase_add_test(tests, a_damaged_list_of_runs_is_refused);
+    tcase_add_test(tests, a_config_changed_on_the_way_trains_nothing_else);
+    tcase_add_test(tests, a_resumed_sweep_is_the_same_sweep);
+    tcase_add_test(tests, a_trained_cell_is_charged_once);
     return tests;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "evaluate/evaluate.h"
 #include "report/report.h"
@@ -21,7 +22,7 @@ struct job {
     sotto_table *train, *test, *synthetic;
     sotto_random *random;
     char *synthetic_path, *folder;
-    bool stamped; /* the synthetic table was made with a test seed */
+    bool stamped; /* one of the tables was made with a test seed */
 };
 
 static void release(struct job *job)
@@ -63,15 +64,28 @@ static sotto_status load(struct job *job, const char *path, sotto_table **table,
     return path ? sotto_table_load(table, job->schema, path, &any_rows, err) : SOTTO_OK;
 }
 
-static bool begins_with_stamp(const char *path)
+/* With a run goes the table that it was trained on: figures of another would be filed under its name. */
+static sotto_status check_train(const struct job *job, sotto_error *err)
 {
-    char start[sizeof SOTTO_CSV_STAMP] = "";
-    FILE *file = fopen(path, "re");
-    if (file) {
-        (void)fread(start, 1, sizeof start - 1, file);
-        (void)fclose(file);
-    }
-    return strcmp(start, SOTTO_CSV_STAMP) == 0;
+    if (!job->options->run)
+        return SOTTO_OK;
+    char *path = sotto_path_join(job->options->run, "private/metrics.json");
+    json_t *metrics = path ? json_load_file(path, 0, NULL) : NULL;
+    const char *hash = json_string_value(json_object_get(metrics, "data_sha256"));
+    sotto_status status = SOTTO_OK;
+    if (!hash)
+        status = sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, job->options->run, 0, 0,
+            "there is no private/metrics.json that says which table was trained on; name a run "
+            "directory, or give --synthetic and --output instead");
+    else if (strcmp(hash, sotto_table_sha256(job->train)) != 0)
+        status = sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, job->options->train, 0, 0,
+            "this is not the table that the run was trained on (its hash is another); give "
+            "that one, or --synthetic and --output instead of --run");
+    json_decref(metrics);
+    free(path);
+    return status;
 }
 
 static sotto_status read_input(struct job *job, sotto_error *err)
@@ -88,7 +102,11 @@ static sotto_status read_input(struct job *job, sotto_error *err)
         status = load(job, job->synthetic_path, &job->synthetic, err);
     if (status == SOTTO_OK)
         status = sotto_run_random(&job->random, options->insecure_test_only_seed, options->seed, err);
-    job->stamped = status == SOTTO_OK && begins_with_stamp(job->synthetic_path);
+    if (status == SOTTO_OK)
+        status = check_train(job, err);
+    job->stamped =
+        status == SOTTO_OK && (sotto_table_stamped(job->synthetic) || sotto_table_stamped(job->train) ||
+                               (job->test && sotto_table_stamped(job->test)));
     return status;
 }
 
@@ -108,9 +126,16 @@ static sotto_status find_column(const struct job *job, const char *name, const c
     return SOTTO_OK;
 }
 
+enum { MOST_COLUMNS = 2000 /* pairs of them are kept in memory */ };
+
 static sotto_status find_columns(const struct job *job, sotto_utility_options *utility, sotto_error *err)
 {
     const sotto_evaluate_options *options = job->options;
+    if (job->schema->column_count > MOST_COLUMNS)
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, options->schema, 0, 0,
+            "the schema has %zu columns, and an evaluation compares every two of %d at most",
+            job->schema->column_count, (int)MOST_COLUMNS);
     sotto_status status = find_column(job, options->target, "target", &utility->target, err);
     if (status == SOTTO_OK)
         status = find_column(job, options->sensitive, "sensitive", &utility->sensitive, err);
@@ -133,15 +158,44 @@ static sotto_status find_columns(const struct job *job, sotto_utility_options *u
 
 /* ------------------------------------------------------------------------- output */
 
-/* Made where it is absent, closed to others in any case. */
+/* A folder of releases must never hold what is computed from real rows (P12). */
+static bool is_release(const char *path)
+{
+    static const char *const names[] = {"release", "release.unfinished"};
+    char *real = realpath(path, NULL);
+    bool found = false;
+    for (char *part = strtok(real, "/"); part; part = strtok(NULL, "/"))
+        for (size_t i = 0; i < 2; i++)
+            found = found || strcmp(part, names[i]) == 0;
+    free(real);
+    return found;
+}
+
+/* Made where it is absent; one that is there must be closed to others already, since whose it is is not
+ * known. */
 static sotto_status open_folder(const struct job *job, sotto_error *err)
 {
-    if (mkdir(job->folder, 0700) != 0 && errno != EEXIST)
+    struct stat facts;
+    const bool made = mkdir(job->folder, 0700) == 0;
+    if (!made && errno != EEXIST)
         return sotto_error_set_at(err, SOTTO_ERROR_IO, job->folder, 0, 0, "cannot make the directory: %s",
                                   strerror(errno));
-    if (chmod(job->folder, 0700) != 0)
-        return sotto_error_set_at(err, SOTTO_ERROR_IO, job->folder, 0, 0,
-                                  "cannot close the directory to others: %s", strerror(errno));
+    if (is_release(job->folder)) {
+        if (made)
+            (void)rmdir(job->folder);
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, job->folder, 0, 0,
+            "this lies in a folder called release, and what an evaluation writes is private: it "
+            "is computed from real rows without noise; name another --output");
+    }
+    if (stat(job->folder, &facts) != 0 || !S_ISDIR(facts.st_mode))
+        return sotto_error_set_at(err, SOTTO_ERROR_INPUT, job->folder, 0, 0,
+                                  "the output is no directory; name another --output");
+    if (facts.st_mode & 077)
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, job->folder, 0, 0,
+            "others may look into this directory, and what an evaluation writes is private; close "
+            "it (chmod 700), or name one that does not exist yet");
     return SOTTO_OK;
 }
 
@@ -161,9 +215,11 @@ static json_t *head(const struct job *job)
     struct tm parts;
     const bool stamped = job->stamped || job->options->insecure_test_only_seed;
     (void)strftime(date, sizeof date, "%Y-%m-%d", gmtime_r(&now, &parts));
-    return json_pack("{s:s, s:s, s:s, s:s?, s:s, s:{s:I, s:o, s:I}}", "format", SOTTO_EVALUATION_FORMAT,
-                     "made_by", "sotto " SOTTO_VERSION, "date", date, "not_private",
-                     stamped ? SOTTO_NOT_PRIVATE : NULL, "notice", notice, "rows", "train",
+    return json_pack("{s:s, s:s, s:s, s:s?, s:s, s:{s:s, s:s?, s:s}, s:{s:I, s:o, s:I}}", "format",
+                     SOTTO_EVALUATION_FORMAT, "made_by", "sotto " SOTTO_VERSION, "date", date, "not_private",
+                     stamped ? SOTTO_NOT_PRIVATE : NULL, "notice", notice, "sha256", "train",
+                     sotto_table_sha256(job->train), "test", job->test ? sotto_table_sha256(job->test) : NULL,
+                     "synthetic", sotto_table_sha256(job->synthetic), "rows", "train",
                      (json_int_t)sotto_table_rows(job->train), "test",
                      job->test ? json_integer((json_int_t)sotto_table_rows(job->test)) : json_null(),
                      "synthetic", (json_int_t)sotto_table_rows(job->synthetic));
@@ -198,6 +254,19 @@ static sotto_status judge(struct job *job, const sotto_utility_options *utility,
     if (status == SOTTO_OK)
         return sotto_json_text(record, json, err);
     json_decref(record);
+    return status;
+}
+
+sotto_status sotto_evaluate_check(const sotto_evaluate_options *options, sotto_error *err)
+{
+    struct job job = {.options = options};
+    sotto_utility_options utility;
+    sotto_status status = sotto_schema_load(&job.schema, options->schema, err);
+    if (status == SOTTO_OK)
+        status = find_columns(&job, &utility, err);
+    if (status == SOTTO_OK)
+        status = load(&job, options->test, &job.test, err);
+    release(&job);
     return status;
 }
 

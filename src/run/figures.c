@@ -9,6 +9,7 @@ struct sotto_figures {
     const sotto_schema *schema;
     sotto_encoder *encoder; /* with numbers in bins, whatever the model's has */
     double share;
+    double rows;        /* counted, as is public */
     size_t count;       /* tables */
     size_t *blocks;     /* [count] */
     size_t *table_size; /* [count] */
@@ -118,6 +119,7 @@ sotto_status sotto_figures_create(sotto_figures **figures, const sotto_config *c
     }
     made->arena = arena;
     made->schema = schema;
+    made->rows = (double)schema->rows * (1.0 - config->holdout);
     status = fill(made, config->figures, err);
     if (status == SOTTO_OK)
         *figures = made;
@@ -194,8 +196,7 @@ static double total_variation(const double *noisy, const double *synthetic, size
 /* What noise of this deviation alone puts between two equal columns, at most about: ½ Σ E|noise| / rows. */
 static double from_noise(const sotto_figures *figures, size_t slots)
 {
-    return fmin(0.5 * (double)slots * figures->deviation * sqrt(2 / 3.14159265358979323846) /
-                    (double)figures->schema->rows,
+    return fmin(0.5 * (double)slots * figures->deviation * sqrt(2 / 3.14159265358979323846) / figures->rows,
                 1.0);
 }
 

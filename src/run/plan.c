@@ -255,6 +255,18 @@ sotto_status sotto_plan_epsilon(const sotto_plan *plan, const sotto_config *conf
     return status;
 }
 
+sotto_run_cost sotto_plan_cost(const sotto_plan *plan)
+{
+    sotto_run_cost cost = {.counts = plan->counts,
+                           .figures = plan->figures_counts,
+                           .step = plan->step,
+                           .steps = plan->training.steps,
+                           .draws = plan->shares.draws,
+                           .epsilon = plan->epsilon};
+    memcpy(cost.schema_sha256, plan->schema_sha256, sizeof cost.schema_sha256);
+    return cost;
+}
+
 double sotto_plan_gradient_noise(const sotto_plan *plan)
 {
     return sotto_clipping_gradient_noise(&plan->clipping, plan->step.noise_multiplier);

@@ -134,7 +134,7 @@ static json_t *plan_record(const sotto_config *config, const sotto_plan *plan, d
 static sotto_status plan_sweep(const sotto_run_options *options, char **json, sotto_error *err)
 {
     sotto_sweep sweep;
-    sotto_sweep_cost *costs;
+    sotto_run_cost *costs;
     json_t *record;
     sotto_status status = sotto_sweep_load(&sweep, options, err);
     if (status == SOTTO_OK)

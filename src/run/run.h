@@ -163,16 +163,39 @@ typedef struct sotto_training_record {
     "no "                                                                                                    \
     "privacy guarantee"
 
+/** What one run does to the table, as it was planned and is charged. */
+typedef struct sotto_run_cost {
+    sotto_mechanism counts, figures, step; /**< counts, figures: kind 0 where there are none */
+    uint64_t steps;
+    double draws;           /**< of exact noise */
+    double epsilon;         /**< at the run's own δ */
+    char schema_sha256[65]; /**< of the schema that all this follows from */
+} sotto_run_cost;
+
+sotto_run_cost sotto_plan_cost(const sotto_plan *plan);
+
+/** A run's place in a sweep: what it was charged as, and what its statement says. */
+typedef struct sotto_sweep_part {
+    const sotto_run_cost *cost;
+    const char *tuning;
+} sotto_sweep_part;
+
 /**
- * sotto_run_train, as part of a sweep: the section `sweep` is passed over, and the statement says `tuning`.
- * With NULL, a config with such a section is refused.
+ * sotto_run_train, as part of a sweep: the section `sweep` is passed over, and a plan that is not to the
+ * letter what was charged for (since a file was changed meanwhile) is refused before a row is read. With
+ * NULL, a config with such a section is refused.
  */
-sotto_status sotto_train(const sotto_run_options *options, const char *tuning, char **json, sotto_error *err);
+sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_part *part, char **json,
+                         sotto_error *err);
 
 /** privacy.json, from the charges that were made. `released` is a JSON list of {file, what, sha256}. New
  * reference. */
 sotto_status sotto_statement_make(const sotto_training_record *record, json_t *released, json_t **statement,
                                   sotto_error *err);
+
+/** Would the evaluation's columns and test table do? Reads schema and test table, and nothing else of the
+ * options but target and sensitive: before anything is spent. */
+sotto_status sotto_evaluate_check(const sotto_evaluate_options *options, sotto_error *err);
 
 /* ----------------------------------------------------------- run directory */
 

@@ -48,6 +48,9 @@ size_t sotto_sweep_combination(const sotto_sweep *sweep, size_t cell);
 /** The value of key k in a combination. */
 const char *sotto_sweep_value(const sotto_sweep *sweep, size_t combination, size_t k);
 
+/** What the evaluation of a run is asked to do; `run` may be NULL. */
+sotto_evaluate_options sotto_sweep_evaluation(const sotto_sweep *sweep, const char *run, unsigned threads);
+
 /** What a combination's value is in a record: a number where it is one, else a text. New reference. */
 json_t *sotto_sweep_chosen(const sotto_sweep *sweep, size_t combination);
 
@@ -58,20 +61,11 @@ sotto_status sotto_sweep_options_of(sotto_sweep *sweep, size_t combination, cons
 
 /* -------------------------------------------------------------------- cost */
 
-/** What one run of a combination does to the table. */
-typedef struct sotto_sweep_cost {
-    sotto_mechanism counts, figures, step; /**< counts, figures: kind 0 where there are none */
-    uint64_t steps;
-    double draws;   /**< of exact noise */
-    double epsilon; /**< of one run, at its own δ */
-    double seconds; /**< expected */
-} sotto_sweep_cost;
-
 /** Plan every combination; `costs` [combinations] is the arena's. Errors name the combination. */
-sotto_status sotto_sweep_plan(sotto_sweep *sweep, sotto_sweep_cost **costs, sotto_error *err);
+sotto_status sotto_sweep_plan(sotto_sweep *sweep, sotto_run_cost **costs, sotto_error *err);
 
 /** ε at the sweep's δ of `runs[i]` runs of combination i, composed; rounded up; 0 of none. */
-sotto_status sotto_sweep_epsilon(const sotto_sweep *sweep, const sotto_sweep_cost *costs, const size_t *runs,
+sotto_status sotto_sweep_epsilon(const sotto_sweep *sweep, const sotto_run_cost *costs, const size_t *runs,
                                  double *epsilon, sotto_error *err);
 
 /**
@@ -79,7 +73,7 @@ sotto_status sotto_sweep_epsilon(const sotto_sweep *sweep, const sotto_sweep_cos
  * and the best alone released (Papernot and Steinke 2022). One run is charged as the costliest in every
  * respect. `shape` is the distribution's that costs least.
  */
-sotto_status sotto_sweep_best_of_random(const sotto_sweep *sweep, const sotto_sweep_cost *costs,
+sotto_status sotto_sweep_best_of_random(const sotto_sweep *sweep, const sotto_run_cost *costs,
                                         double *epsilon, double *shape, sotto_error *err);
 
 /* ------------------------------------------------------------------- cells */
@@ -89,12 +83,16 @@ enum { SOTTO_SWEEP_ID_SIZE = 24 };
 /** "007": the cell's folder in cells/. */
 void sotto_sweep_id(size_t cell, char id[SOTTO_SWEEP_ID_SIZE]);
 
+/** Is the cell trained, its release whole? Then nothing is left to be charged. */
+bool sotto_sweep_cell_trained(const char *directory, size_t cell);
+
 /**
- * Train and evaluate one cell in DIR/cells/ID/, and write its cell.json, also where it failed: the whole life
- * of a child process. `tuning` goes into its statement. `share`, in [0, 1], tells how far it is.
+ * Train (unless it is) and evaluate one cell in DIR/cells/ID/, and write its cell.json, also where it failed:
+ * the whole life of a child process. `part` is what was charged for, and what its statement says. `share`, in
+ * [0, 1], tells how far it is.
  */
 sotto_status sotto_sweep_run_cell(sotto_sweep *sweep, const char *directory, size_t cell, unsigned threads,
-                                  const char *tuning, void (*share)(void *context, double share),
+                                  const sotto_sweep_part *part, void (*share)(void *context, double share),
                                   void *context, sotto_error *err);
 
 /** The record of a cell that has ended, done or failed; NULL where there is none, or none that can be read.
@@ -109,17 +107,20 @@ bool sotto_sweep_cell_done(const json_t *record);
 /** All that the record is made of. */
 typedef struct sotto_sweep_outcome {
     const sotto_sweep *sweep;
-    const sotto_sweep_cost *costs;
+    const sotto_run_cost *costs;
     const size_t *begun; /**< [cells]: how often each was begun; all of them are charged */
     json_t **cells;      /**< [cells]: their records, NULL where missing */
     double seconds;
 } sotto_sweep_outcome;
 
+/** What every record of a sweep says of itself. */
+extern const char sotto_sweep_notice[];
+
 /** sweep.json as docs/records.md has it. New reference. */
 sotto_status sotto_sweep_record(const sotto_sweep_outcome *outcome, json_t **record, sotto_error *err);
 
 /** What it would cost, before any of it is done. New reference. */
-sotto_status sotto_sweep_plan_record(const sotto_sweep *sweep, const sotto_sweep_cost *costs, json_t **record,
+sotto_status sotto_sweep_plan_record(const sotto_sweep *sweep, const sotto_run_cost *costs, json_t **record,
                                      sotto_error *err);
 
 /** The cells of a sweep's record as CSV; caller frees. */

@@ -118,7 +118,7 @@ static void tell_evaluation(void *context, const sotto_progress *progress)
 }
 
 static sotto_status train(sotto_sweep *sweep, size_t cell, const char *output, unsigned threads,
-                          const char *tuning, struct teller *to, json_t **summary, sotto_error *err)
+                          const sotto_sweep_part *part, struct teller *to, sotto_error *err)
 {
     const char **settings;
     sotto_run_options options;
@@ -134,16 +134,14 @@ static sotto_status train(sotto_sweep *sweep, size_t cell, const char *output, u
     options.progress_context = to;
     options.warn = NULL;
     options.stop = NULL;
-    status = sotto_train(&options, tuning, &text, err);
-    *summary = text ? json_loads(text, 0, NULL) : NULL;
+    status = sotto_train(&options, part, &text, err);
     free(text);
     return status;
 }
 
-static sotto_status evaluate(const sotto_sweep *sweep, const char *run, unsigned threads, struct teller *to,
-                             json_t **evaluation, sotto_error *err)
+sotto_evaluate_options sotto_sweep_evaluation(const sotto_sweep *sweep, const char *run, unsigned threads)
 {
-    const sotto_evaluate_options options = {
+    return (sotto_evaluate_options){
         .schema = sweep->config.schema,
         .train = sweep->config.table,
         .test = sweep->test,
@@ -154,33 +152,60 @@ static sotto_status evaluate(const sotto_sweep *sweep, const char *run, unsigned
         .threads = threads,
         .insecure_test_only_seed = sweep->options->insecure_test_only_seed,
         .seed = sweep->options->seed,
-        .progress = tell_evaluation,
-        .progress_context = to,
     };
+}
+
+static sotto_status evaluate(const sotto_sweep *sweep, const char *run, unsigned threads, struct teller *to,
+                             json_t **evaluation, sotto_error *err)
+{
+    sotto_evaluate_options options = sotto_sweep_evaluation(sweep, run, threads);
     char *text = NULL;
+    options.progress = tell_evaluation;
+    options.progress_context = to;
     sotto_status status = sotto_run_evaluate(&options, &text, err);
     *evaluation = text ? json_loads(text, 0, NULL) : NULL;
     free(text);
     return status;
 }
 
+/* ε of a whole release, by its own statement; NaN where there is none. */
+static double epsilon_of(const char *run)
+{
+    char *path = sotto_path_join(run, "release/privacy.json");
+    json_t *statement = path ? json_load_file(path, 0, NULL) : NULL;
+    const json_t *epsilon = json_object_get(json_object_get(statement, "guarantee"), "epsilon");
+    const double value = json_is_number(epsilon) ? json_number_value(epsilon) : NAN;
+    json_decref(statement);
+    free(path);
+    return value;
+}
+
+bool sotto_sweep_cell_trained(const char *directory, size_t cell)
+{
+    char *run = cell_path(directory, cell, "run");
+    const bool trained = run && isfinite(epsilon_of(run));
+    free(run);
+    return trained;
+}
+
 static sotto_status write_cell(const sotto_sweep *sweep, const char *directory, size_t cell,
-                               sotto_status status, const json_t *summary, const json_t *evaluation,
-                               double seconds, const char *reason, sotto_error *err)
+                               sotto_status status, double epsilon, const json_t *evaluation, double seconds,
+                               const char *reason, sotto_error *err)
 {
     char id[SOTTO_SWEEP_ID_SIZE];
     char *text = NULL, *path = cell_path(directory, cell, "cell.json");
     const bool done = status == SOTTO_OK;
     const size_t combination = sotto_sweep_combination(sweep, cell);
     sotto_sweep_id(cell, id);
-    const json_t *epsilon = json_object_get(summary, "epsilon");
+    const bool stamped = sweep->options->insecure_test_only_seed;
     sotto_status written = sotto_json_text(
-        json_pack("{s:s, s:s, s:o, s:I, s:s, s:s?, s:o, s:f, s:o, s:o}", "format", "sotto sweep cell 1", "id",
-                  id, "settings", sotto_sweep_chosen(sweep, combination), "repeat",
+        json_pack("{s:s, s:s, s:s?, s:s, s:o, s:I, s:s, s:s?, s:o, s:f, s:o, s:o}", "format",
+                  "sotto sweep cell 1", "notice", sotto_sweep_notice, "not_private",
+                  stamped ? SOTTO_NOT_PRIVATE : NULL, "id", id, "settings",
+                  sotto_sweep_chosen(sweep, combination), "repeat",
                   (json_int_t)(cell / sweep->combinations + 1), "status", done ? "done" : "failed", "reason",
-                  done ? NULL : reason, "epsilon",
-                  json_is_number(epsilon) ? json_real(json_number_value(epsilon)) : json_null(), "seconds",
-                  seconds, "figures", done ? figures_of(evaluation) : json_object(), "lines",
+                  done ? NULL : reason, "epsilon", isfinite(epsilon) ? json_real(epsilon) : json_null(),
+                  "seconds", seconds, "figures", done ? figures_of(evaluation) : json_object(), "lines",
                   done ? lines_of(evaluation) : json_object()),
         &text, err);
     if (written == SOTTO_OK)
@@ -192,22 +217,26 @@ static sotto_status write_cell(const sotto_sweep *sweep, const char *directory, 
 }
 
 sotto_status sotto_sweep_run_cell(sotto_sweep *sweep, const char *directory, size_t cell, unsigned threads,
-                                  const char *tuning, void (*share)(void *context, double share),
+                                  const sotto_sweep_part *part, void (*share)(void *context, double share),
                                   void *context, sotto_error *err)
 {
     struct teller to = {share, context};
-    json_t *summary = NULL, *evaluation = NULL;
+    json_t *evaluation = NULL;
     const double start = sotto_seconds();
     sotto_error why = {0};
+    sotto_status status = SOTTO_OK;
     char *run = cell_path(directory, cell, "run");
     if (!run)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
-    sotto_status status = train(sweep, cell, run, threads, tuning, &to, &summary, &why);
+    if (!sotto_sweep_cell_trained(directory, cell))
+        status = train(sweep, cell, run, threads, part, &to, &why);
+    const double epsilon = epsilon_of(run);
+    if (status == SOTTO_OK && !(epsilon <= part->cost->epsilon * (1 + 1e-9)))
+        status = sotto_error_set(&why, SOTTO_ERROR_BUDGET, "this run has spent more than was planned for it");
     if (status == SOTTO_OK)
         status = evaluate(sweep, run, threads, &to, &evaluation, &why);
-    status = write_cell(sweep, directory, cell, status, summary, evaluation, sotto_seconds() - start,
+    status = write_cell(sweep, directory, cell, status, epsilon, evaluation, sotto_seconds() - start,
                         why.message, err);
-    json_decref(summary);
     json_decref(evaluation);
     free(run);
     return status;

@@ -23,7 +23,7 @@ static sotto_status name_combination(const sotto_sweep *sweep, size_t combinatio
                               words, inner.message);
 }
 
-static sotto_status plan_one(sotto_sweep *sweep, size_t combination, sotto_sweep_cost *cost, sotto_error *err)
+static sotto_status plan_one(sotto_sweep *sweep, size_t combination, sotto_run_cost *cost, sotto_error *err)
 {
     const char **settings;
     sotto_run_options options;
@@ -35,12 +35,13 @@ static sotto_status plan_one(sotto_sweep *sweep, size_t combination, sotto_sweep
     if (status == SOTTO_OK)
         status = sotto_plan_make(&plan, &config, sotto_run_threads(options.threads), err);
     if (status == SOTTO_OK)
-        *cost = (sotto_sweep_cost){.counts = plan.counts,
-                                   .figures = plan.figures_counts,
-                                   .step = plan.step,
-                                   .steps = plan.training.steps,
-                                   .draws = plan.shares.draws,
-                                   .epsilon = plan.epsilon};
+        *cost = sotto_plan_cost(&plan);
+    if (status == SOTTO_OK && sweep->delta >= 1.0 / (double)plan.schema->rows)
+        status =
+            sotto_error_set(err, SOTTO_ERROR_INPUT,
+                            "sweep.budget.delta is %g; it must be below 1/rows = %g, or publishing a row at "
+                            "random would pass",
+                            sweep->delta, 1.0 / (double)plan.schema->rows);
     if (status == SOTTO_OK && config.delta > sweep->delta)
         status = sotto_error_set(err, SOTTO_ERROR_INPUT,
                                  "privacy.delta is %g, more than the %g at which all runs together are "
@@ -51,7 +52,7 @@ static sotto_status plan_one(sotto_sweep *sweep, size_t combination, sotto_sweep
     return status == SOTTO_OK ? status : name_combination(sweep, combination, status, err);
 }
 
-sotto_status sotto_sweep_plan(sotto_sweep *sweep, sotto_sweep_cost **costs, sotto_error *err)
+sotto_status sotto_sweep_plan(sotto_sweep *sweep, sotto_run_cost **costs, sotto_error *err)
 {
     *costs = sotto_arena_take(sweep->arena, sweep->combinations, sizeof **costs, err);
     if (!*costs)
@@ -64,7 +65,7 @@ sotto_status sotto_sweep_plan(sotto_sweep *sweep, sotto_sweep_cost **costs, sott
 
 /* ---------------------------------------------------------------------- composing */
 
-static sotto_status compose(sotto_accountant *accountant, const sotto_sweep_cost *cost, uint64_t runs,
+static sotto_status compose(sotto_accountant *accountant, const sotto_run_cost *cost, uint64_t runs,
                             sotto_error *err)
 {
     sotto_status status = SOTTO_OK;
@@ -77,7 +78,7 @@ static sotto_status compose(sotto_accountant *accountant, const sotto_sweep_cost
                : status;
 }
 
-sotto_status sotto_sweep_epsilon(const sotto_sweep *sweep, const sotto_sweep_cost *costs, const size_t *runs,
+sotto_status sotto_sweep_epsilon(const sotto_sweep *sweep, const sotto_run_cost *costs, const size_t *runs,
                                  double *epsilon, sotto_error *err)
 {
     sotto_accountant *accountant;
@@ -104,11 +105,11 @@ static void take_worse(sotto_mechanism *most, const sotto_mechanism *one)
 }
 
 /* The costliest in every respect: at every order it costs at least what any of them does. */
-static sotto_sweep_cost worst(const sotto_sweep *sweep, const sotto_sweep_cost *costs)
+static sotto_run_cost worst(const sotto_sweep *sweep, const sotto_run_cost *costs)
 {
-    sotto_sweep_cost most = costs[0];
+    sotto_run_cost most = costs[0];
     for (size_t i = 1; i < sweep->combinations; i++) {
-        const sotto_sweep_cost *one = &costs[i];
+        const sotto_run_cost *one = &costs[i];
         most.draws = fmax(most.draws, one->draws);
         most.steps = one->steps > most.steps ? one->steps : most.steps;
         most.step.sample_rate = fmax(most.step.sample_rate, one->step.sample_rate);
@@ -119,11 +120,11 @@ static sotto_sweep_cost worst(const sotto_sweep *sweep, const sotto_sweep_cost *
     return most;
 }
 
-sotto_status sotto_sweep_best_of_random(const sotto_sweep *sweep, const sotto_sweep_cost *costs,
+sotto_status sotto_sweep_best_of_random(const sotto_sweep *sweep, const sotto_run_cost *costs,
                                         double *epsilon, double *shape, sotto_error *err)
 {
     const double shapes[] = {0.0, 1.0, INFINITY};
-    const sotto_sweep_cost one = worst(sweep, costs);
+    const sotto_run_cost one = worst(sweep, costs);
     sotto_accountant *run;
     sotto_status status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &run, err);
     if (status == SOTTO_OK)

@@ -9,7 +9,7 @@
 
 #include "run/sweep.h"
 
-static const char notice[] =
+const char sotto_sweep_notice[] =
     "Computed from real rows without noise: not covered by any guarantee. Keep it where the rows are.";
 
 /* ------------------------------------------------------------------------ metrics */
@@ -194,7 +194,7 @@ static const char *shape_name(double shape)
     return isinf(shape) ? "Poisson" : shape == 0.0 ? "logarithmic" : "geometric";
 }
 
-static json_t *random_record(const sotto_sweep *sweep, const sotto_sweep_cost *costs)
+static json_t *random_record(const sotto_sweep *sweep, const sotto_run_cost *costs)
 {
     double epsilon, shape;
     sotto_error err = {0};
@@ -290,6 +290,8 @@ static json_t *cell_of(const sotto_sweep_outcome *outcome, size_t i)
         json_t *cell = json_copy(outcome->cells[i]);
         (void)json_object_del(cell, "format");
         (void)json_object_del(cell, "lines");
+        (void)json_object_del(cell, "notice");
+        (void)json_object_del(cell, "not_private");
         return cell;
     }
     sotto_sweep_id(i, id);
@@ -321,14 +323,14 @@ sotto_status sotto_sweep_record(const sotto_sweep_outcome *outcome, json_t **rec
     for (size_t i = 0; i < sweep->cells; i++)
         (void)json_array_append_new(cells, cell_of(outcome, i));
     if (status == SOTTO_OK) {
-        *record =
-            json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:f, s:I, s:o, s:o, s:O, s:o, s:o, s:o, s:o, s:f}",
-                      "format", "sotto sweep 1", "made_by", "sotto " SOTTO_VERSION, "date", date,
-                      "not_private", sweep->options->insecure_test_only_seed ? SOTTO_NOT_PRIVATE : NULL,
-                      "notice", notice, "config", sweep->config.path, "delta", sweep->delta, "repeats",
-                      (json_int_t)sweep->repeats, "keys", keys_of(sweep), "metrics", metrics_of(outcome),
-                      "cells", cells, "groups", groups_of(outcome, values), "lines", lines_of(outcome),
-                      "privacy", privacy, "best", best_of(outcome, values), "seconds", outcome->seconds);
+        *record = json_pack(
+            "{s:s, s:s, s:s, s:s?, s:s, s:s, s:f, s:I, s:o, s:o, s:O, s:o, s:o, s:o, s:o, s:f}", "format",
+            "sotto sweep 1", "made_by", "sotto " SOTTO_VERSION, "date", date, "not_private",
+            sweep->options->insecure_test_only_seed ? SOTTO_NOT_PRIVATE : NULL, "notice", sotto_sweep_notice,
+            "config", sweep->config.path, "delta", sweep->delta, "repeats", (json_int_t)sweep->repeats,
+            "keys", keys_of(sweep), "metrics", metrics_of(outcome), "cells", cells, "groups",
+            groups_of(outcome, values), "lines", lines_of(outcome), "privacy", privacy, "best",
+            best_of(outcome, values), "seconds", outcome->seconds);
         if (!*record)
             status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a record");
     }
@@ -337,7 +339,7 @@ sotto_status sotto_sweep_record(const sotto_sweep_outcome *outcome, json_t **rec
     return status;
 }
 
-sotto_status sotto_sweep_plan_record(const sotto_sweep *sweep, const sotto_sweep_cost *costs, json_t **record,
+sotto_status sotto_sweep_plan_record(const sotto_sweep *sweep, const sotto_run_cost *costs, json_t **record,
                                      sotto_error *err)
 {
     const sotto_sweep_outcome outcome = {.sweep = sweep, .costs = costs};
@@ -388,6 +390,9 @@ sotto_status sotto_sweep_csv(const json_t *record, char **text, sotto_error *err
     if (!file)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a table");
     const json_t *keys = json_object_get(record, "keys"), *metrics = json_object_get(record, "metrics");
+    /* Each file says what it is (P12, P9), and this one has no other place for it. */
+    const char *stamp = json_string_value(json_object_get(record, "not_private"));
+    (void)fprintf(file, "# %s%s%s\n", stamp ? stamp : "", stamp ? ". " : "", sotto_sweep_notice);
     (void)fputs("run", file);
     json_array_foreach(keys, i, item)
     {

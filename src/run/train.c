@@ -58,6 +58,11 @@ static sotto_status read_input(struct training *training, const sotto_run_option
         status = sotto_run_directory_check(config->output, err);
     if (status == SOTTO_OK)
         status = sotto_table_load(&training->table, plan->schema, config->table, &any_rows, err);
+    if (status == SOTTO_OK && sotto_table_stamped(training->table))
+        status = sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, config->table, 1, 0,
+            "this table was made with a test seed and is stamped NOT PRIVATE; what is made "
+            "of it could not be called private either; train on the real table");
     if (status == SOTTO_OK)
         status = sotto_encode(&training->data, plan->encoder, training->table, err);
     return status;
@@ -301,20 +306,48 @@ sotto_status sotto_run_train(const sotto_run_options *options, char **json, sott
     return sotto_train(options, NULL, json, err);
 }
 
-sotto_status sotto_train(const sotto_run_options *options, const char *tuning, char **json, sotto_error *err)
+/* Is the plan what was charged for? */
+static bool is_as_charged(const sotto_plan *plan, const sotto_run_cost *cost)
+{
+    const sotto_run_cost now = sotto_plan_cost(plan);
+    const sotto_mechanism *const pairs[][2] = {
+        {&now.counts, &cost->counts}, {&now.figures, &cost->figures}, {&now.step, &cost->step}};
+    for (size_t i = 0; i < 3; i++)
+        if (pairs[i][0]->kind != pairs[i][1]->kind ||
+            (pairs[i][0]->kind && !sotto_mechanism_equal(pairs[i][0], pairs[i][1])))
+            return false;
+    return now.steps == cost->steps && now.draws == cost->draws && now.epsilon == cost->epsilon &&
+           strcmp(now.schema_sha256, cost->schema_sha256) == 0;
+}
+
+static sotto_status check_part(const struct training *training, const sotto_sweep_part *part,
+                               sotto_error *err)
+{
+    if (!part && training->config.sweep)
+        return sotto_node_error(
+            training->config.sweep, err,
+            "this config describes a sweep of many runs, and train makes one; run `sotto sweep`, "
+            "or remove the section `sweep`");
+    if (part && !is_as_charged(&training->plan, part->cost))
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, training->config.path, 0, 0,
+            "the config or the schema was changed after the sweep began, so this run is not the "
+            "one that was charged; put them back, or begin a sweep of its own");
+    return SOTTO_OK;
+}
+
+sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_part *part, char **json,
+                         sotto_error *err)
 {
     struct training training = {0};
     const double start = sotto_seconds();
     *json = NULL;
     sotto_status status = read_input(&training, options, err);
-    if (status == SOTTO_OK && !tuning && training.config.sweep)
-        status =
-            sotto_node_error(training.config.sweep, err,
-                             "this config describes a sweep of many runs, and train makes one; run `sotto "
-                             "sweep`, or remove the section `sweep`");
+    if (status == SOTTO_OK)
+        status = check_part(&training, part, err);
     training.record.tuning =
-        tuning ? tuning
-               : "none was charged in this run; settings tuned on this table before it are not covered";
+        part ? part->tuning
+             : "none was charged in this run; settings tuned on this table before it are not covered";
     if (status == SOTTO_OK)
         status = set_up(&training, options, err);
     if (status == SOTTO_OK) /* before anything is charged: it looks whether exact arithmetic is exact here */
