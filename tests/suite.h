@@ -6,6 +6,18 @@
 #include <check.h>
 #include <stdlib.h>
 
+/* Is this a build under sanitizers, where large cases take minutes? */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TEST_SANITIZED 1
+#endif
+#endif
+#ifndef TEST_SANITIZED
+#define TEST_SANITIZED 0
+#endif
+
 static inline int run_suite_how(Suite *suite, enum fork_status forks)
 {
     SRunner *runner = srunner_create(suite);

@@ -11,20 +11,10 @@
 #include <unistd.h>
 
 #include "sotto/accountant.h"
+#include "suite.h"
 #include "test_cli.h"
 
 /* Sanitizers make the largest batches and squares take minutes; all their code runs at smaller sizes too. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 enum { LINES = 6 };
 static const char *const names[LINES] = {"epsilon_rdp", "epsilon_pld", "epsilon_pld_fine",
                                          "noise_rdp",   "noise_pld",   "budget"};
@@ -380,15 +370,15 @@ TCase *bench_case(void)
     tcase_add_test(bench, peers_are_set_beside);
     tcase_add_loop_test(bench, peers_that_are_not_there_are_said_so, 0, 2);
     tcase_add_loop_test(bench, peers_that_fail_are_an_error, 0, 2);
-    tcase_add_loop_test(bench, steps_add_up, 0, SANITIZED ? 1 : (int)(sizeof cases / sizeof *cases));
-    if (!SANITIZED)
+    tcase_add_loop_test(bench, steps_add_up, 0, TEST_SANITIZED ? 1 : (int)(sizeof cases / sizeof *cases));
+    if (!TEST_SANITIZED)
         tcase_add_test(bench, dense_has_four_batches);
     tcase_add_test(bench, scaling_compares_with_one_thread);
-    tcase_add_loop_test(bench, quiet_prints_bare_figures, 0, SANITIZED ? 2 : 3);
-    tcase_add_loop_test(bench, tables_have_what_they_say, 0, SANITIZED ? 2 : 3);
+    tcase_add_loop_test(bench, quiet_prints_bare_figures, 0, TEST_SANITIZED ? 2 : 3);
+    tcase_add_loop_test(bench, tables_have_what_they_say, 0, TEST_SANITIZED ? 2 : 3);
     tcase_add_loop_test(bench, options_of_another_benchmark_are_refused, 0, 8);
     tcase_add_test(bench, noise_is_timed_by_kind);
-    if (!SANITIZED) {
+    if (!TEST_SANITIZED) {
         tcase_add_test(bench, gemm_measures_what_openblas_chose);
         tcase_add_test(bench, gemm_tells_what_a_forced_kernel_costs);
     }

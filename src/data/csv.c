@@ -19,6 +19,7 @@ typedef struct reader {
     size_t line;         /* that the next byte lies on */
     size_t row_line, row_number;
     bool between_rows;
+    bool stamped;  /* the first line says that the table was made with a test seed */
     bool after_cr; /* the last byte was a CR that ended a line; an LF now belongs to it */
     char *text;    /* the cells of the row, each with a NUL */
     size_t used, size;
@@ -77,8 +78,11 @@ static void take_row(int terminator, void *data)
         return;
     for (size_t i = 0; i < in->count; i++)
         in->cells[i] = in->text + in->offsets[i];
-    sotto_csv_row row = {
-        .number = in->row_number++, .line = in->row_line, .count = in->count, .cells = in->cells};
+    sotto_csv_row row = {.number = in->row_number++,
+                         .line = in->row_line,
+                         .stamped = in->stamped,
+                         .count = in->count,
+                         .cells = in->cells};
     in->status = in->visit(in->context, &row, in->err);
     in->used = in->count = 0;
     in->between_rows = true;
@@ -175,11 +179,11 @@ static size_t pass_over(reader *in, const char *chunk, size_t count)
     size_t skip = count >= 3 && memcmp(chunk, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     if (count - skip < sizeof stamp || memcmp(chunk + skip, stamp, sizeof stamp - 1) != 0)
         return skip;
-    const char *end = memchr(chunk + skip, '\n', count - skip);
-    if (!end)
-        return skip;
+    const size_t length = line_length(chunk + skip, count - skip);
     in->line = in->row_line = 2;
-    return (size_t)(end - chunk) + 1;
+    in->after_cr = chunk[skip + length - 1] == '\r';
+    in->stamped = true;
+    return skip + length;
 }
 
 static sotto_status read_all(reader *in, gzFile file, char *chunk)

@@ -127,6 +127,9 @@ const sotto_schema *sotto_table_schema(const sotto_table *table);
 /** Rows in the table, 1 to 2^32 − 2. */
 size_t sotto_table_rows(const sotto_table *table);
 
+/** Does the table say that it was made with a test seed (P9)? What is made of it is not private either. */
+bool sotto_table_stamped(const sotto_table *table);
+
 /** SHA-256 of the file's bytes as they lie on disk, 64 hex digits. */
 const char *sotto_table_sha256(const sotto_table *table);
 
@@ -303,6 +306,7 @@ sotto_status sotto_schema_write(const sotto_schema *schema, const sotto_schema_n
 typedef struct sotto_csv_row {
     size_t number; /* 0 for the header */
     size_t line;   /* on which it begins, from 1 */
+    bool stamped;  /* the table says that it was made with a test seed */
     size_t count;
     const char *const *cells;
 } sotto_csv_row;

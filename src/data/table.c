@@ -22,6 +22,7 @@ struct sotto_table {
     store *stores;
     sotto_column_counts *counts;
     char sha256[65];
+    bool stamped;
 };
 
 /* -------------------------------------------------------------------- codes */
@@ -103,6 +104,11 @@ const sotto_schema *sotto_table_schema(const sotto_table *table)
 size_t sotto_table_rows(const sotto_table *table)
 {
     return table->rows;
+}
+
+bool sotto_table_stamped(const sotto_table *table)
+{
+    return table->stamped;
 }
 
 const char *sotto_table_sha256(const sotto_table *table)
@@ -352,6 +358,7 @@ static sotto_status visit(void *context, const sotto_csv_row *row, sotto_error *
 {
     loader *in = context;
     in->row = row;
+    in->table->stamped = row->stamped;
     return row->number == 0 ? take_header(in, err) : take_row(in, err);
 }
 

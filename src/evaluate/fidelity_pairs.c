@@ -37,6 +37,8 @@ static void work(const fidelity *in, void *context, fidelity_lane *lane)
                 lane->status = measure_pair(in, pairs, i, j, lane);
 }
 
+enum { MOST_DRAWN = 200 /* columns whose pairs are listed one by one */ };
+
 /* I/√(H_i H_j) with I = H_i + H_j − H_ij. A constant column has nothing to share: 0. */
 static void normalise(double *matrix, size_t columns)
 {
@@ -132,10 +134,25 @@ static pair_means means_of(const fidelity *in, const fidelity_pairs *pairs)
     return means;
 }
 
+/* So many numbers that neither a page nor a person has use for them. */
+static sotto_status leave_out(json_t *record, sotto_error *err)
+{
+    static const char *const parts[] = {"correlation", "contingency", "mutual_information"};
+    for (size_t i = 0; i < 3; i++)
+        if (json_object_set_new(
+                record, parts[i],
+                json_pack("{s:s}", "skipped",
+                          "the tables have more than 200 columns; `pair_trends` has their mean")))
+            return fidelity_no_memory(err);
+    return SOTTO_OK;
+}
+
 sotto_status fidelity_pairs_record(const fidelity *in, const fidelity_pairs *pairs, json_t *record,
                                    sotto_error *err)
 {
     const pair_means means = means_of(in, pairs);
+    if (in->codes->column_count > MOST_DRAWN)
+        return leave_out(record, err);
     json_t *correlation = json_pack("{s:o, s:o, s:o, s:o}", "columns", fidelity_names(in, true), "real",
                                     fidelity_matrix(in, pairs->correlation[SOTTO_TRAIN], true), "synthetic",
                                     fidelity_matrix(in, pairs->correlation[SOTTO_SYNTHETIC], true),
