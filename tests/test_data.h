@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "data/data.h"
+#include "suite.h"
 
 /* For loops of millions: Check's own assertions send a message even where they hold. */
 #define EXPECT(condition, ...)                                                                               \
@@ -51,15 +52,6 @@ static inline sotto_status load_bytes(sotto_table **table, const sotto_schema *s
     sotto_status status = sotto_table_load(table, schema, path, options, err);
     drop_file(path);
     return status;
-}
-
-static inline int run_suite(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 #endif
