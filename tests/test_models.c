@@ -7,53 +7,7 @@
 
 #include "models/gan.h"
 #include "suite.h"
-
-static const char schema_text[] = "rows: 200\n"
-                                  "missing: '?'\n"
-                                  "columns:\n"
-                                  "  - {name: age, type: integer, min: 0, max: 99, bins: 10}\n"
-                                  "  - {name: gain, type: number, min: 0, max: 1000, spikes: [0], bins: 4}\n"
-                                  "  - {name: kind, type: category, values: [a, b, c], missing: allowed}\n"
-                                  "  - {name: id, type: identifier}\n"
-                                  "  - {name: label, type: category, values: [no, yes]}\n";
-
-struct scene {
-    sotto_schema *schema;
-    sotto_document *document;
-    sotto_encoder *encoder;
-    sotto_model *model;
-};
-
-static sotto_status try_model(struct scene *scene, const char *section, sotto_error *err)
-{
-    sotto_numbers numbers;
-    *scene = (struct scene){0};
-    ck_assert_int_eq(sotto_schema_parse(&scene->schema, "schema", schema_text, strlen(schema_text), NULL),
-                     SOTTO_OK);
-    ck_assert_int_eq(sotto_document_parse(&scene->document, "config", section, strlen(section), err),
-                     SOTTO_OK);
-    const sotto_node *root = sotto_document_root(scene->document);
-    sotto_status status = sotto_model_numbers(root, &numbers, err);
-    if (status != SOTTO_OK)
-        return status;
-    ck_assert_int_eq(sotto_encoder_create(&scene->encoder, scene->schema, numbers, NULL), SOTTO_OK);
-    return sotto_model_create(&scene->model, root, scene->encoder, err);
-}
-
-static void close_scene(struct scene *scene)
-{
-    sotto_model_destroy(scene->model);
-    sotto_encoder_destroy(scene->encoder);
-    sotto_document_destroy(scene->document);
-    sotto_schema_destroy(scene->schema);
-}
-
-static sotto_random *test_random(void)
-{
-    sotto_random *random;
-    ck_assert_int_eq(sotto_random_create_insecure_for_tests(&random, 7, NULL), SOTTO_OK);
-    return random;
-}
+#include "test_models.h"
 
 static sotto_training small_training(void)
 {
@@ -165,10 +119,10 @@ START_TEST(simplex_projection_is_the_nearest_point)
     double order[4];
     double inside[] = {0.1, 0.2, 0.3, 0.4};
     double outside[] = {5.0, -3.0, 1.0, -0.5};
-    gan_project_simplex(inside, 4, 1.0, order);
+    sotto_simplex_project(inside, 4, 1.0, order);
     ck_assert_double_eq_tol(inside[0], 0.1, 1e-15);
     ck_assert_double_eq_tol(inside[3], 0.4, 1e-15);
-    gan_project_simplex(outside, 4, 3.0, order);
+    sotto_simplex_project(outside, 4, 3.0, order);
     /* Worked out by hand: the threshold is 2, so only the first survives, at 3. */
     ck_assert_double_eq_tol(outside[0], 3.0, 1e-12);
     ck_assert_double_eq_tol(outside[1] + outside[2] + outside[3], 0.0, 1e-12);

@@ -474,5 +474,6 @@ int main(void)
     suite_add_tcase(suite, noise_tests());
     suite_add_tcase(suite, figures_tests());
     suite_add_tcase(suite, sweep_tests());
+    suite_add_tcase(suite, releases_tests());
     return run_suite(suite);
 }

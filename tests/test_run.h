@@ -39,9 +39,10 @@ double number(const json_t *json, const char *first, const char *second);
 /* Every synthetic row is valid under the schema by the strict reader, and there are as many as asked for. */
 void check_rows(const char *name, size_t rows);
 
-TCase *input_tests(void);   /* test_run_input.c */
-TCase *noise_tests(void);   /* test_run_noise.c */
-TCase *figures_tests(void); /* test_run_figures.c */
-TCase *sweep_tests(void);   /* test_run_sweep.c */
+TCase *input_tests(void);    /* test_run_input.c */
+TCase *noise_tests(void);    /* test_run_noise.c */
+TCase *figures_tests(void);  /* test_run_figures.c */
+TCase *sweep_tests(void);    /* test_run_sweep.c */
+TCase *releases_tests(void); /* test_run_releases.c */
 
 #endif

@@ -33,7 +33,7 @@ START_TEST(figures_are_part_of_the_cost)
     put_config("figures: {share: 0.2, columns: [town, age]}\n");
     ck_assert_int_eq(make_plan(&read, &plan, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_accountant_compose(accountant, &plan.counts, 1, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_accountant_compose(accountant, &plan.release_mechanisms[0], 1, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_accountant_compose(accountant, &plan.figures_counts, 1, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_accountant_compose(accountant, &plan.step, plan.training.steps, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_accountant_epsilon(accountant, plan.shares.accountant, &epsilon, NULL, NULL),

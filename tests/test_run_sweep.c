@@ -88,8 +88,10 @@ START_TEST(all_runs_together_cost_what_the_accountant_says)
     ck_assert_int_eq(sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, NULL), SOTTO_OK);
     for (size_t c = 0; c < 6; c++) {
         for (size_t i = 0; i < runs[c]; i++) {
-            if (costs[c].counts.kind)
-                ck_assert_int_eq(sotto_accountant_compose(accountant, &costs[c].counts, 1, NULL), SOTTO_OK);
+            for (size_t r = 0; r < costs[c].release_count; r++)
+                ck_assert_int_eq(
+                    sotto_accountant_compose(accountant, &costs[c].releases[r], costs[c].uses[r], NULL),
+                    SOTTO_OK);
             for (size_t s = 0; s < costs[c].steps; s++)
                 ck_assert_int_eq(sotto_accountant_compose(accountant, &costs[c].step, 1, NULL), SOTTO_OK);
         }

@@ -43,6 +43,11 @@ static void print_arithmetic(const json_t *plan)
             "  arithmetic  float: 32-bit sums and noise, whose last bits the proof does not cover\n");
 }
 
+static bool takes_steps(const json_t *plan)
+{
+    return json_object_get(plan, "sample_rate") != NULL;
+}
+
 static void print_clipping(const json_t *plan)
 {
     const char *kind = sotto_cli_text(plan, "clipping");
@@ -63,6 +68,11 @@ static void print_privacy(const json_t *plan)
     sotto_figure_exact(sotto_cli_member(plan, "delta"), b);
     (void)printf("  budget      ε = %s at δ = %s\n", a, b);
     sotto_figure_up(sotto_cli_member(plan, "epsilon"), 4, a);
+    if (!takes_steps(plan)) {
+        (void)printf("  cost        ε = %s, all of it for the accesses below; no private steps\n", a);
+        print_arithmetic(plan);
+        return;
+    }
     (void)printf("  cost        ε = %s after all %.0f steps; the budget would bear %.0f\n", a,
                  sotto_cli_member(plan, "steps"), sotto_cli_member(plan, "steps_allowed"));
     sotto_figure_up(sotto_cli_member(plan, "noise_multiplier"), 6, a);
@@ -84,8 +94,9 @@ static void print_releases(const json_t *releases)
                  "uses", "σ", "q", "ε"); /* a letter of two bytes: printf pads one column less */
     for (size_t i = 0; i < json_array_size(releases); i++) {
         const json_t *item = json_array_get(releases, i);
-        char rate[SOTTO_FIGURE_SIZE], noise[SOTTO_FIGURE_SIZE], epsilon[SOTTO_FIGURE_SIZE];
-        sotto_figure_up(sotto_cli_member(item, "noise_multiplier"), 4, noise);
+        char rate[SOTTO_FIGURE_SIZE], noise[SOTTO_FIGURE_SIZE] = "-", epsilon[SOTTO_FIGURE_SIZE];
+        if (json_is_number(json_object_get(item, "noise_multiplier")))
+            sotto_figure_up(sotto_cli_member(item, "noise_multiplier"), 4, noise);
         brief(sotto_cli_member(item, "sample_rate"), rate);
         sotto_figure_up(sotto_cli_member(item, "epsilon_alone"), 4, epsilon);
         (void)printf("  %10.0f  %8s  %9s  %8s  ", sotto_cli_member(item, "count"), noise, rate, epsilon);
@@ -131,6 +142,11 @@ static void print_outlook(const json_t *plan)
     char total[SOTTO_FIGURE_SIZE], step[SOTTO_FIGURE_SIZE], ratio[SOTTO_FIGURE_SIZE];
     const json_t *parameters = json_object_get(plan, "parameters");
     double signal = sotto_cli_member(plan, "signal_to_noise");
+    if (!takes_steps(plan)) {
+        (void)printf("\nOutlook\n  parameters  %.0f in the model\n",
+                     sotto_cli_member(parameters, "generator"));
+        return;
+    }
     sotto_figure_seconds(sotto_cli_member(plan, "expected_seconds"), total);
     (void)printf("\nOutlook\n  parameters  %.0f trained on noisy gradients, %.0f in the generator\n",
                  sotto_cli_member(parameters, "private"), sotto_cli_member(parameters, "generator"));
@@ -147,7 +163,8 @@ static void print_plan(const json_t *plan)
     (void)fputs("\n\nPrivacy\n", stdout);
     print_privacy(plan);
     print_releases(json_object_get(plan, "releases"));
-    print_course(plan);
+    if (takes_steps(plan))
+        print_course(plan);
     print_outlook(plan);
 }
 
@@ -186,7 +203,9 @@ static void print_sweep(const json_t *plan)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *one = json_array_get(list, i);
         sotto_figure_up(sotto_cli_member(one, "epsilon"), 4, epsilon);
-        sotto_figure_up(sotto_cli_member(one, "noise_multiplier"), 4, noise);
+        (void)snprintf(noise, sizeof noise, "-");
+        if (json_is_number(json_object_get(one, "noise_multiplier")))
+            sotto_figure_up(sotto_cli_member(one, "noise_multiplier"), 4, noise);
         (void)printf("  %8.0f  %7s  %7s  ", sotto_cli_member(one, "steps"), noise, epsilon);
         print_settings(json_object_get(one, "settings"));
         (void)putchar('\n');

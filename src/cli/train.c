@@ -54,9 +54,11 @@ static void print_outcome(const json_t *outcome)
     sotto_figure_seconds(sotto_cli_member(outcome, "seconds"), time);
     if (!private)
         (void)printf("NOT PRIVATE: this run protects nobody and is for tests only.\n\n");
-    (void)printf("Made %.0f synthetic rows after %.0f of %.0f steps, in %s; stopped: ",
-                 sotto_cli_member(outcome, "rows"), sotto_cli_member(outcome, "steps"),
-                 sotto_cli_member(outcome, "steps_planned"), time);
+    (void)printf("Made %.0f synthetic rows ", sotto_cli_member(outcome, "rows"));
+    if (sotto_cli_member(outcome, "steps_planned") > 0)
+        (void)printf("after %.0f of %.0f steps, ", sotto_cli_member(outcome, "steps"),
+                     sotto_cli_member(outcome, "steps_planned"));
+    (void)printf("in %s; stopped: ", time);
     sotto_text_put(stdout, sotto_cli_text(outcome, "stopped"), false);
     (void)printf(".\nSpent ε = %s of %s, at δ = %s.\n\n", epsilon, target, delta);
     print_files(private ? "May leave the building (covered by the guarantee):"

@@ -186,7 +186,9 @@ static sotto_status read_parameters(sotto_model *model, const struct parts *part
     for (size_t i = 0; i < count; i++)
         if (!isfinite(parameters[i]))
             return damaged(path, "a parameter is not finite", err);
-    return SOTTO_OK;
+    return model->kind->loaded && model->kind->loaded(model, err) != SOTTO_OK
+               ? damaged(path, "its parameters are not of such a model", err)
+               : SOTTO_OK;
 }
 
 static sotto_status build(sotto_saved_model *saved, const char *path, const struct parts *parts,

@@ -142,10 +142,6 @@ sotto_counts_query gan_tables_query(const gan *model);
 /** Turn noisy counts into label frequencies and marginals, and set the generator's output biases by them. */
 sotto_status gan_tables_give(gan *model, const double *counts, sotto_error *err);
 
-/** The least-squares projection of `values` on {v ≥ 0, Σ v = total}; Duchi et al. 2008, Fig. 1. `order` is
- * scratch. */
-void gan_project_simplex(double *values, size_t count, double total, double *order);
-
 /* gan_train.c */
 sotto_status gan_step(sotto_model *model, sotto_dpsgd *step, sotto_error *err);
 

@@ -55,51 +55,6 @@ sotto_counts_query gan_tables_query(const gan *model)
         .tables = model->table_count, .table_size = model->table_size, .cell = cell, .context = model};
 }
 
-static int descending(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x < y) - (x > y);
-}
-
-void gan_project_simplex(double *values, size_t count, double total, double *order)
-{
-    memcpy(order, values, count * sizeof *order);
-    qsort(order, count, sizeof *order, descending);
-    double sum = 0.0;
-    double threshold = 0.0;
-    for (size_t i = 0; i < count; i++) {
-        sum += order[i];
-        double candidate = (sum - total) / (double)(i + 1);
-        if (order[i] > candidate)
-            threshold = candidate;
-    }
-    for (size_t i = 0; i < count; i++)
-        values[i] = fmax(values[i] - threshold, 0.0);
-}
-
-/*
- * Each table tells every label's count once more, with a variance that grows with the table's slots: the
- * weighted mean of all of them is the most precise.
- */
-static void label_totals(const gan *model, const double *counts, double *totals)
-{
-    double weight = 0.0;
-    for (size_t t = 0; t < model->table_count; t++) {
-        const size_t slots = model->table_size[t] / model->classes;
-        weight += 1.0 / (double)slots;
-        for (size_t k = 0; k < model->classes; k++) {
-            double sum = 0.0;
-            for (size_t s = 0; s < slots; s++)
-                sum += counts[k * slots + s];
-            totals[k] += sum / (double)slots;
-        }
-        counts += model->table_size[t];
-    }
-    for (size_t k = 0; k < model->classes; k++)
-        totals[k] = fmax(totals[k] / weight, 1.0);
-}
-
 /* The weights that a one-hot label multiplies in the generator's last layer are biases of the outputs, by
  * label. */
 static void set_output_biases(gan *model)
@@ -125,7 +80,7 @@ sotto_status gan_tables_give(gan *model, const double *counts, sotto_error *err)
     double *totals = scratch;
     double *order = scratch + largest;
     double *values = scratch + 2 * largest;
-    label_totals(model, counts, totals);
+    sotto_label_totals(counts, model->table_size, model->table_count, model->classes, totals);
     double all = 0.0;
     for (size_t k = 0; k < model->classes; k++)
         all += totals[k];
@@ -135,7 +90,7 @@ sotto_status gan_tables_give(gan *model, const double *counts, sotto_error *err)
         const sotto_block *block = sotto_encoder_block(model->base.encoder, model->table_block[t]);
         for (size_t k = 0; k < model->classes; k++) {
             memcpy(values, counts + k * block->slot_count, block->slot_count * sizeof *values);
-            gan_project_simplex(values, block->slot_count, totals[k], order);
+            sotto_simplex_project(values, block->slot_count, totals[k], order);
             /* A slot that noise took to 0 keeps one part in 10⁵: its softmax must stay finite. */
             for (size_t s = 0; s < block->slot_count; s++)
                 model->marginals[k * model->width + block->slot_offset + s] =

@@ -78,30 +78,6 @@ static sotto_status parse_trunk(gan_trunk *trunk, size_t *latent, const sotto_no
     return status;
 }
 
-static sotto_status parse_target(gan_options *options, const sotto_node *node, const sotto_schema *schema,
-                                 sotto_error *err)
-{
-    const char *name;
-    sotto_status status = sotto_node_string(node, "model.target", &name, err);
-    if (status != SOTTO_OK)
-        return status;
-    options->target = sotto_schema_find(schema, name);
-    if (options->target == SOTTO_NONE && strcmp(name, "none") == 0)
-        return SOTTO_OK;
-    if (options->target == SOTTO_NONE)
-        return sotto_node_error(node, err, "model.target is \"%s\", which the schema has no column called",
-                                name);
-    const sotto_column *column = &schema->columns[options->target];
-    if (column->type != SOTTO_COLUMN_CATEGORY)
-        return sotto_node_error(node, err, "model.target \"%s\" is of type %s; it must be a category column",
-                                name, sotto_column_type_name(column->type));
-    if (column->value_count + column->missing_allowed > 64)
-        return sotto_node_error(node, err,
-                                "model.target \"%s\" has %zu values; at most 64 can be conditioned on", name,
-                                column->value_count + column->missing_allowed);
-    return SOTTO_OK;
-}
-
 static sotto_status parse_heads(gan_options *options, const sotto_node *node, sotto_error *err)
 {
     static const char *const known[] = {"type", "temperature", NULL};
@@ -177,7 +153,7 @@ sotto_status gan_options_parse(gan_options *options, const sotto_node *section, 
     if (status == SOTTO_OK)
         status = parse_numbers(options, section, err);
     if (status == SOTTO_OK && (child = sotto_node_get(section, "target")))
-        status = parse_target(options, child, schema, err);
+        status = sotto_model_read_target(child, schema, &options->target, err);
     if (status == SOTTO_OK && (child = sotto_node_get(section, "loss"))) {
         size_t choice = 0;
         status = sotto_node_choice(child, "model.loss", losses, &choice, err);
@@ -208,27 +184,12 @@ static void format_trunk(const gan_trunk *trunk, const char *name, size_t latent
         (void)fprintf(file, "    latent: %zu\n", latent);
 }
 
-/* A double-quoted YAML scalar: a column may be called anything. */
-static void format_quoted(const char *text, FILE *file)
-{
-    (void)fputc('"', file);
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
-        if (*at == '"' || *at == '\\')
-            (void)fprintf(file, "\\%c", *at);
-        else if (*at < 0x20 || *at == 0x7f)
-            (void)fprintf(file, "\\x%02X", *at);
-        else
-            (void)fputc(*at, file);
-    }
-    (void)fputc('"', file);
-}
-
 void gan_options_format(const gan_options *options, const sotto_schema *schema, FILE *file)
 {
     (void)fprintf(file, "  type: gan\n  numbers: %s\n", numbers[options->numbers]);
     if (options->target != SOTTO_NONE) {
         (void)fputs("  target: ", file);
-        format_quoted(schema->columns[options->target].name, file);
+        sotto_model_format_quoted(schema->columns[options->target].name, file);
         (void)fputc('\n', file);
     }
     (void)fprintf(file, "  loss: %s\n", losses[options->loss - SOTTO_ADVERSARIAL_CROSS_ENTROPY]);

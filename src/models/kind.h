@@ -12,12 +12,20 @@ typedef struct sotto_model_kind {
     void (*destroy)(sotto_model *);
     sotto_status (*numbers)(const sotto_node *, sotto_numbers *, sotto_error *);
     sotto_status (*prepare)(sotto_model *, const sotto_training *, sotto_random *, sotto_error *);
+
+    /* One release, of counts: wanted and given. A kind that makes several, or picks, has `releases` and
+     * `learn` instead. */
     sotto_model_counts (*counts_wanted)(const sotto_model *);
     sotto_status (*counts_give)(sotto_model *, const double *, sotto_error *);
-    sotto_model_private (*private_wanted)(const sotto_model *);
+    size_t (*releases)(const sotto_model *, sotto_model_release *);
+    sotto_status (*learn)(sotto_model *, const sotto_release_door *, sotto_error *);
     void (*data)(sotto_model *, const sotto_encoded *);
+
+    /* All three NULL for a kind that takes no private steps. */
+    sotto_model_private (*private_wanted)(const sotto_model *);
     sotto_status (*step)(sotto_model *, sotto_dpsgd *, sotto_error *);
     sotto_model_losses (*last_losses)(const sotto_model *);
+
     sotto_status (*sample)(sotto_model *, sotto_stream *, size_t, size_t, uint16_t *, float *, sotto_error *);
     size_t (*target)(const sotto_model *);
 
@@ -26,6 +34,7 @@ typedef struct sotto_model_kind {
     float *(*released)(sotto_model *, size_t *count);
     double *(*frequencies)(sotto_model *, size_t *count);
     sotto_status (*prepare_sampling)(sotto_model *, unsigned threads, sotto_error *);
+    sotto_status (*loaded)(sotto_model *, sotto_error *); /* what was read can be sampled from; may be NULL */
 } sotto_model_kind;
 
 struct sotto_model {
@@ -34,5 +43,31 @@ struct sotto_model {
 };
 
 extern const sotto_model_kind sotto_gan_kind;
+extern const sotto_model_kind sotto_independent_kind;
+extern const sotto_model_kind sotto_per_label_kind;
+
+/** The least-squares projection of `values` on {v ≥ 0, Σ v = total}; Duchi et al. 2008, Fig. 1. `order`
+ * [count] is scratch. */
+void sotto_simplex_project(double *values, size_t count, double total, double *order);
+
+/**
+ * How many rows each of `classes` labels has, `totals` [classes], from `tables` tables of label × slots, one
+ * after the other, whose counts all have the same noise: each table tells it once more, with a variance that
+ * grows with its slots, and the weighted mean of all is the most precise. At least 1 each.
+ */
+void sotto_label_totals(const double *counts, const size_t *table_size, size_t tables, size_t classes,
+                        double *totals);
+
+/** A draw from cumulative weights, [count], whose last is above 0 unless count is 0: then, and of one, 0.
+ * None of weight 0 is drawn. */
+size_t sotto_cumulative_draw(const double *cumulative, size_t count, sotto_stream *stream);
+
+/** A model's target, a category column of at most 64 values, as the section names it: a schema column. An
+ * error where it is none, or no such column. */
+sotto_status sotto_model_read_target(const sotto_node *node, const sotto_schema *schema, size_t *target,
+                                     sotto_error *err);
+
+/** A double-quoted YAML scalar: a column may be called anything. */
+void sotto_model_format_quoted(const char *text, FILE *file);
 
 #endif

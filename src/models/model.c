@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "models/model.h"
 
+#include <stdlib.h>
+
 #include "models/kind.h"
 
 /* A new kind of model is one file and one line in each of these tables. */
-static const sotto_model_kind *const kinds[] = {&sotto_gan_kind};
-static const char *const types[] = {"gan", NULL};
+static const sotto_model_kind *const kinds[] = {&sotto_gan_kind, &sotto_independent_kind,
+                                                &sotto_per_label_kind};
+static const char *const types[] = {"gan", "independent", "per-label", NULL};
 
 const char *const *sotto_model_types(void)
 {
@@ -67,7 +70,49 @@ sotto_status sotto_model_prepare(sotto_model *model, const sotto_training *train
 
 sotto_model_counts sotto_model_counts_wanted(const sotto_model *model)
 {
-    return model->kind->counts_wanted(model);
+    return model->kind->counts_wanted ? model->kind->counts_wanted(model) : (sotto_model_counts){0};
+}
+
+static size_t cells_of(const sotto_counts_query *query)
+{
+    size_t cells = 0;
+    for (size_t t = 0; t < query->tables; t++)
+        cells += query->table_size[t];
+    return cells;
+}
+
+size_t sotto_model_releases(const sotto_model *model, sotto_model_release releases[SOTTO_MODEL_RELEASES])
+{
+    if (model->kind->releases)
+        return model->kind->releases(model, releases);
+    const sotto_model_counts counts = sotto_model_counts_wanted(model);
+    if (counts.query.tables == 0)
+        return 0;
+    releases[0] = (sotto_model_release){.label = counts.label,
+                                        .what = counts.what,
+                                        .kind = SOTTO_RELEASE_COUNTS,
+                                        .share = counts.share,
+                                        .uses = 1,
+                                        .tables = counts.query.tables,
+                                        .cells = cells_of(&counts.query)};
+    return 1;
+}
+
+sotto_status sotto_model_learn(sotto_model *model, const sotto_release_door *door, sotto_error *err)
+{
+    if (model->kind->learn)
+        return model->kind->learn(model, door, err);
+    const sotto_model_counts wanted = sotto_model_counts_wanted(model);
+    if (wanted.query.tables == 0)
+        return SOTTO_OK;
+    double *counts = calloc(cells_of(&wanted.query), sizeof *counts);
+    if (!counts)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for noisy counts");
+    sotto_status status = sotto_release_counts(door, 0, &wanted.query, counts, err);
+    if (status == SOTTO_OK)
+        status = sotto_model_counts_give(model, counts, err);
+    free(counts);
+    return status;
 }
 
 sotto_status sotto_model_counts_give(sotto_model *model, const double *counts, sotto_error *err)
@@ -77,7 +122,12 @@ sotto_status sotto_model_counts_give(sotto_model *model, const double *counts, s
 
 sotto_model_private sotto_model_private_wanted(const sotto_model *model)
 {
-    return model->kind->private_wanted(model);
+    return model->kind->private_wanted ? model->kind->private_wanted(model) : (sotto_model_private){0};
+}
+
+bool sotto_model_takes_steps(const sotto_model *model)
+{
+    return model->kind->private_wanted != NULL;
 }
 
 void sotto_model_data(sotto_model *model, const sotto_encoded *data)

@@ -6,9 +6,10 @@
  * models: generative models behind one small interface.
  *
  * A model never sees a noise generator, a clip bound or an ε. Before training it declares what it wants: the
- * tables of noisy counts and the network that the private step is to train. Whoever runs it pays for both and
- * hands back the noisy counts and the private step; everything else a model does is post-processing. Each
- * model is one kind in the table of model.c.
+ * releases to be made of the rows before the first step, and the network that the private step is to train;
+ * it may want either alone. Whoever runs it pays for both and hands over a door for the releases and the
+ * private step; everything else a model does is post-processing. Each model is one kind in the table of
+ * model.c.
  */
 
 #include "data/data.h"
@@ -31,7 +32,7 @@ typedef struct sotto_training {
     unsigned threads;
 } sotto_training;
 
-/** What a model asks the private step to train. */
+/** What a model asks the private step to train. All NULL where it takes no private step. */
 typedef struct sotto_model_private {
     const char *label; /**< how the charge is recorded */
     const char *what;  /**< one sentence for the privacy statement */
@@ -44,14 +45,61 @@ typedef struct sotto_model_private {
 typedef struct sotto_model_counts {
     const char *label;
     const char *what;
-    double share; /**< of ε: the counts alone would cost share·ε at the run's δ */
+    double share; /**< as of a release, below */
     sotto_counts_query query;
 } sotto_model_counts;
+
+enum { SOTTO_MODEL_RELEASES = 4 }; /**< the most that a model may declare */
+
+typedef enum sotto_release_kind {
+    SOTTO_RELEASE_COUNTS = 1, /**< noisy counts: a Gaussian release */
+    SOTTO_RELEASE_PICKS,      /**< candidates picked by how wrong a guess of their counts is: exponential */
+} sotto_release_kind;
+
+/**
+ * One release to be made of the rows before the first step. All that is to be charged is declared here before
+ * a row is read, and does not depend on what other releases tell: what is counted or picked from may.
+ */
+typedef struct sotto_model_release {
+    const char *label; /**< how the charge is recorded; no two of a model's are the same */
+    const char *what;  /**< for the privacy statement */
+    sotto_release_kind kind;
+    /** Of a model that takes private steps: of ε, what the release alone would cost at the run's δ. Of one
+     * that takes none: of the budget in ρ of zero-concentrated privacy, of which its shares sum to 1. */
+    double share;
+    uint64_t uses; /**< picks to be made; 1 for counts */
+    size_t tables; /**< counts: how many; of these each row adds 1 to one cell of each */
+    size_t cells;  /**< counts: how many in all, at most */
+} sotto_model_release;
 
 /** Losses of the last step on real rows: for private/ only. */
 typedef struct sotto_model_losses {
     double real, fake, generator;
 } sotto_model_losses;
+
+/* ---------------------------------------------------------------- releases */
+
+/**
+ * The one way of a model to its releases: with the mechanisms that were planned for what it declared. Plain
+ * data; `mechanisms[i]` is for the model's release i.
+ */
+typedef struct sotto_release_door {
+    size_t count;
+    const sotto_model_release *releases;
+    const sotto_mechanism *mechanisms;
+    sotto_budget *budget;
+    sotto_random *random;
+    const uint32_t *units; /**< rows of the table */
+    size_t unit_count;     /**< private */
+} sotto_release_door;
+
+/** Make release `number`, which is of counts: `counts` as the query lays them out. SOTTO_ERROR_INPUT where
+ * the query has other tables than were declared, or more cells; nothing is charged then. */
+sotto_status sotto_release_counts(const sotto_release_door *door, size_t number,
+                                  const sotto_counts_query *query, double *counts, sotto_error *err);
+
+/** The standard deviation of each count of release `number`: public. */
+double sotto_release_deviation(const sotto_release_door *door, size_t number);
 
 /* ------------------------------------------------------------------ making */
 
@@ -69,6 +117,9 @@ sotto_status sotto_model_numbers(const sotto_node *section, sotto_numbers *numbe
 /** The names of all model kinds, NULL-terminated. */
 const char *const *sotto_model_types(void);
 
+/** Does training take private steps? */
+bool sotto_model_takes_steps(const sotto_model *model);
+
 /** "gan", … */
 const char *sotto_model_type(const sotto_model *model);
 
@@ -81,10 +132,17 @@ size_t sotto_model_parameters(const sotto_model *model);
 sotto_status sotto_model_prepare(sotto_model *model, const sotto_training *training, sotto_random *random,
                                  sotto_error *err);
 
-/** What is to be counted; valid as long as the model. */
+/** Write the releases wanted, in the order in which they are made; returns how many. Valid as long as the
+ * model. */
+size_t sotto_model_releases(const sotto_model *model, sotto_model_release releases[SOTTO_MODEL_RELEASES]);
+
+/** Make the releases through `door`, and learn from them: after the data are given, before the first step. */
+sotto_status sotto_model_learn(sotto_model *model, const sotto_release_door *door, sotto_error *err);
+
+/** What is to be counted; valid as long as the model. Only of kinds whose one release is counts. */
 sotto_model_counts sotto_model_counts_wanted(const sotto_model *model);
 
-/** Hand over the noisy counts, as the query lays them out. */
+/** Hand over the noisy counts, as the query lays them out: what learning does with them. */
 sotto_status sotto_model_counts_give(sotto_model *model, const double *counts, sotto_error *err);
 
 /** What the private step is to train; valid as long as the model. */

@@ -45,8 +45,13 @@ static size_t put_cell(FILE *file, const sotto_section *section, const json_t *i
     const char *element = i == 0 ? "th" : "td";
     (void)fprintf(file, "<%s%s%s data-label=\"%s\"><span>", element, i == 0 ? " scope=\"row\"" : "",
                   json_is_number(value) ? " class=\"number\"" : "", section->fields[i].label);
-    put_value(file, &section->fields[i], value);
+    if (sotto_statement_has(section, i, item))
+        put_value(file, &section->fields[i], value);
+    else
+        put(file, "–");
     for (i++; i < section->field_count && section->fields[i].beneath; i++) {
+        if (!sotto_statement_has(section, i, item))
+            continue;
         (void)fprintf(file, "<span class=\"beneath\">%s: ", section->fields[i].label);
         put_value(file, &section->fields[i], json_object_get(item, section->fields[i].key));
         (void)fputs("</span>", file);

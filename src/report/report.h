@@ -96,10 +96,12 @@ typedef enum sotto_field_kind {
 typedef struct sotto_field {
     const char *key, *label;
     sotto_field_kind kind;
-    bool beneath; /**< in a table: stands in the cell of the field before it, below that one's text */
-    const char
-        *when; /**< in an object: demanded and shown only where the first field has this text; or NULL */
+    bool beneath;     /**< in a table: stands in the cell of the field before it, below that one's text */
+    const char *when; /**< demanded and shown only where the first field has this text; NULL: always */
 } sotto_field;
+
+/** As `when`: demanded everywhere, but may be null, and is then not shown. */
+#define SOTTO_UNLESS_NULL ""
 
 typedef enum sotto_section_shape {
     SOTTO_SECTION_FIELDS, /**< an object with `fields` */

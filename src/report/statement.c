@@ -21,7 +21,7 @@ static const sotto_field access_fields[] = {
     {"mechanism", "Mechanism", SOTTO_FIELD_TEXT, true, NULL},
     {"sensitivity", "Sensitivity", SOTTO_FIELD_TEXT, true, NULL},
     {"sample_rate", "Sampling rate q", SOTTO_FIELD_RATE, false, NULL},
-    {"noise_multiplier", "Noise multiplier σ", SOTTO_FIELD_NUMBER, false, NULL},
+    {"noise_multiplier", "Noise multiplier σ", SOTTO_FIELD_NUMBER, false, SOTTO_UNLESS_NULL},
     {"count", "Uses", SOTTO_FIELD_COUNT, false, NULL},
     {"epsilon_alone", "ε, alone", SOTTO_FIELD_EPSILON, false, NULL},
 };
@@ -37,17 +37,17 @@ static const sotto_field released_fields[] = {
 static const sotto_field sampling_fields[] = {
     {"assumed", "Assumed by the accounting", SOTTO_FIELD_TEXT, false, NULL},
     {"actual", "Done by the program", SOTTO_FIELD_TEXT, false, NULL},
-    {"sample_rate", "Sampling rate q", SOTTO_FIELD_RATE, false, NULL},
-    {"expected_batch_size", "Expected batch size", SOTTO_FIELD_NUMBER, false, NULL},
+    {"sample_rate", "Sampling rate q", SOTTO_FIELD_RATE, false, SOTTO_UNLESS_NULL},
+    {"expected_batch_size", "Expected batch size", SOTTO_FIELD_NUMBER, false, SOTTO_UNLESS_NULL},
     {"rows", "Rows, as declared", SOTTO_FIELD_COUNT, false, NULL},
 };
 static const sotto_field training_fields[] = {
     {"model", "Model", SOTTO_FIELD_TEXT, false, NULL},
     {"steps_planned", "Steps planned", SOTTO_FIELD_COUNT, false, NULL},
     {"steps_taken", "Steps taken", SOTTO_FIELD_COUNT, false, NULL},
-    {"noise_multiplier", "Noise multiplier σ", SOTTO_FIELD_NUMBER, false, NULL},
-    {"max_grad_norm", "Clipping norm C", SOTTO_FIELD_NUMBER, false, NULL},
-    {"clipping", "Clipping", SOTTO_FIELD_TEXT, false, NULL},
+    {"noise_multiplier", "Noise multiplier σ", SOTTO_FIELD_NUMBER, false, SOTTO_UNLESS_NULL},
+    {"max_grad_norm", "Clipping norm C", SOTTO_FIELD_NUMBER, false, SOTTO_UNLESS_NULL},
+    {"clipping", "Clipping", SOTTO_FIELD_TEXT, false, SOTTO_UNLESS_NULL},
     {"stopped", "Stopped", SOTTO_FIELD_TEXT, false, NULL},
     {"private_parameters", "Privately trained parameters", SOTTO_FIELD_COUNT, false, NULL},
 };
@@ -125,6 +125,8 @@ const sotto_section *sotto_statement_sections(size_t *count)
 bool sotto_statement_has(const sotto_section *section, size_t field, const json_t *object)
 {
     const char *when = section->fields[field].when;
+    if (when && strcmp(when, SOTTO_UNLESS_NULL) == 0)
+        return !json_is_null(json_object_get(object, section->fields[field].key));
     const char *first = json_string_value(json_object_get(object, section->fields[0].key));
     return !when || (first && strcmp(first, when) == 0);
 }

@@ -30,7 +30,7 @@ static sotto_status check_against_schema(const sotto_plan *plan, const sotto_con
             "privacy.delta is %g; it must be below 1/rows = %g, or a mechanism that publishes a "
             "row at random would pass; 1e-5 or smaller is usual",
             config->delta, 1.0 / (double)rows);
-    if ((double)config->expected_batch_size > plan->public_units) {
+    if (sotto_model_takes_steps(plan->model) && (double)config->expected_batch_size > plan->public_units) {
         const sotto_node *training = sotto_node_get(root, "training");
         const sotto_node *batch = sotto_node_get(training, "expected_batch_size");
         return sotto_node_error(
@@ -62,47 +62,23 @@ static sotto_status most_steps(const sotto_plan *plan, const sotto_config *confi
 static sotto_status share_delta(sotto_plan *plan, const sotto_config *config, uint64_t *most,
                                 sotto_error *err)
 {
-    const sotto_counts_query counts = sotto_model_counts_wanted(plan->model).query;
-    double each = (double)sotto_network_parameters(sotto_model_private_wanted(plan->model).network);
     double cells = 0.0;
     *most = UINT64_MAX;
     if (config->arithmetic != SOTTO_ARITHMETIC_EXACT)
         return sotto_delta_shares_make(&plan->shares, config, 0.0, err);
-    for (size_t t = 0; t < counts.tables; t++)
-        cells += (double)counts.table_size[t];
+    for (size_t i = 0; i < plan->release_count; i++)
+        cells += (double)plan->releases[i].cells;
     if (plan->figures)
         cells += (double)sotto_figures_cells(plan->figures);
+    if (!sotto_model_takes_steps(plan->model))
+        return sotto_delta_shares_make(&plan->shares, config, cells, err);
+    double each = (double)sotto_network_parameters(sotto_model_private_wanted(plan->model).network);
     if (config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE)
         each += 1.0;
     sotto_status status = most_steps(plan, config, most, err);
     return status == SOTTO_OK
                ? sotto_delta_shares_make(&plan->shares, config, each * (double)*most + cells, err)
                : status;
-}
-
-/* One Gaussian release that alone would cost `share` of ε. */
-static sotto_status plan_release(const sotto_plan *plan, const sotto_config *config, double share,
-                                 sotto_accountant *rest, sotto_mechanism *mechanism, sotto_error *err)
-{
-    double noise_multiplier;
-    sotto_status status = sotto_calibrate_gaussian(config->accountant, share * config->epsilon,
-                                                   plan->shares.accountant, &noise_multiplier, err);
-    if (status == SOTTO_OK)
-        status = sotto_mechanism_gaussian(mechanism, noise_multiplier, err);
-    return status == SOTTO_OK ? sotto_accountant_compose(rest, mechanism, 1, err) : status;
-}
-
-static sotto_status plan_counts(sotto_plan *plan, const sotto_config *config, sotto_accountant *rest,
-                                sotto_error *err)
-{
-    const sotto_model_counts counts = sotto_model_counts_wanted(plan->model);
-    sotto_status status = SOTTO_OK;
-    if (counts.query.tables > 0)
-        status = plan_release(plan, config, counts.share, rest, &plan->counts, err);
-    if (status == SOTTO_OK && plan->figures)
-        status =
-            plan_release(plan, config, sotto_figures_share(plan->figures), rest, &plan->figures_counts, err);
-    return status;
 }
 
 static sotto_status plan_steps(sotto_plan *plan, const sotto_config *config, const sotto_accountant *rest,
@@ -190,8 +166,28 @@ static sotto_status make_model(sotto_plan *plan, const sotto_config *config, sot
     if (status == SOTTO_OK)
         status = sotto_model_create(&plan->model, config->model, plan->encoder, err);
     if (status == SOTTO_OK)
+        plan->release_count = sotto_model_releases(plan->model, plan->releases);
+    if (status == SOTTO_OK)
         status = sotto_figures_create(&plan->figures, config, plan->schema, err);
     return status;
+}
+
+static sotto_status plan_training(sotto_plan *plan, const sotto_config *config, unsigned threads,
+                                  sotto_error *err)
+{
+    plan->training = config->training;
+    plan->training.batch = config->expected_batch_size;
+    plan->training.threads = threads;
+    if (!sotto_model_takes_steps(plan->model)) {
+        plan->training.steps = 0;
+        plan->training.batch = 0;
+        return sotto_plan_refuse_idle(plan, config, err);
+    }
+    return config->noise_multiplier == 0.0 && config->training.steps == 0
+               ? sotto_error_set_at(
+                     err, SOTTO_ERROR_INPUT, config->path, 0, 0,
+                     "training.steps and privacy.noise_multiplier are both auto; name one of them")
+               : SOTTO_OK;
 }
 
 sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsigned threads, sotto_error *err)
@@ -203,23 +199,18 @@ sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsig
     if (status != SOTTO_OK)
         return status;
     plan->public_units = (double)plan->schema->rows * (1.0 - config->holdout);
-    plan->training = config->training;
-    plan->training.batch = config->expected_batch_size;
-    plan->training.threads = threads;
-    if (config->noise_multiplier == 0.0 && config->training.steps == 0)
-        return sotto_error_set_at(
-            err, SOTTO_ERROR_INPUT, config->path, 0, 0,
-            "training.steps and privacy.noise_multiplier are both auto; name one of them");
-    status = check_against_schema(plan, config, err);
+    status = plan_training(plan, config, threads, err);
+    if (status == SOTTO_OK)
+        status = check_against_schema(plan, config, err);
     if (status == SOTTO_OK)
         status = share_delta(plan, config, &most, err);
     if (status == SOTTO_OK)
         status = sotto_accountant_create(config->accountant, &rest, err);
     if (status == SOTTO_OK)
-        status = plan_counts(plan, config, rest, err);
-    if (status == SOTTO_OK)
+        status = sotto_plan_releases(plan, config, rest, err);
+    if (status == SOTTO_OK && sotto_model_takes_steps(plan->model))
         status = plan_steps(plan, config, rest, most, err);
-    if (status == SOTTO_OK)
+    if (status == SOTTO_OK && sotto_plan_takes_steps(plan))
         status = plan_clipping(plan, config, err);
     sotto_accountant_destroy(rest);
     if (status == SOTTO_OK)
@@ -243,11 +234,8 @@ sotto_status sotto_plan_epsilon(const sotto_plan *plan, const sotto_config *conf
     sotto_status status = sotto_accountant_create(config->accountant, &accountant, err);
     if (status != SOTTO_OK)
         return status;
-    if (plan->counts.kind == SOTTO_MECHANISM_GAUSSIAN)
-        status = sotto_accountant_compose(accountant, &plan->counts, 1, err);
-    if (status == SOTTO_OK && plan->figures)
-        status = sotto_accountant_compose(accountant, &plan->figures_counts, 1, err);
-    if (status == SOTTO_OK)
+    status = sotto_plan_compose_releases(plan, accountant, err);
+    if (status == SOTTO_OK && sotto_plan_takes_steps(plan))
         status = sotto_accountant_compose(accountant, &plan->step, steps, err);
     if (status == SOTTO_OK)
         status = sotto_accountant_epsilon(accountant, plan->shares.accountant, epsilon, order, err);
@@ -257,12 +245,19 @@ sotto_status sotto_plan_epsilon(const sotto_plan *plan, const sotto_config *conf
 
 sotto_run_cost sotto_plan_cost(const sotto_plan *plan)
 {
-    sotto_run_cost cost = {.counts = plan->counts,
-                           .figures = plan->figures_counts,
+    sotto_run_cost cost = {.release_count = plan->release_count,
                            .step = plan->step,
                            .steps = plan->training.steps,
                            .draws = plan->shares.draws,
                            .epsilon = plan->epsilon};
+    for (size_t i = 0; i < plan->release_count; i++) {
+        cost.releases[i] = plan->release_mechanisms[i];
+        cost.uses[i] = plan->releases[i].uses;
+    }
+    if (plan->figures) {
+        cost.releases[cost.release_count] = plan->figures_counts;
+        cost.uses[cost.release_count++] = 1;
+    }
     memcpy(cost.schema_sha256, plan->schema_sha256, sizeof cost.schema_sha256);
     return cost;
 }
@@ -305,23 +300,15 @@ static void warn(json_t *list, const char *format, ...)
     (void)json_array_append_new(list, text);
 }
 
-json_t *sotto_plan_warnings(const sotto_plan *plan, const sotto_config *config)
+static void warn_of_steps(const sotto_plan *plan, json_t *list)
 {
-    json_t *list = json_array();
     const double signal = sotto_plan_signal_to_noise(plan);
-    const double delta_rows = config->delta * (double)plan->schema->rows;
     if (signal < 0.2)
         warn(list,
              "in each step the noise is %.0f times as long as the largest possible signal: a larger batch, "
              "fewer "
              "steps, a smaller network or a larger epsilon would learn more",
              1.0 / signal);
-    if (config->epsilon > 10.0)
-        warn(list, "epsilon %g is a weak promise: it lets the odds about one row change by a factor of e^%g",
-             config->epsilon, config->epsilon);
-    if (delta_rows > 0.5)
-        warn(list, "delta is %.2g of 1/rows; a delta of 1/rows² or at most 1e-6 leaves more room for error",
-             delta_rows);
     if (plan->training.steps < plan->steps_allowed)
         warn(list,
              "the budget bears %llu steps and only %llu are planned: the noise could be smaller (write "
@@ -329,5 +316,19 @@ json_t *sotto_plan_warnings(const sotto_plan *plan, const sotto_config *config)
              (unsigned long long)plan->steps_allowed, (unsigned long long)plan->training.steps);
     if (plan->training.steps < plan->training.discriminator_steps)
         warn(list, "there are fewer private steps than discriminator_steps: the generator would never learn");
+}
+
+json_t *sotto_plan_warnings(const sotto_plan *plan, const sotto_config *config)
+{
+    json_t *list = json_array();
+    const double delta_rows = config->delta * (double)plan->schema->rows;
+    if (sotto_plan_takes_steps(plan))
+        warn_of_steps(plan, list);
+    if (config->epsilon > 10.0)
+        warn(list, "epsilon %g is a weak promise: it lets the odds about one row change by a factor of e^%g",
+             config->epsilon, config->epsilon);
+    if (delta_rows > 0.5)
+        warn(list, "delta is %.2g of 1/rows; a delta of 1/rows² or at most 1e-6 leaves more room for error",
+             delta_rows);
     return list;
 }

@@ -16,25 +16,36 @@ static sotto_status release_record(const sotto_plan *plan, const sotto_config *c
     if (status == SOTTO_OK)
         status = sotto_accountant_epsilon(accountant, plan->shares.accountant, &alone, NULL, err);
     sotto_accountant_destroy(accountant);
-    if (status == SOTTO_OK)
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:I, s:f}", "name", name,
-                                                    "mechanism", sotto_mechanism_kind_name(mechanism->kind),
-                                                    "sample_rate", mechanism->sample_rate, "noise_multiplier",
-                                                    mechanism->noise_multiplier, "count", (json_int_t)count,
-                                                    "epsilon_alone", alone));
+    if (status == SOTTO_OK) {
+        json_t *record =
+            json_pack("{s:s, s:s, s:f, s:I, s:f}", "name", name, "mechanism",
+                      sotto_mechanism_kind_name(mechanism->kind), "sample_rate", mechanism->sample_rate,
+                      "count", (json_int_t)count, "epsilon_alone", alone);
+        sotto_mechanism_facts(mechanism, record);
+        (void)json_array_append_new(list, record);
+    }
     return status;
+}
+
+void sotto_mechanism_facts(const sotto_mechanism *mechanism, json_t *record)
+{
+    const bool noise = mechanism->kind != SOTTO_MECHANISM_EXPONENTIAL;
+    (void)json_object_set_new(record, "noise_multiplier",
+                              noise ? json_real(mechanism->noise_multiplier) : json_null());
+    if (!noise)
+        (void)json_object_set_new(record, "epsilon_of_one", json_real(mechanism->epsilon));
 }
 
 static sotto_status releases(const sotto_plan *plan, const sotto_config *config, json_t *list,
                              sotto_error *err)
 {
     sotto_status status = SOTTO_OK;
-    if (plan->counts.kind == SOTTO_MECHANISM_GAUSSIAN)
-        status = release_record(plan, config, sotto_model_counts_wanted(plan->model).label, &plan->counts, 1,
-                                list, err);
+    for (size_t i = 0; i < plan->release_count && status == SOTTO_OK; i++)
+        status = release_record(plan, config, plan->releases[i].label, &plan->release_mechanisms[i],
+                                plan->releases[i].uses, list, err);
     if (status == SOTTO_OK && plan->figures)
         status = release_record(plan, config, SOTTO_FIGURES_LABEL, &plan->figures_counts, 1, list, err);
-    if (status == SOTTO_OK)
+    if (status == SOTTO_OK && sotto_plan_takes_steps(plan))
         status = release_record(plan, config, sotto_model_private_wanted(plan->model).label, &plan->step,
                                 plan->training.steps, list, err);
     return status;
@@ -44,7 +55,7 @@ static sotto_status epsilon_after(const sotto_plan *plan, const sotto_config *co
                                   sotto_error *err)
 {
     uint64_t last = 0;
-    for (unsigned tenth = 0; tenth <= 10; tenth++) {
+    for (unsigned tenth = 0; tenth <= 10 && plan->training.steps > 0; tenth++) {
         const uint64_t steps =
             tenth == 0 ? 1 : plan->training.steps / 10 * tenth + plan->training.steps % 10 * tenth / 10;
         double epsilon;
@@ -107,27 +118,41 @@ static sotto_status measure(const sotto_config *config, const sotto_plan *plan, 
     return status;
 }
 
+/* What there is to say of private steps. */
+static void step_facts(const sotto_config *config, const sotto_plan *plan, double seconds_per_step,
+                       json_t *record)
+{
+    const double seconds = seconds_per_step * (double)plan->training.steps;
+    json_t *facts = json_pack(
+        "{s:f, s:I, s:f, s:s, s:f, s:f, s:I, s:f, s:f, s:f}", "sample_rate", plan->step.sample_rate,
+        "expected_batch_size", (json_int_t)config->expected_batch_size, "noise_multiplier",
+        plan->step.noise_multiplier, "clipping", sotto_clipping_name(plan->clipping.kind), "max_grad_norm",
+        plan->clipping.max_grad_norm, "gradient_noise_multiplier", sotto_plan_gradient_noise(plan),
+        "steps_allowed", (json_int_t)plan->steps_allowed, "signal_to_noise", sotto_plan_signal_to_noise(plan),
+        "seconds_per_step", seconds_per_step, "expected_seconds", seconds);
+    (void)json_object_update(record, facts);
+    json_decref(facts);
+}
+
 static json_t *plan_record(const sotto_config *config, const sotto_plan *plan, double seconds_per_step,
                            json_t *list, json_t *after)
 {
-    return json_pack(
-        "{s:s, s:s, s:f, s:f, s:{s:f, s:f}, s:f, s:o, s:I, s:f, s:I, s:s, s:f, s:s, s:f, s:f, s:I, s:I, s:o, "
-        "s:{s:I, s:I}, s:f, s:f, s:f, s:o, s:o}",
-        "config", config->path, "accountant", sotto_accountant_kind_name(config->accountant),
-        "target_epsilon", config->epsilon, "delta", config->delta, "delta_shares", "accountant",
-        plan->shares.accountant, "noise", plan->shares.noise, "epsilon", plan->epsilon, "order",
-        plan->order > 0 ? json_real(plan->order) : json_null(), "rows", (json_int_t)plan->schema->rows,
-        "sample_rate", plan->step.sample_rate, "expected_batch_size", (json_int_t)config->expected_batch_size,
-        "noise", sotto_arithmetic_name(config->arithmetic), "noise_multiplier", plan->step.noise_multiplier,
-        "clipping", sotto_clipping_name(plan->clipping.kind), "max_grad_norm", plan->clipping.max_grad_norm,
-        "gradient_noise_multiplier", sotto_plan_gradient_noise(plan), "steps",
-        (json_int_t)plan->training.steps, "steps_allowed", (json_int_t)plan->steps_allowed, "releases", list,
-        "parameters", "private",
-        (json_int_t)sotto_network_parameters(sotto_model_private_wanted(plan->model).network), "generator",
-        (json_int_t)sotto_model_parameters(plan->model), "signal_to_noise", sotto_plan_signal_to_noise(plan),
-        "seconds_per_step", seconds_per_step, "expected_seconds",
-        seconds_per_step * (double)plan->training.steps, "epsilon_after", after, "warnings",
+    const bool steps = sotto_plan_takes_steps(plan);
+    const size_t private =
+        steps ? sotto_network_parameters(sotto_model_private_wanted(plan->model).network) : 0;
+    json_t *record = json_pack(
+        "{s:s, s:s, s:s, s:f, s:f, s:{s:f, s:f}, s:f, s:o, s:I, s:s, s:I, s:o, s:{s:I, s:I}, s:o, s:o}",
+        "config", config->path, "model", sotto_model_type(plan->model), "accountant",
+        sotto_accountant_kind_name(config->accountant), "target_epsilon", config->epsilon, "delta",
+        config->delta, "delta_shares", "accountant", plan->shares.accountant, "noise", plan->shares.noise,
+        "epsilon", plan->epsilon, "order", plan->order > 0 ? json_real(plan->order) : json_null(), "rows",
+        (json_int_t)plan->schema->rows, "noise", sotto_arithmetic_name(config->arithmetic), "steps",
+        (json_int_t)plan->training.steps, "releases", list, "parameters", "private", (json_int_t) private,
+        "generator", (json_int_t)sotto_model_parameters(plan->model), "epsilon_after", after, "warnings",
         sotto_plan_warnings(plan, config));
+    if (steps)
+        step_facts(config, plan, seconds_per_step, record);
+    return record;
 }
 
 /* Of a config with a section `sweep`: what all its runs would cost. */
@@ -169,7 +194,7 @@ sotto_status sotto_run_plan(const sotto_run_options *options, char **json, sotto
     if (status == SOTTO_OK)
         status = epsilon_after(&plan, &config, after, err);
     if (status == SOTTO_OK)
-        status = measure(&config, &plan, &seconds, err);
+        status = sotto_plan_takes_steps(&plan) ? measure(&config, &plan, &seconds, err) : SOTTO_OK;
     if (status == SOTTO_OK) {
         status = sotto_json_text(plan_record(&config, &plan, seconds, list, after), json, err);
     } else {

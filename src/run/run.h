@@ -85,14 +85,16 @@ typedef struct sotto_plan {
     sotto_encoder *encoder;
     sotto_model *model;
     sotto_training training;
-    double public_units;            /**< rows that training is expected to see: rows × (1 − holdout) */
-    sotto_mechanism counts;         /**< noise multiplier 0 and kind 0 where the model wants no counts */
-    sotto_figures *figures;         /**< NULL where none are to be bought */
-    sotto_mechanism figures_counts; /**< as counts, of the figures */
-    sotto_mechanism step;
-    sotto_clipping clipping;   /**< complete */
+    double public_units;  /**< rows that training is expected to see: rows × (1 − holdout) */
+    size_t release_count; /**< the model's releases before its first step */
+    sotto_model_release releases[SOTTO_MODEL_RELEASES];
+    sotto_mechanism release_mechanisms[SOTTO_MODEL_RELEASES]; /**< of each use */
+    sotto_figures *figures;                                   /**< NULL where none are to be bought */
+    sotto_mechanism figures_counts;                           /**< kind 0 where there are no figures */
+    sotto_mechanism step;      /**< kind 0 where the model takes no private steps */
+    sotto_clipping clipping;   /**< complete; of a model that takes steps */
     sotto_delta_shares shares; /**< of δ */
-    uint64_t steps_allowed;    /**< the most private steps that the budget bears beside the counts */
+    uint64_t steps_allowed;    /**< the most private steps that the budget bears beside the rest */
     double epsilon;            /**< of everything planned, at the config's δ */
     double order;              /**< that gave it; 0 by privacy-loss distributions */
 } sotto_plan;
@@ -105,13 +107,34 @@ sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsig
                              sotto_error *err);
 void sotto_plan_destroy(sotto_plan *plan);
 
-/** Compose the planned counts, if any, and `steps` private steps, and ask for ε at the config's δ (of which
+/** Does the plan take private steps? Where not, all it does is made of releases. */
+bool sotto_plan_takes_steps(const sotto_plan *plan);
+
+/**
+ * Price the model's releases and the figures, and compose them with `rest`. Where the model takes no private
+ * steps, its releases get all that the figures leave of ε, in the shares that it declared.
+ */
+sotto_status sotto_plan_releases(sotto_plan *plan, const sotto_config *config, sotto_accountant *rest,
+                                 sotto_error *err);
+
+/** Compose all that is planned but private steps. */
+sotto_status sotto_plan_compose_releases(const sotto_plan *plan, sotto_accountant *accountant,
+                                         sotto_error *err);
+
+/** Refuse settings of private steps where the model takes none: they would do nothing. */
+sotto_status sotto_plan_refuse_idle(const sotto_plan *plan, const sotto_config *config, sotto_error *err);
+
+/** Compose the planned releases, if any, and `steps` private steps, and ask for ε at the config's δ (of which
  * the accountant gets its share). */
 sotto_status sotto_plan_epsilon(const sotto_plan *plan, const sotto_config *config, uint64_t steps,
                                 double *epsilon, double *order, sotto_error *err);
 
 /** Warnings about a plan that will hardly learn, or costs too much, as a JSON list of texts. */
 json_t *sotto_plan_warnings(const sotto_plan *plan, const sotto_config *config);
+
+/** What a record says of one use of a mechanism: its noise multiplier; null and its ε where it is
+ * exponential. */
+void sotto_mechanism_facts(const sotto_mechanism *mechanism, json_t *record);
 
 /** "exact" or "float"; "flat", "automatic", "per-layer" or "adaptive": the config's own words. */
 const char *sotto_arithmetic_name(sotto_arithmetic arithmetic);
@@ -165,7 +188,10 @@ typedef struct sotto_training_record {
 
 /** What one run does to the table, as it was planned and is charged. */
 typedef struct sotto_run_cost {
-    sotto_mechanism counts, figures, step; /**< counts, figures: kind 0 where there are none */
+    size_t release_count; /**< before the first step: the model's, then the figures' */
+    sotto_mechanism releases[SOTTO_MODEL_RELEASES + 1];
+    uint64_t uses[SOTTO_MODEL_RELEASES + 1];
+    sotto_mechanism step; /**< kind 0 where no private step is taken */
     uint64_t steps;
     double draws;           /**< of exact noise */
     double epsilon;         /**< at the run's own δ */

@@ -89,35 +89,55 @@ static void clipping_facts(const sotto_plan *plan, char text[CLIPPING_SIZE])
     }
 }
 
+static const sotto_model_release *find_release(const sotto_plan *plan, const char *label)
+{
+    for (size_t i = 0; i < plan->release_count; i++)
+        if (strcmp(plan->releases[i].label, label) == 0)
+            return &plan->releases[i];
+    return NULL;
+}
+
+/* What one charge paid for, and how far one row can move it. */
+static const char *describe(const sotto_plan *plan, const sotto_charge *charge,
+                            char sensitivity[SENSITIVITY_SIZE])
+{
+    if (charge->mechanism.kind == SOTTO_MECHANISM_SAMPLED_GAUSSIAN) {
+        step_sensitivity(plan, sensitivity);
+        return sotto_model_private_wanted(plan->model).what;
+    }
+    const sotto_model_release *release = find_release(plan, charge->label);
+    if (charge->mechanism.kind == SOTTO_MECHANISM_EXPONENTIAL) {
+        (void)snprintf(
+            sensitivity, SENSITIVITY_SIZE,
+            "1: each row adds 1 to one cell of each candidate's table, and the score is how far its counts "
+            "are from public guesses, all told; a candidate has odds of e^(ε·score/2), ε = %.6g",
+            charge->mechanism.epsilon);
+        return release->what;
+    }
+    const size_t tables = release ? release->tables : sotto_figures_tables(plan->figures);
+    (void)snprintf(sensitivity, SENSITIVITY_SIZE,
+                   "L2 norm √%zu: each row adds 1 to one cell in each of %zu tables", tables, tables);
+    return release ? release->what : SOTTO_FIGURES_WHAT;
+}
+
 static sotto_status accesses(const sotto_training_record *record, json_t *list, sotto_error *err)
 {
     size_t count;
     const sotto_charge *charges = sotto_budget_charges(record->budget, &count);
-    const sotto_model_counts counts = sotto_model_counts_wanted(record->plan->model);
-    const sotto_model_private private = sotto_model_private_wanted(record->plan->model);
     for (size_t i = 0; i < count; i++) {
-        const bool sampled = charges[i].mechanism.kind == SOTTO_MECHANISM_SAMPLED_GAUSSIAN;
-        const bool figures = strcmp(charges[i].label, SOTTO_FIGURES_LABEL) == 0;
-        const size_t tables = figures ? sotto_figures_tables(record->plan->figures) : counts.query.tables;
         double epsilon;
         char sensitivity[SENSITIVITY_SIZE];
         sotto_status status = epsilon_alone(record, &charges[i], &epsilon, err);
         if (status != SOTTO_OK)
             return status;
-        if (sampled)
-            step_sensitivity(record->plan, sensitivity);
-        else
-            (void)snprintf(sensitivity, sizeof sensitivity,
-                           "L2 norm √%zu: each row adds 1 to one cell in each of %zu tables", tables, tables);
-        (void)json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:s, s:f}", "name", charges[i].label, "what",
-                            sampled   ? private.what
-                            : figures ? SOTTO_FIGURES_WHAT
-                                      : counts.what,
-                            "mechanism", sotto_mechanism_kind_name(charges[i].mechanism.kind), "sample_rate",
-                            charges[i].mechanism.sample_rate, "noise_multiplier",
-                            charges[i].mechanism.noise_multiplier, "count", (json_int_t)charges[i].count,
-                            "sensitivity", sensitivity, "epsilon_alone", epsilon));
+        const char *what = describe(record->plan, &charges[i], sensitivity);
+        json_t *access =
+            json_pack("{s:s, s:s, s:s, s:f, s:I, s:s, s:f}", "name", charges[i].label, "what", what,
+                      "mechanism", sotto_mechanism_kind_name(charges[i].mechanism.kind), "sample_rate",
+                      charges[i].mechanism.sample_rate, "count", (json_int_t)charges[i].count, "sensitivity",
+                      sensitivity, "epsilon_alone", epsilon);
+        sotto_mechanism_facts(&charges[i].mechanism, access);
+        (void)json_array_append_new(list, access);
     }
     return SOTTO_OK;
 }
@@ -137,16 +157,19 @@ static sotto_status curve(const sotto_training_record *record, json_t *list, sot
     return SOTTO_OK;
 }
 
-static json_t *uncharged_accesses(void)
+static json_t *uncharged_accesses(const sotto_training_record *record)
 {
+    const bool steps = sotto_plan_takes_steps(record->plan);
     return json_pack(
         "[{s:s, s:s}, {s:s, s:s}]", "what",
         "while reading, the table is checked against the schema: columns, types, declared categories", "why",
         "a failed check ends the run with a message to the custodian alone, before anything is charged or "
         "released; that there is a release tells that every cell could be read under the schema",
         "what",
-        "losses, realised batch sizes, the number of rows and how many values were clamped are written to "
-        "private/",
+        steps
+            ? "losses, realised batch sizes, the number of rows and how many values were clamped are written to "
+              "private/"
+            : "the number of rows and how many values were clamped are written to private/",
         "why",
         "they are computed from real data without noise, are not covered by the guarantee, and must stay "
         "with the custodian");
@@ -180,6 +203,12 @@ static void add_texts(json_t *list, const char *const *texts)
 /* With exact noise what is computed is what is proved, and what is left is the machine around it. */
 static json_t *not_covered(const sotto_training_record *record)
 {
+    static const char *const of_releases[] = {
+        "an attacker who can tell the stream of AES-256 in counter mode, from which all noise and all coins come, "
+        "from true randomness: none is known",
+        "faults of the processor or the compiler",
+        NULL,
+    };
     static const char *const of_exact[] = {
         "an attacker who can tell the stream of AES-256 in counter mode, from which all noise and all coins come, "
         "from true randomness: none is known",
@@ -197,13 +226,17 @@ static json_t *not_covered(const sotto_training_record *record)
         "from true randomness: none is known",
         NULL,
     };
-    static const char *const of_both[] = {
+    const bool steps = sotto_plan_takes_steps(record->plan);
+    const char *const of_both[] = {
         "the files in private/, which are computed from real data without noise",
         "other releases from the same table: epsilons of several runs add up, and no ledger keeps the sum yet",
         "choices made by looking at the data: a schema drafted from the table, settings tuned on it, or a run picked "
         "among several",
-        "running time, memory use and other side channels of the machine during training: how long a step takes "
-        "depends on how many rows its coins chose, and a little on the noise that was drawn",
+        steps
+            ? "running time, memory use and other side channels of the machine during training: how long a step "
+              "takes depends on how many rows its coins chose, and a little on the noise that was drawn"
+            : "running time, memory use and other side channels of the machine while it counts: how long that takes "
+              "depends on how many rows there are, and a little on what was drawn",
         "tables without rows, or with cells that the schema has no place for: they end in an error instead of a release",
         "what follows about one person from the population as a whole, as it would without that person's row",
         "several rows of one person: the unit is a row",
@@ -212,7 +245,7 @@ static json_t *not_covered(const sotto_training_record *record)
     json_t *list = json_array();
     if (record->not_private[0])
         add_text(list, "anything at all: the noise was made from a fixed seed");
-    add_texts(list, is_exact(record) ? of_exact : of_float);
+    add_texts(list, !steps ? of_releases : is_exact(record) ? of_exact : of_float);
     add_texts(list, of_both);
     return list;
 }
@@ -271,6 +304,14 @@ static json_t *training_facts(const sotto_training_record *record)
 {
     const sotto_plan *plan = record->plan;
     char clipping[CLIPPING_SIZE];
+    if (!sotto_plan_takes_steps(plan))
+        return json_pack(
+            "{s:s, s:I, s:I, s:n, s:n, s:n, s:s, s:I}", "model", sotto_model_type(plan->model),
+            "steps_planned", (json_int_t)0, "steps_taken", (json_int_t)0, "noise_multiplier", "max_grad_norm",
+            "clipping", "stopped",
+            "at its plan's end: this model learns from the accesses above alone, and takes no private "
+            "steps",
+            "private_parameters", (json_int_t)0);
     clipping_facts(plan, clipping);
     return json_pack("{s:s, s:I, s:I, s:f, s:f, s:s, s:s, s:I}", "model", sotto_model_type(plan->model),
                      "steps_planned", (json_int_t)plan->training.steps, "steps_taken",
@@ -283,6 +324,10 @@ static json_t *training_facts(const sotto_training_record *record)
 
 static json_t *sampling_facts(const sotto_plan *plan)
 {
+    if (!sotto_plan_takes_steps(plan))
+        return json_pack("{s:s, s:s, s:n, s:n, s:I}", "assumed",
+                         "none: every access reads every row for training", "actual", "none", "sample_rate",
+                         "expected_batch_size", "rows", (json_int_t)plan->schema->rows);
     return json_pack("{s:s, s:s, s:f, s:f, s:I}", "assumed",
                      "Poisson: each row is in a step's batch independently", "actual",
                      "Poisson: one coin for each row and step from an AES-256-CTR stream, never likelier "
@@ -335,7 +380,9 @@ static sotto_status accounting_facts(const sotto_training_record *record, double
         (void)json_object_set_new(
             *facts, "adaptivity",
             json_string(
-                record->config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE
+                !sotto_plan_takes_steps(record->plan)
+                    ? "the kind, the parameters and the number of all accesses were fixed before the first"
+                : record->config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE
                     ? "all sample rates and noise multipliers were fixed before the first step, and the clipping norm "
                       "follows from noisy counts that are charged; a run stopped early is charged the steps it took"
                     : "all parameters were fixed before the first step; a run stopped early is charged the steps it "
@@ -362,10 +409,10 @@ static json_t *noise_facts(const sotto_training_record *record)
 {
     const sotto_delta_shares *shares = &record->plan->shares;
     const char *source =
-        record->not_private[0]
-            ? "a fixed seed for tests: NOT PRIVATE"
-            : "AES-256-CTR streams keyed by 32 bytes of operating-system entropy, mixed anew in "
-              "each step";
+        record->not_private[0] ? "a fixed seed for tests: NOT PRIVATE"
+        : sotto_plan_takes_steps(record->plan)
+            ? "AES-256-CTR streams keyed by 32 bytes of operating-system entropy, mixed anew in each step"
+            : "AES-256-CTR streams keyed by 32 bytes of operating-system entropy";
     if (!is_exact(record))
         return json_pack(
             "{s:s, s:s, s:s}", "mode", "float", "what",
@@ -374,8 +421,11 @@ static json_t *noise_facts(const sotto_training_record *record)
             "random_source", source);
     return json_pack(
         "{s:s, s:s, s:s, s:f, s:f, s:f}", "mode", "exact", "what",
-        "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added in integers: each row's "
-        "contribution is a vector of integers whose norm is checked in integers, and sums are exact",
+        sotto_plan_takes_steps(record->plan)
+            ? "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added in integers: each row's "
+              "contribution is a vector of integers whose norm is checked in integers, and sums are exact"
+            : "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added to counts in integers, "
+              "and exact coins for what is picked",
         "random_source", source, "draws", shares->draws, "delta", shares->noise, "delta_accountant",
         shares->accountant);
 }
@@ -394,7 +444,7 @@ static json_t *assemble(const sotto_training_record *record, double epsilon, jso
         "{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o}",
         "format", "sotto privacy statement 1", "made_by", "sotto " SOTTO_VERSION, "date", date, "not_private",
         record->not_private[0] ? record->not_private : NULL, "guarantee", guarantee(record, epsilon),
-        "accesses", made->accesses, "uncharged_accesses", uncharged_accesses(), "released", released,
+        "accesses", made->accesses, "uncharged_accesses", uncharged_accesses(record), "released", released,
         "sampling", sampling_facts(record->plan), "training", training_facts(record), "accounting",
         made->accounting, "curve", made->curve, "attack", made->attack, "preprocessing",
         preprocessing(record), "tuning", record->tuning, "noise", noise_facts(record), "hashes", made->hashes,

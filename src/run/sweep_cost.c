@@ -69,11 +69,9 @@ static sotto_status compose(sotto_accountant *accountant, const sotto_run_cost *
                             sotto_error *err)
 {
     sotto_status status = SOTTO_OK;
-    if (runs > 0 && cost->counts.kind == SOTTO_MECHANISM_GAUSSIAN)
-        status = sotto_accountant_compose(accountant, &cost->counts, runs, err);
-    if (status == SOTTO_OK && runs > 0 && cost->figures.kind == SOTTO_MECHANISM_GAUSSIAN)
-        status = sotto_accountant_compose(accountant, &cost->figures, runs, err);
-    return status == SOTTO_OK && runs > 0
+    for (size_t i = 0; i < cost->release_count && status == SOTTO_OK; i++)
+        status = sotto_accountant_compose(accountant, &cost->releases[i], runs * cost->uses[i], err);
+    return status == SOTTO_OK && cost->step.kind != 0
                ? sotto_accountant_compose(accountant, &cost->step, runs * cost->steps, err)
                : status;
 }
@@ -94,39 +92,64 @@ sotto_status sotto_sweep_epsilon(const sotto_sweep *sweep, const sotto_run_cost 
     return status;
 }
 
-/* The one with less noise; one at all where there is another. */
-static void take_worse(sotto_mechanism *most, const sotto_mechanism *one)
+/* Several Gaussian releases cost at every order what one does, 1/σ² being the sum; a little less noise makes
+ * up for rounding. */
+static double joint_noise(const sotto_run_cost *cost)
 {
-    if (one->kind != SOTTO_MECHANISM_GAUSSIAN)
-        return;
-    if (most->kind != SOTTO_MECHANISM_GAUSSIAN)
-        *most = *one;
-    most->noise_multiplier = fmin(most->noise_multiplier, one->noise_multiplier);
+    double sum = 0.0;
+    for (size_t i = 0; i < cost->release_count; i++)
+        if (cost->releases[i].kind == SOTTO_MECHANISM_GAUSSIAN)
+            sum += (double)cost->uses[i] / pow(cost->releases[i].noise_multiplier, 2);
+    return sum > 0.0 ? (1 - 1e-12) / sqrt(sum) : INFINITY;
 }
 
 /* The costliest in every respect: at every order it costs at least what any of them does. */
-static sotto_run_cost worst(const sotto_sweep *sweep, const sotto_run_cost *costs)
+static sotto_status worst(const sotto_sweep *sweep, const sotto_run_cost *costs, sotto_run_cost *most,
+                          sotto_error *err)
 {
-    sotto_run_cost most = costs[0];
-    for (size_t i = 1; i < sweep->combinations; i++) {
+    double noise = INFINITY, pick = 0.0;
+    uint64_t picks = 0;
+    *most = (sotto_run_cost){0};
+    for (size_t i = 0; i < sweep->combinations; i++) {
         const sotto_run_cost *one = &costs[i];
-        most.draws = fmax(most.draws, one->draws);
-        most.steps = one->steps > most.steps ? one->steps : most.steps;
-        most.step.sample_rate = fmax(most.step.sample_rate, one->step.sample_rate);
-        most.step.noise_multiplier = fmin(most.step.noise_multiplier, one->step.noise_multiplier);
-        take_worse(&most.counts, &one->counts);
-        take_worse(&most.figures, &one->figures);
+        uint64_t here = 0;
+        most->draws = fmax(most->draws, one->draws);
+        noise = fmin(noise, joint_noise(one));
+        for (size_t r = 0; r < one->release_count; r++)
+            if (one->releases[r].kind == SOTTO_MECHANISM_EXPONENTIAL) {
+                here += one->uses[r];
+                pick = fmax(pick, one->releases[r].epsilon);
+            }
+        picks = here > picks ? here : picks;
+        if (one->step.kind == 0)
+            continue;
+        if (most->step.kind == 0)
+            most->step = one->step;
+        most->steps = one->steps > most->steps ? one->steps : most->steps;
+        most->step.sample_rate = fmax(most->step.sample_rate, one->step.sample_rate);
+        most->step.noise_multiplier = fmin(most->step.noise_multiplier, one->step.noise_multiplier);
     }
-    return most;
+    sotto_status status = SOTTO_OK;
+    if (isfinite(noise)) {
+        most->uses[most->release_count] = 1;
+        status = sotto_mechanism_gaussian(&most->releases[most->release_count++], noise, err);
+    }
+    if (status == SOTTO_OK && picks > 0) {
+        most->uses[most->release_count] = picks;
+        status = sotto_mechanism_exponential(&most->releases[most->release_count++], pick, err);
+    }
+    return status;
 }
 
 sotto_status sotto_sweep_best_of_random(const sotto_sweep *sweep, const sotto_run_cost *costs,
                                         double *epsilon, double *shape, sotto_error *err)
 {
     const double shapes[] = {0.0, 1.0, INFINITY};
-    const sotto_run_cost one = worst(sweep, costs);
-    sotto_accountant *run;
-    sotto_status status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &run, err);
+    sotto_run_cost one;
+    sotto_accountant *run = NULL;
+    sotto_status status = worst(sweep, costs, &one, err);
+    if (status == SOTTO_OK)
+        status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &run, err);
     if (status == SOTTO_OK)
         status = compose(run, &one, 1, err);
     *epsilon = INFINITY;

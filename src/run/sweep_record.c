@@ -339,6 +339,12 @@ sotto_status sotto_sweep_record(const sotto_sweep_outcome *outcome, json_t **rec
     return status;
 }
 
+/* Null where no private step is taken. */
+static json_t *of_step(const sotto_run_cost *cost, double value)
+{
+    return cost->step.kind != 0 ? json_real(value) : json_null();
+}
+
 sotto_status sotto_sweep_plan_record(const sotto_sweep *sweep, const sotto_run_cost *costs, json_t **record,
                                      sotto_error *err)
 {
@@ -347,9 +353,11 @@ sotto_status sotto_sweep_plan_record(const sotto_sweep *sweep, const sotto_run_c
     sotto_status status = privacy_of(&outcome, &privacy, err);
     for (size_t c = 0; c < sweep->combinations; c++)
         (void)json_array_append_new(
-            list, json_pack("{s:o, s:f, s:f, s:f, s:I}", "settings", sotto_sweep_chosen(sweep, c), "epsilon",
-                            costs[c].epsilon, "noise_multiplier", costs[c].step.noise_multiplier,
-                            "sample_rate", costs[c].step.sample_rate, "steps", (json_int_t)costs[c].steps));
+            list,
+            json_pack("{s:o, s:f, s:o, s:o, s:I}", "settings", sotto_sweep_chosen(sweep, c), "epsilon",
+                      costs[c].epsilon, "noise_multiplier",
+                      of_step(&costs[c], costs[c].step.noise_multiplier), "sample_rate",
+                      of_step(&costs[c], costs[c].step.sample_rate), "steps", (json_int_t)costs[c].steps));
     if (status == SOTTO_OK) {
         *record = json_pack("{s:s, s:s, s:f, s:I, s:I, s:o, s:O, s:o}", "format", "sotto sweep plan 1",
                             "config", sweep->config.path, "delta", sweep->delta, "repeats",

@@ -20,7 +20,6 @@ struct training {
     sotto_budget *budget;
     double epsilon_ahead; /* of all that the steps logged last will have cost, at most */
     sotto_dpsgd *step;
-    double *counts;
     sotto_run_directory directory;
     sotto_training_record record;
 };
@@ -30,7 +29,6 @@ static void release(struct training *training)
     sotto_run_directory_close(&training->directory);
     free(training->record.steps);
     json_decref(training->record.columns);
-    free(training->counts);
     sotto_dpsgd_destroy(training->step);
     sotto_budget_destroy(training->budget);
     sotto_random_destroy(training->random);
@@ -96,8 +94,9 @@ static sotto_status start_record(struct training *training, sotto_error *err)
     record->train_rows = training->split->train_count;
     record->holdout_rows = training->split->holdout_count;
     memcpy(record->table_sha256, sotto_table_sha256(training->table), sizeof record->table_sha256);
-    record->stride = (plan->training.steps - 1) / most_step_records + 1;
-    record->steps = calloc((plan->training.steps - 1) / record->stride + 1, sizeof *record->steps);
+    const uint64_t last = plan->training.steps > 0 ? plan->training.steps - 1 : 0;
+    record->stride = last / most_step_records + 1;
+    record->steps = calloc(last / record->stride + 1, sizeof *record->steps);
     record->columns = column_counts(training->table);
     return record->steps && record->columns
                ? SOTTO_OK
@@ -129,24 +128,27 @@ static sotto_status set_up(struct training *training, const sotto_run_options *o
     return status;
 }
 
-static sotto_status buy_counts(struct training *training, sotto_error *err)
+/* All that the model wants of the rows before its first step. */
+static sotto_status buy_releases(struct training *training, sotto_error *err)
 {
     const sotto_plan *plan = &training->plan;
-    const sotto_model_counts wanted = sotto_model_counts_wanted(plan->model);
-    if (plan->counts.kind != SOTTO_MECHANISM_GAUSSIAN)
-        return SOTTO_OK;
-    size_t cells = 0;
-    for (size_t t = 0; t < wanted.query.tables; t++)
-        cells += wanted.query.table_size[t];
-    training->counts = calloc(cells, sizeof *training->counts);
-    if (!training->counts)
-        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for noisy counts");
-    sotto_run_log(&training->directory, "%s: one Gaussian release at noise multiplier %.9g", wanted.label,
-                  plan->counts.noise_multiplier);
-    sotto_status status = sotto_counts_release(&wanted.query, &plan->counts, training->budget, wanted.label,
-                                               training->split->train, training->split->train_count,
-                                               training->random, training->counts, err);
-    return status == SOTTO_OK ? sotto_model_counts_give(plan->model, training->counts, err) : status;
+    const sotto_release_door door = {.count = plan->release_count,
+                                     .releases = plan->releases,
+                                     .mechanisms = plan->release_mechanisms,
+                                     .budget = training->budget,
+                                     .random = training->random,
+                                     .units = training->split->train,
+                                     .unit_count = training->split->train_count};
+    for (size_t i = 0; i < plan->release_count; i++) {
+        const sotto_mechanism *one = &plan->release_mechanisms[i];
+        if (one->kind == SOTTO_MECHANISM_GAUSSIAN)
+            sotto_run_log(&training->directory, "%s: one Gaussian release at noise multiplier %.9g",
+                          plan->releases[i].label, one->noise_multiplier);
+        else
+            sotto_run_log(&training->directory, "%s: %llu exponential mechanisms of epsilon %.9g each",
+                          plan->releases[i].label, (unsigned long long)plan->releases[i].uses, one->epsilon);
+    }
+    return sotto_model_learn(plan->model, &door, err);
 }
 
 static sotto_status buy_figures(struct training *training, sotto_error *err)
@@ -270,7 +272,9 @@ static sotto_status summarise(const struct training *training, char **json, sott
                   "target_epsilon", training->config.epsilon, "steps", (json_int_t)record->steps_taken,
                   "steps_planned", (json_int_t)training->plan.training.steps, "rows",
                   (json_int_t)record->synthetic_rows, "seconds", record->seconds, "stopped",
-                  record->interrupted || record->sampling_stopped ? "interrupted" : "at the planned steps",
+                  record->interrupted || record->sampling_stopped ? "interrupted"
+                  : sotto_plan_takes_steps(record->plan)          ? "at the planned steps"
+                                                                  : "at the plan's end",
                   "not_private", record->not_private[0] ? record->not_private : NULL, "release",
                   "release/synthetic.csv", "release/model.sotto", "release/privacy.json",
                   "release/privacy.html", training->plan.figures ? "release/figures.json" : NULL, "private",
@@ -284,12 +288,19 @@ static void note_row_count(struct training *training)
 {
     const size_t declared = training->plan.schema->rows;
     const size_t rows = sotto_table_rows(training->table);
-    if (rows != declared)
+    if (rows == declared)
+        return;
+    if (sotto_plan_takes_steps(&training->plan))
         sotto_run_log(
             &training->directory,
             "the table has %zu rows and the schema declares %zu: sampling goes by the declared number, so "
             "batches are %.3g times as large as planned; correct `rows` if it is not meant so",
             rows, declared, (double)rows / (double)declared);
+    else
+        sotto_run_log(
+            &training->directory,
+            "the table has %zu rows and the schema declares %zu; correct `rows` if it is not meant so", rows,
+            declared);
 }
 
 /* Before anything is charged: whoever sees that nothing can be learned may still stop for free. */
@@ -310,12 +321,14 @@ sotto_status sotto_run_train(const sotto_run_options *options, char **json, sott
 static bool is_as_charged(const sotto_plan *plan, const sotto_run_cost *cost)
 {
     const sotto_run_cost now = sotto_plan_cost(plan);
-    const sotto_mechanism *const pairs[][2] = {
-        {&now.counts, &cost->counts}, {&now.figures, &cost->figures}, {&now.step, &cost->step}};
-    for (size_t i = 0; i < 3; i++)
-        if (pairs[i][0]->kind != pairs[i][1]->kind ||
-            (pairs[i][0]->kind && !sotto_mechanism_equal(pairs[i][0], pairs[i][1])))
+    if (now.release_count != cost->release_count)
+        return false;
+    for (size_t i = 0; i < now.release_count; i++)
+        if (!sotto_mechanism_equal(&now.releases[i], &cost->releases[i]) || now.uses[i] != cost->uses[i])
             return false;
+    if (now.step.kind != cost->step.kind ||
+        (now.step.kind != 0 && !sotto_mechanism_equal(&now.step, &cost->step)))
+        return false;
     return now.steps == cost->steps && now.draws == cost->draws && now.epsilon == cost->epsilon &&
            strcmp(now.schema_sha256, cost->schema_sha256) == 0;
 }
@@ -350,7 +363,9 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
              : "none was charged in this run; settings tuned on this table before it are not covered";
     if (status == SOTTO_OK)
         status = set_up(&training, options, err);
-    if (status == SOTTO_OK) /* before anything is charged: it looks whether exact arithmetic is exact here */
+    if (status == SOTTO_OK &&
+        sotto_plan_takes_steps(
+            &training.plan)) /* before anything is charged: it looks whether exact arithmetic is exact here */
         status = make_step(&training, err);
     if (status == SOTTO_OK)
         status = sotto_run_directory_open(&training.directory, training.config.output,
@@ -361,7 +376,7 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
                   training.split->holdout_count);
     note_row_count(&training);
     give_warnings(&training, options);
-    status = buy_counts(&training, err);
+    status = buy_releases(&training, err);
     if (status == SOTTO_OK)
         status = buy_figures(&training, err);
     if (status == SOTTO_OK)
