@@ -16,6 +16,8 @@ static const char head[] = "data: {table: table.csv, schema: schema.yaml}\n"
 static const char *const models[] = {
     "model: {type: independent}\n",
     "model: {type: per-label, target: ill}\n",
+    "model: {type: marginals, target: ill}\n",
+    "model: {type: marginals}\n",
 };
 enum { MODELS = sizeof models / sizeof *models };
 

@@ -126,6 +126,12 @@ bool sotto_stream_coin(sotto_stream *stream, double probability);
  */
 void sotto_stream_coins(sotto_stream *stream, double probability, uint8_t *heads, size_t count);
 
+/**
+ * True with probability exp(−(whole + part/of)), part ≤ of, of ≥ 1: exactly, by comparing uniform integers
+ * (Canonne, Kamath and Steinke 2020, Algorithm 1). How long it takes grows with what comes out.
+ */
+bool sotto_stream_exp_coin(sotto_stream *stream, uint64_t whole, uint64_t part, uint64_t of);
+
 /* ------------------------------------------------------------------- noise */
 
 /** The standard deviation of all noise, in grid units: what a grid unit is worth adapts instead. */

@@ -44,6 +44,14 @@ static bool exp_coin(sotto_stream *stream, sotto_u128 a, sotto_u128 b)
     return exp_coin_of_part(stream, a, b);
 }
 
+bool sotto_stream_exp_coin(sotto_stream *stream, uint64_t whole, uint64_t part, uint64_t of)
+{
+    for (; whole > 0; whole--)
+        if (!exp_coin_of_part(stream, 1, 1))
+            return false;
+    return exp_coin_of_part(stream, part, of);
+}
+
 /* Algorithm 2 with an integer scale t: P(x) ∝ exp(−|x|/t). `negative` is true for x < 0 only. */
 static uint64_t laplace(sotto_stream *stream, uint64_t scale, bool *negative)
 {

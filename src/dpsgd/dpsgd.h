@@ -3,12 +3,13 @@
 #define SOTTO_DPSGD_H
 
 /**
- * dpsgd: the two doors through which real rows may reach a release (contract rule P1), and nothing else is.
+ * dpsgd: the three doors through which real rows may reach a release (contract rule P1), and nothing else is.
  *
  *   - the private step: Poisson sample, per-example clipping, one noise draw, an optimizer's step;
- *   - noisy counts: several contingency tables in one Gaussian release.
+ *   - noisy counts: several contingency tables in one Gaussian release;
+ *   - picks: candidates chosen by the exponential mechanism, by how wrong a guess of their counts is.
  *
- * Both read one sealed mechanism for what they do and what they charge (P2), and charge before they touch a
+ * All read one sealed mechanism for what they do and what they charge (P2), and charge before they touch a
  * row (P7). Beside them stands the public step, for updates that see no real row.
  */
 
@@ -215,5 +216,35 @@ typedef struct sotto_counts_query {
 sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_mechanism *mechanism,
                                   sotto_budget *budget, const char *label, const uint32_t *units,
                                   size_t unit_count, sotto_random *random, double *counts, sotto_error *err);
+
+/* -------------------------------------------------------------------- picks */
+
+/**
+ * Candidates, each a contingency table of the same units beside a guess of it from what is public already. A
+ * candidate's score is Σ|count − guess| over its table's cells: adding or removing a unit, which adds 1 to
+ * one cell, moves it by 1 at most. The scores are made here, so that no caller's mistake can make them worse.
+ */
+typedef struct sotto_picks_query {
+    size_t candidates;
+    /** Cells of the candidate's table, 1 to 2²¹. */
+    size_t (*cells)(const void *context, size_t candidate);
+    /** The cell of `unit` in it; below their number. */
+    size_t (*cell)(const void *context, uint32_t unit, size_t candidate);
+    /** The guess, whole numbers, written to `counts` [cells]; looks at no row. */
+    void (*guess)(const void *context, size_t candidate, int64_t *counts);
+    /** May the candidate still be picked after these `count` picks? Looks at no row. One must be left. */
+    bool (*open)(const void *context, size_t candidate, const size_t *picked, size_t count);
+    const void *context;
+} sotto_picks_query;
+
+/**
+ * Charge `picks` uses of `mechanism` (exponential) under `label`, score the candidates, and pick one after
+ * another by odds of e^{ε·score/2} among those that are open: exactly, by comparing random integers, but for
+ * ε/2 being rounded down to a multiple of 2⁻³². `picked` [picks] are their numbers. SOTTO_ERROR_BUDGET where
+ * the budget refuses.
+ */
+sotto_status sotto_picks_release(const sotto_picks_query *query, const sotto_mechanism *mechanism,
+                                 size_t picks, sotto_budget *budget, const char *label, const uint32_t *units,
+                                 size_t unit_count, sotto_random *random, size_t *picked, sotto_error *err);
 
 #endif

@@ -40,6 +40,10 @@ static sotto_status format_header(const sotto_model *model, const sotto_model_fa
         (void)fprintf(file, "%s%.17g", k ? ", " : "", frequencies[k]);
     (void)fputs("]\nmodel:\n", file);
     model->kind->format(model, file);
+    if (model->kind->format_learned) {
+        (void)fputs("learned:\n", file);
+        model->kind->format_learned(model, file);
+    }
     bool sound = !ferror(file);
     sound = fclose(file) == 0 && sound;
     if (!sound) {
@@ -157,9 +161,20 @@ static sotto_status read_frequencies(sotto_model *model, const sotto_node *node,
     return SOTTO_OK;
 }
 
+static sotto_status read_learned(sotto_model *model, const sotto_node *node, const char *path,
+                                 sotto_error *err)
+{
+    if (!node != !model->kind->read_learned)
+        return damaged(path, "what was learned does not fit its model", err);
+    return node && model->kind->read_learned(model, node, err) != SOTTO_OK
+               ? damaged(path, "what was learned is not of such a model", err)
+               : SOTTO_OK;
+}
+
 static sotto_status read_facts(sotto_saved_model *saved, const sotto_node *root, sotto_error *err)
 {
-    static const char *const known[] = {"not_private", "epsilon", "delta", "frequencies", "model", NULL};
+    static const char *const known[] = {"not_private", "epsilon", "delta", "frequencies",
+                                        "model",       "learned", NULL};
     sotto_status status = sotto_node_expect_map(root, "the header", known, err);
     if (status != SOTTO_OK)
         return status;
@@ -211,6 +226,8 @@ static sotto_status build(sotto_saved_model *saved, const char *path, const stru
         status = sotto_model_create(&saved->model, section, saved->encoder, err);
     if (status == SOTTO_OK)
         status = read_frequencies(saved->model, sotto_node_get(root, "frequencies"), path, err);
+    if (status == SOTTO_OK)
+        status = read_learned(saved->model, sotto_node_get(root, "learned"), path, err);
     if (status == SOTTO_OK && sotto_model_parameters(saved->model) != parts->parameter_count)
         status = damaged(path, "it holds another number of parameters than its architecture has", err);
     if (status == SOTTO_OK)

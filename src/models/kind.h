@@ -31,6 +31,10 @@ typedef struct sotto_model_kind {
 
     /* Files: the section as YAML, the learned label frequencies, and the released parameters. */
     void (*format)(const sotto_model *, FILE *);
+    /* What was learned beside numbers, as the lines of a map at an indent of two, and back: after that the
+     * number of released parameters is known. Both NULL where there is nothing of the kind. */
+    void (*format_learned)(const sotto_model *, FILE *);
+    sotto_status (*read_learned)(sotto_model *, const sotto_node *, sotto_error *);
     float *(*released)(sotto_model *, size_t *count);
     double *(*frequencies)(sotto_model *, size_t *count);
     sotto_status (*prepare_sampling)(sotto_model *, unsigned threads, sotto_error *);
@@ -45,6 +49,7 @@ struct sotto_model {
 extern const sotto_model_kind sotto_gan_kind;
 extern const sotto_model_kind sotto_independent_kind;
 extern const sotto_model_kind sotto_per_label_kind;
+extern const sotto_model_kind sotto_marginals_kind;
 
 /** The least-squares projection of `values` on {v ≥ 0, Σ v = total}; Duchi et al. 2008, Fig. 1. `order`
  * [count] is scratch. */

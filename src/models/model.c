@@ -7,8 +7,8 @@
 
 /* A new kind of model is one file and one line in each of these tables. */
 static const sotto_model_kind *const kinds[] = {&sotto_gan_kind, &sotto_independent_kind,
-                                                &sotto_per_label_kind};
-static const char *const types[] = {"gan", "independent", "per-label", NULL};
+                                                &sotto_per_label_kind, &sotto_marginals_kind};
+static const char *const types[] = {"gan", "independent", "per-label", "marginals", NULL};
 
 const char *const *sotto_model_types(void)
 {

@@ -98,6 +98,11 @@ typedef struct sotto_release_door {
 sotto_status sotto_release_counts(const sotto_release_door *door, size_t number,
                                   const sotto_counts_query *query, double *counts, sotto_error *err);
 
+/** Make all the picks of release `number`: `picked` [uses], candidates' numbers. SOTTO_ERROR_INPUT where it
+ * was not declared as picks; nothing is charged then. */
+sotto_status sotto_release_picks(const sotto_release_door *door, size_t number,
+                                 const sotto_picks_query *query, size_t *picked, sotto_error *err);
+
 /** The standard deviation of each count of release `number`: public. */
 double sotto_release_deviation(const sotto_release_door *door, size_t number);
 

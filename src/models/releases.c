@@ -33,6 +33,17 @@ sotto_status sotto_release_counts(const sotto_release_door *door, size_t number,
                                 door->unit_count, door->random, counts, err);
 }
 
+sotto_status sotto_release_picks(const sotto_release_door *door, size_t number,
+                                 const sotto_picks_query *query, size_t *picked, sotto_error *err)
+{
+    sotto_status status = check(door, number, SOTTO_RELEASE_PICKS, err);
+    if (status != SOTTO_OK)
+        return status;
+    const sotto_model_release *declared = &door->releases[number];
+    return sotto_picks_release(query, &door->mechanisms[number], declared->uses, door->budget,
+                               declared->label, door->units, door->unit_count, door->random, picked, err);
+}
+
 double sotto_release_deviation(const sotto_release_door *door, size_t number)
 {
     return door->mechanisms[number].noise_multiplier * sqrt((double)door->releases[number].tables);
