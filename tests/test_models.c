@@ -45,7 +45,7 @@ END_TEST
 START_TEST(impossible_options_are_refused)
 {
     const char *sections[] = {
-        "{type: vae}",
+        "{type: mirror}",
         "{numbers: words}",
         "{target: nothing}",
         "{target: age}",

@@ -44,5 +44,6 @@ TCase *noise_tests(void);    /* test_run_noise.c */
 TCase *figures_tests(void);  /* test_run_figures.c */
 TCase *sweep_tests(void);    /* test_run_sweep.c */
 TCase *releases_tests(void); /* test_run_releases.c */
+TCase *vae_tests(void);      /* test_run_vae.c */
 
 #endif

@@ -148,7 +148,7 @@ static void print_outlook(const json_t *plan)
         return;
     }
     sotto_figure_seconds(sotto_cli_member(plan, "expected_seconds"), total);
-    (void)printf("\nOutlook\n  parameters  %.0f trained on noisy gradients, %.0f in the generator\n",
+    (void)printf("\nOutlook\n  parameters  %.0f trained on noisy gradients, %.0f in the released model\n",
                  sotto_cli_member(parameters, "private"), sotto_cli_member(parameters, "generator"));
     (void)printf("  time        about %s, %s s a step\n", total,
                  brief(sotto_cli_member(plan, "seconds_per_step"), step));

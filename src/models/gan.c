@@ -41,20 +41,20 @@ static sotto_layer activation_layer(gan_activation activation)
 static size_t add_trunk(const gan_trunk *trunk, sotto_layer *layers, size_t count)
 {
     size_t previous = 0;
-    for (size_t i = 0; i < trunk->count; i++) {
+    for (size_t i = 0; i < trunk->hidden.count; i++) {
         const size_t from = count - 1;
-        layers[count++] = sotto_layer_dense(trunk->hidden[i]);
+        layers[count++] = sotto_layer_dense(trunk->hidden.width[i]);
         if (trunk->layer_norm)
             layers[count++] = sotto_layer_norm();
         layers[count++] = activation_layer(trunk->activation);
-        if (trunk->residual && trunk->hidden[i] == previous)
+        if (trunk->residual && trunk->hidden.width[i] == previous)
             layers[count++] = sotto_layer_residual(from);
-        previous = trunk->hidden[i];
+        previous = trunk->hidden.width[i];
     }
     return count;
 }
 
-enum { MOST_LAYERS = 4 * GAN_LAYERS + 2 };
+enum { MOST_LAYERS = 4 * SOTTO_MODEL_HIDDEN + 2 };
 
 static sotto_status make_networks(gan *model, sotto_error *err)
 {
@@ -79,6 +79,7 @@ static sotto_status lay_out(gan *model, sotto_error *err)
     const sotto_encoder *encoder = model->base.encoder;
     model->width = sotto_encoder_width(encoder);
     model->blocks = sotto_encoder_block_count(encoder);
+    model->entries = sotto_entries_of_row(encoder);
     model->classes = 1;
     model->target_block = SOTTO_NONE;
     if (model->options.target != SOTTO_NONE) {
@@ -90,7 +91,6 @@ static sotto_status lay_out(gan *model, sotto_error *err)
         return SOTTO_ERROR_MEMORY;
     for (size_t b = 0; b < model->blocks; b++) {
         const sotto_block *block = sotto_encoder_block(encoder, b);
-        model->entries += (size_t)(block->slot_count > 0) + block->has_value;
         if (block->slot_count > 0)
             model->segments[model->segment_count++] =
                 (sotto_tensor_segment){.offset = block->slot_offset, .count = block->slot_count};
@@ -177,16 +177,13 @@ static sotto_status take_lanes(gan *model, bool training, sotto_error *err)
         lane->relaxed = sotto_arena_take(model->arena, cells, sizeof(float), err);
         lane->anchor = sotto_arena_take(model->arena, model->width, sizeof(float), err);
         lane->values = sotto_arena_take(model->arena, SOTTO_CHUNK_ROWS, sizeof(double), err);
-        lane->entry_columns =
-            sotto_arena_take(model->arena, SOTTO_CHUNK_ROWS, model->entries * sizeof(uint32_t), err);
-        lane->entry_values =
-            sotto_arena_take(model->arena, SOTTO_CHUNK_ROWS, model->entries * sizeof(float), err);
         lane->means = sotto_arena_take(model->arena, model->classes, model->width * sizeof(double), err);
-        if (!lane->soft || !lane->relaxed || !lane->anchor || !lane->values || !lane->means ||
-            !lane->entry_columns || !lane->entry_values)
+        if (!lane->soft || !lane->relaxed || !lane->anchor || !lane->values || !lane->means)
             return SOTTO_ERROR_MEMORY;
         sotto_status status =
-            sotto_workspace_create(&lane->generator, model->generator, SOTTO_CHUNK_ROWS, 1, err);
+            sotto_entries_take(&lane->entries, model->arena, model->base.encoder, SOTTO_CHUNK_ROWS, err);
+        if (status == SOTTO_OK)
+            status = sotto_workspace_create(&lane->generator, model->generator, SOTTO_CHUNK_ROWS, 1, err);
         if (status == SOTTO_OK && training)
             status =
                 sotto_workspace_create(&lane->discriminator, model->discriminator, SOTTO_CHUNK_ROWS, 1, err);
@@ -232,6 +229,8 @@ static sotto_status gan_prepare(sotto_model *base, const sotto_training *trainin
 {
     gan *model = (gan *)base;
     model->training = *training;
+    if (training->rehearsal) /* as many fakes more as there would be rows */
+        model->training.batch *= 2;
     sotto_status status = take_released(model, err);
     if (status == SOTTO_OK)
         status = take_trained(model, err);
@@ -240,8 +239,9 @@ static sotto_status gan_prepare(sotto_model *base, const sotto_training *trainin
     if (status == SOTTO_OK)
         status = take_lanes(model, true, err);
     if (status == SOTTO_OK)
-        status = gan_batch_take(model, &model->batch,
-                                training->batch > SOTTO_MODEL_ROWS ? training->batch : SOTTO_MODEL_ROWS, err);
+        status = gan_batch_take(
+            model, &model->batch,
+            model->training.batch > SOTTO_MODEL_ROWS ? model->training.batch : (size_t)SOTTO_MODEL_ROWS, err);
     if (status != SOTTO_OK)
         return status;
     sotto_public_options options = {.optimizer = training->generator_optimizer,

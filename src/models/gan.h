@@ -12,9 +12,8 @@
  */
 
 #include "models/kind.h"
+#include "models/parts.h"
 #include "tensor/tensor.h"
-
-enum { GAN_LAYERS = 8 };
 
 typedef enum gan_activation { GAN_LEAKY_RELU, GAN_RELU, GAN_SILU, GAN_TANH } gan_activation;
 typedef enum gan_heads { GAN_STRAIGHT_THROUGH, GAN_GUMBEL } gan_heads;
@@ -22,8 +21,7 @@ typedef enum gan_tables { GAN_TABLES_PER_LABEL, GAN_TABLES_LABEL, GAN_TABLES_NON
 
 /** The hidden part of one network, as configured. */
 typedef struct gan_trunk {
-    size_t hidden[GAN_LAYERS];
-    size_t count;
+    sotto_hidden hidden;
     gan_activation activation;
     bool layer_norm;
     bool residual;
@@ -55,15 +53,14 @@ void gan_options_format(const gan_options *options, const sotto_schema *schema, 
 typedef struct gan_lane {
     sotto_workspace *generator;
     sotto_workspace *discriminator;
-    float *soft;             /**< softmax of the logits */
-    float *relaxed;          /**< Gumbel heads: softmax of the perturbed logits over the temperature */
-    double *means;           /**< [classes, width]: sums of `soft` by label over this lane's chunks */
-    float *anchor;           /**< [width]: scratch */
-    double losses[3];        /**< sums over this lane: real, fake, generator */
-    bool unread;             /**< a chunk could not be given its rows */
-    double *values;          /**< [SOTTO_CHUNK_ROWS] */
-    uint32_t *entry_columns; /**< [SOTTO_CHUNK_ROWS, entries] */
-    float *entry_values;     /**< [SOTTO_CHUNK_ROWS, entries] */
+    float *soft;           /**< softmax of the logits */
+    float *relaxed;        /**< Gumbel heads: softmax of the perturbed logits over the temperature */
+    double *means;         /**< [classes, width]: sums of `soft` by label over this lane's chunks */
+    float *anchor;         /**< [width]: scratch */
+    double losses[3];      /**< sums over this lane: real, fake, generator */
+    bool unread;           /**< a chunk could not be given its rows */
+    double *values;        /**< [SOTTO_CHUNK_ROWS] */
+    sotto_entries entries; /**< [SOTTO_CHUNK_ROWS] */
 } gan_lane;
 
 /** A batch of fakes, all of it derived from noise and the generator. Capacity `rows`. */

@@ -20,41 +20,14 @@ sotto_status gan_batch_take(gan *model, gan_batch *batch, size_t rows, sotto_err
     return complete ? SOTTO_OK : SOTTO_ERROR_MEMORY;
 }
 
-static size_t draw_index(const double *frequency, size_t count, double u)
-{
-    for (size_t k = 0; k + 1 < count; k++) {
-        u -= frequency[k];
-        if (u < 0.0)
-            return k;
-    }
-    return count - 1;
-}
-
 void gan_batch_draw(const gan *model, gan_batch *batch, sotto_stream *stream, size_t label, size_t count)
 {
     sotto_stream_gaussian(stream, 1.0, batch->latent, count * model->options.latent);
     for (size_t i = 0; i < count; i++)
-        batch->labels[i] = (uint16_t)(label != SOTTO_NONE ? label
-                                                          : draw_index(model->label_frequency, model->classes,
-                                                                       sotto_stream_uniform(stream)));
-    uint32_t bits[512];
-    const size_t total = count * batch->draws;
-    for (size_t first = 0; first < total; first += 512) {
-        size_t piece = total - first < 512 ? total - first : 512;
-        sotto_stream_bytes(stream, bits, piece * sizeof *bits);
-        for (size_t i = 0; i < piece; i++)
-            batch->uniforms[first + i] = ((float)(bits[i] >> 9) + 0.5f) * 0x1p-23f;
-    }
-}
-
-static size_t pick(const float *soft, size_t count, float u)
-{
-    for (size_t s = 0; s + 1 < count; s++) {
-        u -= soft[s];
-        if (u < 0.0f)
-            return s;
-    }
-    return count - 1;
+        batch->labels[i] = (uint16_t)(label != SOTTO_NONE
+                                          ? label
+                                          : sotto_model_draw(model->label_frequency, model->classes, stream));
+    sotto_model_uniforms(stream, batch->uniforms, count * batch->draws);
 }
 
 /* Gumbel-max: argmax of logits − log(−log u) is a draw from the softmax; its relaxation carries the gradient.
@@ -92,7 +65,7 @@ static void row_heads(const gan *model, const float *logits, const float *soft, 
             slot = pick_gumbel(logits + offset, uniforms + offset, block->slot_count,
                                (float)model->options.temperature, relaxed + offset);
         else if (block->slot_count > 0)
-            slot = pick(soft + offset, block->slot_count, uniforms[b]);
+            slot = sotto_model_pick(soft + offset, block->slot_count, uniforms[b]);
         if (block->slot_count > 0)
             x[offset + slot] = 1.0f;
         if (block->has_value && (block->slot_count == 0 || slot == block->rest_slot))

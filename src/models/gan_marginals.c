@@ -59,7 +59,7 @@ sotto_counts_query gan_tables_query(const gan *model)
  * label. */
 static void set_output_biases(gan *model)
 {
-    const size_t hidden = model->options.generator.hidden[model->options.generator.count - 1];
+    const size_t hidden = model->options.generator.hidden.width[model->options.generator.hidden.count - 1];
     float *end = model->generator_parameters + sotto_network_parameters(model->generator);
     float *biases = end - model->width;
     if (model->classes > 1)

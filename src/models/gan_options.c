@@ -9,41 +9,6 @@ static const char *const heads[] = {"straight-through", "gumbel", NULL};
 static const char *const tables[] = {"per-label", "label", "none", NULL};
 static const char *const numbers[] = {"binned", "bounded", NULL};
 
-static sotto_status parse_hidden(gan_trunk *trunk, const sotto_node *node, const char *what, sotto_error *err)
-{
-    if (sotto_node_kind_of(node) != SOTTO_NODE_LIST || sotto_node_count(node) < 1 ||
-        sotto_node_count(node) > GAN_LAYERS)
-        return sotto_node_error(node, err,
-                                "%s.hidden must be a list of 1 to %d layer widths, such as [128, 128]", what,
-                                GAN_LAYERS);
-    char name[64];
-    (void)snprintf(name, sizeof name, "%s.hidden", what);
-    trunk->count = sotto_node_count(node);
-    for (size_t i = 0; i < trunk->count; i++) {
-        sotto_status status = sotto_node_size(sotto_node_at(node, i), name, 1, 8192, &trunk->hidden[i], err);
-        if (status != SOTTO_OK)
-            return status;
-    }
-    return SOTTO_OK;
-}
-
-/* Layers that mix the rows of a batch break the one-row-one-gradient rule that clipping rests on (P13). */
-static sotto_status refuse_coupling(const sotto_node *node, sotto_error *err)
-{
-    static const char *const coupling[] = {"batch_norm", "batch_normalization", "pac", "packing"};
-    for (size_t i = 0; i < sizeof coupling / sizeof *coupling; i++) {
-        const sotto_node *found = sotto_node_get(node, coupling[i]);
-        if (found)
-            return sotto_node_error(
-                found, err,
-                "%s makes one row's gradient depend on the other rows of the batch, so that "
-                "clipping no longer bounds what one row can change; remove it (layer_norm: true "
-                "normalises within a row)",
-                coupling[i]);
-    }
-    return SOTTO_OK;
-}
-
 static sotto_status parse_trunk(gan_trunk *trunk, size_t *latent, const sotto_node *node, const char *what,
                                 sotto_error *err)
 {
@@ -52,13 +17,15 @@ static sotto_status parse_trunk(gan_trunk *trunk, size_t *latent, const sotto_no
     static const char *const without[] = {"hidden", "activation", "layer_norm", "residual", NULL};
     if (!node)
         return SOTTO_OK;
-    sotto_status status = refuse_coupling(node, err);
+    sotto_status status = sotto_model_refuse_coupling(node, err);
     if (status == SOTTO_OK)
         status = sotto_node_expect_map(node, what, latent ? with_latent : without, err);
     const sotto_node *child;
     char name[64];
-    if (status == SOTTO_OK && (child = sotto_node_get(node, "hidden")))
-        status = parse_hidden(trunk, child, what, err);
+    if (status == SOTTO_OK && (child = sotto_node_get(node, "hidden"))) {
+        (void)snprintf(name, sizeof name, "%s.hidden", what);
+        status = sotto_model_read_hidden(child, name, &trunk->hidden, err);
+    }
     if (status == SOTTO_OK && (child = sotto_node_get(node, "activation"))) {
         size_t choice = 0;
         (void)snprintf(name, sizeof name, "%s.activation", what);
@@ -119,8 +86,8 @@ static const gan_options defaults = {
     .numbers = SOTTO_NUMBERS_BINNED,
     .target = SOTTO_NONE,
     .latent = 32,
-    .generator = {.hidden = {128, 128}, .count = 2, .activation = GAN_RELU},
-    .discriminator = {.hidden = {128, 128}, .count = 2, .activation = GAN_LEAKY_RELU},
+    .generator = {.hidden = {.width = {128, 128}, .count = 2}, .activation = GAN_RELU},
+    .discriminator = {.hidden = {.width = {128, 128}, .count = 2}, .activation = GAN_LEAKY_RELU},
     .loss = SOTTO_ADVERSARIAL_CROSS_ENTROPY,
     .heads = GAN_STRAIGHT_THROUGH,
     .temperature = 1.0,
@@ -147,7 +114,7 @@ sotto_status gan_options_parse(gan_options *options, const sotto_node *section, 
     if (!section)
         return SOTTO_OK;
     const sotto_node *child;
-    sotto_status status = refuse_coupling(section, err);
+    sotto_status status = sotto_model_refuse_coupling(section, err);
     if (status == SOTTO_OK)
         status = sotto_node_expect_map(section, "model", known, err);
     if (status == SOTTO_OK)
@@ -174,10 +141,9 @@ sotto_status gan_options_parse(gan_options *options, const sotto_node *section, 
 
 static void format_trunk(const gan_trunk *trunk, const char *name, size_t latent, FILE *file)
 {
-    (void)fprintf(file, "  %s:\n    hidden: [", name);
-    for (size_t i = 0; i < trunk->count; i++)
-        (void)fprintf(file, "%s%zu", i ? ", " : "", trunk->hidden[i]);
-    (void)fprintf(file, "]\n    activation: %s\n    layer_norm: %s\n    residual: %s\n",
+    (void)fprintf(file, "  %s:\n    hidden: ", name);
+    sotto_model_format_hidden(&trunk->hidden, file);
+    (void)fprintf(file, "\n    activation: %s\n    layer_norm: %s\n    residual: %s\n",
                   activations[trunk->activation], trunk->layer_norm ? "true" : "false",
                   trunk->residual ? "true" : "false");
     if (latent)

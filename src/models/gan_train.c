@@ -9,49 +9,31 @@
 
 #include "models/gan.h"
 
-/* One row by its entries that need not be zero: a slot and a value of each block, in ascending columns. */
-typedef struct entries {
-    uint32_t *columns;
-    float *values;
-    size_t count;
-} entries;
-
-static void add_block(entries *to, const sotto_block *block, size_t slot, float value)
-{
-    if (block->slot_count > 0) {
-        to->columns[to->count] = (uint32_t)(block->slot_offset + slot);
-        to->values[to->count++] = 1.0f;
-    }
-    if (block->has_value) {
-        to->columns[to->count] = (uint32_t)block->value_offset;
-        to->values[to->count++] = value;
-    }
-}
-
 /* Rows of the table. */
-static void add_real(const gan *model, const uint32_t *units, size_t count, entries *to)
+static void add_real(const gan *model, const uint32_t *units, size_t count, sotto_entries *to)
 {
     for (size_t i = 0; i < count; i++)
         for (size_t b = 0; b < model->blocks; b++)
-            add_block(to, sotto_encoder_block(model->base.encoder, b),
-                      sotto_encoded_slot(model->data, units[i], b),
-                      sotto_encoded_value(model->data, units[i], b));
+            sotto_entries_add(to, sotto_encoder_block(model->base.encoder, b),
+                              sotto_encoded_slot(model->data, units[i], b),
+                              sotto_encoded_value(model->data, units[i], b));
 }
 
 /* Rows that the generator has made: x [count, width], slots [count, blocks]. */
-static void add_fakes(const gan *model, const float *x, const uint16_t *slots, size_t count, entries *to)
+static void add_fakes(const gan *model, const float *x, const uint16_t *slots, size_t count,
+                      sotto_entries *to)
 {
     for (size_t i = 0; i < count; i++)
         for (size_t b = 0; b < model->blocks; b++) {
             const sotto_block *block = sotto_encoder_block(model->base.encoder, b);
-            add_block(to, block, slots[i * model->blocks + b],
-                      block->has_value ? x[i * model->width + block->value_offset] : 0.0f);
+            sotto_entries_add(to, block, slots[i * model->blocks + b],
+                              block->has_value ? x[i * model->width + block->value_offset] : 0.0f);
         }
 }
 
 /* The encoder lays columns out in ascending order; a step of which a chunk had no input is not released. */
 static void give(gan_lane *lane, sotto_workspace *workspace, size_t count, const gan *model,
-                 const entries *rows)
+                 const sotto_entries *rows)
 {
     if (sotto_workspace_entries(workspace, count, model->entries, rows->columns, rows->values, NULL) !=
         SOTTO_OK)
@@ -66,7 +48,7 @@ static void discriminator_pass(void *context, const sotto_weights *weights, cons
     const size_t real = chunk->unit_count;
     const size_t fake = chunk->public_count;
     uint16_t *classes = sotto_workspace_classes(chunk->workspace);
-    entries rows = {lane->entry_columns, lane->entry_values, 0};
+    sotto_entries rows = lane->entries;
     add_real(model, chunk->units, real, &rows);
     add_fakes(model, model->batch.x + chunk->public_first * model->width,
               model->batch.slots + chunk->public_first * model->blocks, fake, &rows);
@@ -95,7 +77,7 @@ static void generator_pass(void *context, const sotto_weights *weights, const so
     sotto_workspace_use(lane->discriminator, count);
     float *x = sotto_workspace_input(lane->discriminator);
     uint16_t *slots = model->batch.slots + chunk->public_first * model->blocks;
-    entries rows = {lane->entry_columns, lane->entry_values, 0};
+    sotto_entries rows = lane->entries;
     gan_fakes_forward(model, weights, &model->batch, chunk->public_first, count, lane, chunk->workspace, x,
                       slots);
     add_fakes(model, x, slots, count, &rows);

@@ -11,6 +11,9 @@ typedef struct sotto_model_kind {
     sotto_status (*create)(sotto_model **, const sotto_node *, const sotto_encoder *, sotto_error *);
     void (*destroy)(sotto_model *);
     sotto_status (*numbers)(const sotto_node *, sotto_numbers *, sotto_error *);
+    /* What the kind takes for granted where the `training` section says nothing; refuses keys that say
+     * nothing to it. NULL: neither. */
+    sotto_status (*training)(const sotto_node *, sotto_training *, sotto_error *);
     sotto_status (*prepare)(sotto_model *, const sotto_training *, sotto_random *, sotto_error *);
 
     /* One release, of counts: wanted and given. A kind that makes several, or picks, has `releases` and
@@ -47,6 +50,7 @@ struct sotto_model {
 };
 
 extern const sotto_model_kind sotto_gan_kind;
+extern const sotto_model_kind sotto_vae_kind;
 extern const sotto_model_kind sotto_independent_kind;
 extern const sotto_model_kind sotto_per_label_kind;
 extern const sotto_model_kind sotto_marginals_kind;

@@ -6,9 +6,9 @@
 #include "models/kind.h"
 
 /* A new kind of model is one file and one line in each of these tables. */
-static const sotto_model_kind *const kinds[] = {&sotto_gan_kind, &sotto_independent_kind,
+static const sotto_model_kind *const kinds[] = {&sotto_gan_kind, &sotto_vae_kind, &sotto_independent_kind,
                                                 &sotto_per_label_kind, &sotto_marginals_kind};
-static const char *const types[] = {"gan", "independent", "per-label", "marginals", NULL};
+static const char *const types[] = {"gan", "vae", "independent", "per-label", "marginals", NULL};
 
 const char *const *sotto_model_types(void)
 {
@@ -42,6 +42,14 @@ sotto_status sotto_model_numbers(const sotto_node *section, sotto_numbers *numbe
     const sotto_model_kind *kind;
     sotto_status status = find_kind(section, &kind, err);
     return status == SOTTO_OK ? kind->numbers(section, numbers, err) : status;
+}
+
+sotto_status sotto_model_training(const sotto_node *section, const sotto_node *training_section,
+                                  sotto_training *training, sotto_error *err)
+{
+    const sotto_model_kind *kind;
+    sotto_status status = find_kind(section, &kind, err);
+    return status == SOTTO_OK && kind->training ? kind->training(training_section, training, err) : status;
 }
 
 void sotto_model_destroy(sotto_model *model)

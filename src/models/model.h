@@ -30,6 +30,7 @@ typedef struct sotto_training {
     sotto_optimizer_options generator_optimizer;
     double ema; /**< decay of the average of the released weights, in [0, 1); 0 is none */
     unsigned threads;
+    bool rehearsal; /**< no table will be given: made-up rows stand in for sampled ones, to time a step */
 } sotto_training;
 
 /** What a model asks the private step to train. All NULL where it takes no private step. */
@@ -119,13 +120,20 @@ void sotto_model_destroy(sotto_model *model);
 /** How the model section wants numbers to be encoded: needed before there is an encoder. */
 sotto_status sotto_model_numbers(const sotto_node *section, sotto_numbers *numbers, sotto_error *err);
 
+/**
+ * Change what holds where the `training` section says nothing to what suits the kind of model that `section`
+ * names. SOTTO_ERROR_INPUT where the training section (may be NULL) has a key that says nothing to that kind.
+ */
+sotto_status sotto_model_training(const sotto_node *section, const sotto_node *training_section,
+                                  sotto_training *training, sotto_error *err);
+
 /** The names of all model kinds, NULL-terminated. */
 const char *const *sotto_model_types(void);
 
 /** Does training take private steps? */
 bool sotto_model_takes_steps(const sotto_model *model);
 
-/** "gan", … */
+/** "gan", "vae", … */
 const char *sotto_model_type(const sotto_model *model);
 
 /** Trained floats that may be released. */

@@ -393,11 +393,14 @@ static sotto_status read_all(sotto_config *config, const sotto_run_options *opti
         status = require(root, "privacy", "the section `privacy`", &node, err);
     if (status == SOTTO_OK)
         status = read_privacy(config, node, err);
+    config->model = sotto_node_get(root, "model");
+    const sotto_node *training = sotto_node_get(root, "training");
     if (status == SOTTO_OK)
-        status = read_training(config, sotto_node_get(root, "training"), err);
+        status = sotto_model_training(config->model, training, &config->training, err);
+    if (status == SOTTO_OK)
+        status = read_training(config, training, err);
     if (status == SOTTO_OK)
         status = read_sample(config, sotto_node_get(root, "sample"), err);
-    config->model = sotto_node_get(root, "model");
     config->sweep = sotto_node_get(root, "sweep");
     config->figures = sotto_node_get(root, "figures");
     if (status == SOTTO_OK &&

@@ -324,8 +324,9 @@ static sotto_status write_release(const char *folder, sotto_training_record *rec
     if (status == SOTTO_OK)
         status = list_released(folder, "synthetic.csv", "synthetic rows", released, err);
     if (status == SOTTO_OK)
-        status = list_released(folder, "model.sotto", "the generator, the label frequencies and the schema",
-                               released, err);
+        status = list_released(
+            folder, "model.sotto",
+            "what makes further rows: its parameters, the label frequencies and the schema", released, err);
     if (status == SOTTO_OK && record->plan->figures)
         status = write_figures(folder, record, released, err);
     if (status == SOTTO_OK)

@@ -72,8 +72,8 @@ static sotto_status epsilon_after(const sotto_plan *plan, const sotto_config *co
 }
 
 /*
- * Seconds for one step: a few real steps of a throw-away model on an empty table. No row is read, so twice
- * the fakes stand in for the sampled rows.
+ * Seconds for one step: a few real steps of a throw-away model on an empty table. No row is read:
+ * made-up ones stand in for the sampled rows.
  */
 static sotto_status measure(const sotto_config *config, const sotto_plan *plan, double *seconds,
                             sotto_error *err)
@@ -84,7 +84,7 @@ static sotto_status measure(const sotto_config *config, const sotto_plan *plan, 
     sotto_budget *budget = NULL;
     sotto_dpsgd *step = NULL;
     sotto_training training = plan->training;
-    training.batch *= 2;
+    training.rehearsal = true;
     training.discriminator_steps =
         plan->training.discriminator_steps < TIMED ? plan->training.discriminator_steps : TIMED;
     sotto_status status = sotto_model_create(&model, config->model, plan->encoder, err);
