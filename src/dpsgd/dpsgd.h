@@ -23,7 +23,7 @@
  * with the batch. Chunk i belongs to lane i mod SOTTO_LANES; a lane's chunks are summed in order and the
  * lanes' sums in order, so the result is the same bit for bit whatever the number of threads.
  */
-enum { SOTTO_LANES = 4, SOTTO_CHUNK_ROWS = 128 };
+enum { SOTTO_LANES = 4, SOTTO_CHUNK_ROWS = 64 };
 
 /** One physical chunk as a pass sees it. Example i takes the rows [i·views, (i + 1)·views) of the workspace.
  * Rows that no example takes hold leftovers and are ignored afterwards. */
