@@ -172,6 +172,26 @@ START_TEST(a_drafted_schema_is_refused_until_it_is_edited)
 }
 END_TEST
 
+/* P9: what is made of a table that was made with a test seed must not carry a guarantee without a stamp. */
+START_TEST(a_stamped_table_is_not_trained_on)
+{
+    char *table = get("table.csv"), *json;
+    char *stamped = malloc(strlen(table) + 64);
+    ck_assert_ptr_nonnull(stamped);
+    (void)sprintf(stamped, "%sfor tests\n%s", SOTTO_CSV_STAMP, table);
+    put("table.csv", stamped);
+    sotto_error err = {0};
+    const sotto_run_options options = options_for("run");
+    ck_assert_int_eq(sotto_run_train(&options, &json, &err), SOTTO_ERROR_INPUT);
+    ck_assert_msg(strstr(err.message, "stamped NOT PRIVATE") != NULL, "%s", err.message);
+    ck_assert(!exists("run"));
+    put("table.csv", table);
+    free(table);
+    free(stamped);
+    json_decref(train_with(&options, SOTTO_OK));
+}
+END_TEST
+
 START_TEST(a_run_is_never_overwritten)
 {
     sotto_run_options options = options_for(NULL);
@@ -220,6 +240,7 @@ TCase *input_tests(void)
     tcase_add_test(tests, bad_tables_are_refused);
     tcase_add_test(tests, a_table_with_a_row_more_or_less_trains);
     tcase_add_test(tests, a_drafted_schema_is_refused_until_it_is_edited);
+    tcase_add_test(tests, a_stamped_table_is_not_trained_on);
     tcase_add_test(tests, a_run_is_never_overwritten);
     tcase_add_test(tests, hostile_numbers_train_to_the_end);
     return tests;

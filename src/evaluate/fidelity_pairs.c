@@ -6,8 +6,8 @@
 
 /* -------------------------------------------------------------------- measuring */
 
-/* Similarities, and for now entropies in place of information: joint ones, and a column's own on the
- * diagonal. */
+/* Similarities, and where information will stand the entropies that it is made of: joint ones, and a column's
+ * own on the diagonal. */
 static sotto_status measure_pair(const fidelity *in, const fidelity_pairs *pairs, size_t one, size_t other,
                                  fidelity_lane *lane)
 {
