@@ -95,6 +95,35 @@ START_TEST(train_takes_the_planned_steps_and_no_more)
 }
 END_TEST
 
+/* Private steps, and what they cost, do not depend on how many of them the generator waits for. */
+START_TEST(a_ladder_changes_no_cost_and_can_be_timed)
+{
+    const char *settings[] = {"training.discriminator_steps=auto", "model.loss=wasserstein"};
+    sotto_run_options options = options_for(NULL);
+    sotto_error err = {0};
+    char *texts[2];
+    ck_assert_int_eq(sotto_run_plan(&options, &texts[0], NULL), SOTTO_OK);
+    options.settings = settings;
+    options.setting_count = 1;
+    ck_assert_int_eq(sotto_run_plan(&options, &texts[1], NULL), SOTTO_OK);
+    json_t *fixed = json_loads(texts[0], 0, NULL), *ladder = json_loads(texts[1], 0, NULL);
+    ck_assert_double_eq(number(fixed, "epsilon", NULL), number(ladder, "epsilon", NULL));
+    ck_assert_double_gt(number(ladder, "seconds_per_step", NULL), 0.0);
+    json_t *outcome = train_with(&options, SOTTO_OK);
+    ck_assert_double_eq(number(outcome, "epsilon", NULL), number(ladder, "epsilon", NULL));
+    options.setting_count = 2;
+    char *text;
+    ck_assert_int_eq(sotto_run_plan(&options, &text, &err), SOTTO_ERROR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.message, "Wasserstein"));
+    ck_assert_uint_gt(err.line, 0);
+    json_decref(outcome);
+    json_decref(fixed);
+    json_decref(ladder);
+    for (size_t i = 0; i < 2; i++)
+        free(texts[i]);
+}
+END_TEST
+
 START_TEST(steps_that_the_budget_cannot_bear_are_refused)
 {
     const char *settings[] = {"privacy.noise_multiplier=0.8", "training.steps=5000"};
@@ -457,6 +486,7 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, train_takes_the_planned_steps_and_no_more);
+    tcase_add_test(tests, a_ladder_changes_no_cost_and_can_be_timed);
     tcase_add_test(tests, steps_that_the_budget_cannot_bear_are_refused);
     tcase_add_test(tests, the_accountant_is_the_one_asked_for);
     tcase_add_test(tests, a_stop_keeps_what_is_paid_for);

@@ -62,6 +62,7 @@ START_TEST(bad_configs_are_refused)
         {"steps: 30", "steps: auto"},
         {"expected_batch_size: 150", "expected_batch_size: 601"},
         {"discriminator_steps: 2", "discriminator_steps: 0"},
+        {"discriminator_steps: 2", "discriminator_steps: automatic"},
         {"steps: 30", "steps: 30, optimizer: {type: lion}"},
         {"steps: 30", "steps: 30, generator_optimizer: {type: dp-adam}"},
         {"rows: 400", "rows: 0"},

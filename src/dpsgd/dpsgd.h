@@ -181,6 +181,10 @@ sotto_status sotto_public_step_create(sotto_public_step **step, const sotto_publ
                                       sotto_error *err);
 void sotto_public_step_destroy(sotto_public_step *step);
 
+/** Where the schedule of rates stands, counted as its steps are: for steps that are not taken at even
+ * distances. Each step moves it on by one. */
+void sotto_public_step_seek(sotto_public_step *step, uint64_t number);
+
 /** The mean gradient of `count` ≥ 1 public examples, unclipped, and one step of the optimizer. */
 void sotto_public_step_take(sotto_public_step *step, size_t count, sotto_pass *pass, void *context);
 

@@ -70,6 +70,11 @@ static void apply_part(const sotto_public_step *step, size_t number, float scale
     }
 }
 
+void sotto_public_step_seek(sotto_public_step *step, uint64_t number)
+{
+    step->steps = number;
+}
+
 void sotto_public_step_take(sotto_public_step *step, size_t count, sotto_pass *pass, void *context)
 {
     const unsigned threads = step->options.threads < SOTTO_LANES ? step->options.threads : SOTTO_LANES;

@@ -168,6 +168,17 @@ static sotto_status gan_numbers(const sotto_node *section, sotto_numbers *number
 
 /* ---- before training ---- */
 
+static sotto_status gan_fits(const sotto_model *base, const sotto_training *training, sotto_error *err)
+{
+    const gan *model = (const gan *)base;
+    if (training->discriminator_steps == 0 && model->options.loss == SOTTO_ADVERSARIAL_WASSERSTEIN)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                               "training.discriminator_steps is auto, which goes by how many fakes the "
+                               "discriminator finds out, and a Wasserstein critic calls none a fake; name a "
+                               "number, or another model.loss");
+    return SOTTO_OK;
+}
+
 static sotto_status take_lanes(gan *model, bool training, sotto_error *err)
 {
     const size_t cells = (size_t)SOTTO_CHUNK_ROWS * model->width;
@@ -229,6 +240,7 @@ static sotto_status gan_prepare(sotto_model *base, const sotto_training *trainin
 {
     gan *model = (gan *)base;
     model->training = *training;
+    model->ladder = gan_ladder_make(training->discriminator_steps, training->steps);
     if (training->rehearsal) /* as many fakes more as there would be rows */
         model->training.batch *= 2;
     sotto_status status = take_released(model, err);
@@ -246,7 +258,7 @@ static sotto_status gan_prepare(sotto_model *base, const sotto_training *trainin
         return status;
     sotto_public_options options = {.optimizer = training->generator_optimizer,
                                     .schedule = {.rate = training->generator_learning_rate,
-                                                 .steps = training->steps / training->discriminator_steps,
+                                                 .steps = training->steps,
                                                  .decay_fraction = training->decay_fraction},
                                     .threads = training->threads,
                                     .weights = model->generator_weights,
@@ -352,6 +364,7 @@ const sotto_model_kind sotto_gan_kind = {
     .create = gan_create,
     .destroy = gan_destroy,
     .numbers = gan_numbers,
+    .fits = gan_fits,
     .prepare = gan_prepare,
     .counts_wanted = gan_counts_wanted,
     .counts_give = gan_counts_give,

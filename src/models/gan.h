@@ -49,6 +49,19 @@ sotto_status gan_options_parse(gan_options *options, const sotto_node *section, 
 /** Write the section as YAML at an indent of two, so that parsing it gives the same options. */
 void gan_options_format(const gan_options *options, const sotto_schema *schema, FILE *file);
 
+/** How many private steps there are for each step of the generator: as configured, or by the adaptive ladder
+ * of Bie, Kamath and Zhang 2023. All it knows comes from fakes. */
+typedef struct gan_ladder {
+    bool climbs;     /**< else `steps` stays */
+    uint64_t steps;  /**< private steps for each of the generator's, now */
+    uint64_t taken;  /**< private steps since the generator's last */
+    uint64_t since;  /**< the generator's steps since the ladder last moved */
+    uint64_t wait;   /**< and how many there must be before it moves again */
+    double accuracy; /**< moving average of the share of fakes that the discriminator finds out */
+    double decay;    /**< of that average */
+    bool told;       /**< there is one */
+} gan_ladder;
+
 /** Scratch memory of one thread: both networks and what the heads keep. Shapes [SOTTO_CHUNK_ROWS, width]. */
 typedef struct gan_lane {
     sotto_workspace *generator;
@@ -58,6 +71,7 @@ typedef struct gan_lane {
     double *means;         /**< [classes, width]: sums of `soft` by label over this lane's chunks */
     float *anchor;         /**< [width]: scratch */
     double losses[3];      /**< sums over this lane: real, fake, generator */
+    size_t found_out;      /**< fakes of the generator's pass that the discriminator calls fakes */
     bool unread;           /**< a chunk could not be given its rows */
     double *values;        /**< [SOTTO_CHUNK_ROWS] */
     sotto_entries entries; /**< [SOTTO_CHUNK_ROWS] */
@@ -99,6 +113,7 @@ typedef struct gan {
     bool anchored;
     sotto_training training;
     sotto_public_step *step;
+    gan_ladder ladder;
     sotto_stream *stream;
     const sotto_encoded *data;
     gan_batch batch; /**< [training.batch] */
@@ -138,6 +153,17 @@ sotto_counts_query gan_tables_query(const gan *model);
 
 /** Turn noisy counts into label frequencies and marginals, and set the generator's output biases by them. */
 sotto_status gan_tables_give(gan *model, const double *counts, sotto_error *err);
+
+/* gan_ladder.c */
+
+/** For so many private steps in all; 0 discriminator steps for one that climbs. */
+gan_ladder gan_ladder_make(uint64_t discriminator_steps, uint64_t planned);
+
+/** Count a private step: is it the generator's turn after it? */
+bool gan_ladder_turn(gan_ladder *ladder);
+
+/** After a step of the generator: which share of its fakes was found out. The ladder may move. */
+void gan_ladder_tell(gan_ladder *ladder, double found_out);
 
 /* gan_train.c */
 sotto_status gan_step(sotto_model *model, sotto_dpsgd *step, sotto_error *err);

@@ -90,6 +90,8 @@ static void generator_pass(void *context, const sotto_weights *weights, const so
                          sotto_workspace_output_gradient(lane->discriminator));
     for (size_t i = 0; i < count; i++)
         lane->losses[2] += lane->values[i];
+    for (size_t i = 0; i < count; i++)
+        lane->found_out += logits[i] < 0.0f;
     sotto_network_backward(model->discriminator_weights, lane->discriminator, true);
     gan_heads_backward(model, lane, x, sotto_workspace_input_gradient(lane->discriminator), labels, count,
                        sotto_workspace_output_gradient(chunk->workspace));
@@ -98,8 +100,10 @@ static void generator_pass(void *context, const sotto_weights *weights, const so
 
 static void clear_losses(gan *model)
 {
-    for (size_t i = 0; i < SOTTO_LANES; i++)
+    for (size_t i = 0; i < SOTTO_LANES; i++) {
         memset(model->lane[i].losses, 0, sizeof model->lane[i].losses);
+        model->lane[i].found_out = 0;
+    }
 }
 
 static double mean_loss(const gan *model, size_t kind, size_t count)
@@ -110,12 +114,23 @@ static double mean_loss(const gan *model, size_t kind, size_t count)
     return count ? sum / (double)count : 0.0;
 }
 
-static void train_generator(gan *model)
+/* The share of the generator's batch that the discriminator calls fakes. */
+static double found_out(const gan *model, size_t count)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < SOTTO_LANES; i++)
+        sum += model->lane[i].found_out;
+    return (double)sum / (double)count;
+}
+
+static void train_generator(gan *model, uint64_t private_steps)
 {
     const size_t batch = model->training.batch;
+    sotto_public_step_seek(model->step, private_steps - 1);
     gan_batch_draw(model, &model->batch, model->stream, SOTTO_NONE, batch);
     sotto_public_step_take(model->step, batch, generator_pass, model);
     model->losses.generator = mean_loss(model, 2, batch);
+    gan_ladder_tell(&model->ladder, found_out(model, batch));
     sotto_ema_update(sotto_network_parameters(model->generator), model->training.ema,
                      model->generator_parameters, model->average);
 }
@@ -124,7 +139,7 @@ sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
 {
     gan *model = (gan *)base;
     const size_t batch = model->training.batch;
-    const bool generator_turn = (sotto_dpsgd_steps(step) + 1) % model->training.discriminator_steps == 0;
+    const bool generator_turn = gan_ladder_turn(&model->ladder);
     sotto_status status = sotto_dpsgd_begin(step, err);
     if (status != SOTTO_OK)
         return status;
@@ -143,6 +158,6 @@ sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
     model->losses.real = mean_loss(model, 0, sotto_dpsgd_last(step).batch);
     model->losses.fake = mean_loss(model, 1, batch);
     if (generator_turn)
-        train_generator(model);
+        train_generator(model, sotto_dpsgd_steps(step));
     return SOTTO_OK;
 }

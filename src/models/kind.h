@@ -14,6 +14,8 @@ typedef struct sotto_model_kind {
     /* What the kind takes for granted where the `training` section says nothing; refuses keys that say
      * nothing to it. NULL: neither. */
     sotto_status (*training)(const sotto_node *, sotto_training *, sotto_error *);
+    /* What of the two sections does not go together. NULL: only `discriminator_steps: auto`. */
+    sotto_status (*fits)(const sotto_model *, const sotto_training *, sotto_error *);
     sotto_status (*prepare)(sotto_model *, const sotto_training *, sotto_random *, sotto_error *);
 
     /* One release, of counts: wanted and given. A kind that makes several, or picks, has `releases` and

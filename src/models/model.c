@@ -52,6 +52,16 @@ sotto_status sotto_model_training(const sotto_node *section, const sotto_node *t
     return status == SOTTO_OK && kind->training ? kind->training(training_section, training, err) : status;
 }
 
+sotto_status sotto_model_fits(const sotto_model *model, const sotto_training *training, sotto_error *err)
+{
+    if (model->kind->fits)
+        return model->kind->fits(model, training, err);
+    return training->discriminator_steps > 0
+               ? SOTTO_OK
+               : sotto_error_set(err, SOTTO_ERROR_INPUT,
+                                 "training.discriminator_steps: auto is for `type: gan`; remove it");
+}
+
 void sotto_model_destroy(sotto_model *model)
 {
     if (model)

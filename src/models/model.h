@@ -22,7 +22,7 @@ typedef struct sotto_model sotto_model;
 typedef struct sotto_training {
     size_t batch;                 /**< public examples in a step: the public expected batch size, rounded */
     uint64_t steps;               /**< planned private steps */
-    uint64_t discriminator_steps; /**< private steps for each step of the generator */
+    uint64_t discriminator_steps; /**< private steps for each step of the generator; 0 for auto */
     double learning_rate;         /**< of the private step */
     double decay_fraction;        /**< last part of the run over which both rates fall towards 0 */
     sotto_optimizer_options optimizer;
@@ -126,6 +126,9 @@ sotto_status sotto_model_numbers(const sotto_node *section, sotto_numbers *numbe
  */
 sotto_status sotto_model_training(const sotto_node *section, const sotto_node *training_section,
                                   sotto_training *training, sotto_error *err);
+
+/** Do the model and these settings of training go together? SOTTO_ERROR_INPUT, with the reason, where not. */
+sotto_status sotto_model_fits(const sotto_model *model, const sotto_training *training, sotto_error *err);
 
 /** The names of all model kinds, NULL-terminated. */
 const char *const *sotto_model_types(void);

@@ -320,7 +320,9 @@ static sotto_status read_steps(sotto_config *config, const sotto_node *section, 
     }
     size_t each = (size_t)config->training.discriminator_steps;
     node = sotto_node_get(section, "discriminator_steps");
-    if (status == SOTTO_OK && node)
+    if (status == SOTTO_OK && node && is_auto(node))
+        each = 0;
+    else if (status == SOTTO_OK && node)
         status = sotto_node_size(node, "training.discriminator_steps", 1, 100000, &each, err);
     config->training.discriminator_steps = each;
     return status;

@@ -172,6 +172,17 @@ static sotto_status make_model(sotto_plan *plan, const sotto_config *config, sot
     return status;
 }
 
+/* What the model finds wrong with the settings of training. */
+static sotto_status check_fit(const sotto_plan *plan, const sotto_config *config, sotto_error *err)
+{
+    sotto_error reason = {0};
+    if (sotto_model_fits(plan->model, &plan->training, &reason) == SOTTO_OK)
+        return SOTTO_OK;
+    const sotto_node *training = sotto_node_get(sotto_document_root(config->document), "training");
+    const sotto_node *node = sotto_node_get(training, "discriminator_steps");
+    return sotto_node_error(node ? node : sotto_document_root(config->document), err, "%s", reason.message);
+}
+
 static sotto_status plan_training(sotto_plan *plan, const sotto_config *config, unsigned threads,
                                   sotto_error *err)
 {
@@ -183,11 +194,11 @@ static sotto_status plan_training(sotto_plan *plan, const sotto_config *config, 
         plan->training.batch = 0;
         return sotto_plan_refuse_idle(plan, config, err);
     }
-    return config->noise_multiplier == 0.0 && config->training.steps == 0
-               ? sotto_error_set_at(
-                     err, SOTTO_ERROR_INPUT, config->path, 0, 0,
-                     "training.steps and privacy.noise_multiplier are both auto; name one of them")
-               : SOTTO_OK;
+    if (config->noise_multiplier == 0.0 && config->training.steps == 0)
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, config->path, 0, 0,
+            "training.steps and privacy.noise_multiplier are both auto; name one of them");
+    return check_fit(plan, config, err);
 }
 
 sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsigned threads, sotto_error *err)
