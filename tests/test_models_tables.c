@@ -205,6 +205,7 @@ static const struct {
     const char *section, *words;
 } wrong[] = {
     {"{type: independent, target: label}", "on its own"},
+    {"{type: independent, target: nothing}", "no column"},
     {"{type: independent, numbers: binned}", "numbers"},
     {"{type: per-label}", "model.target is missing"},
     {"{type: per-label, target: none}", "model.target is missing"},

@@ -80,20 +80,19 @@ static sotto_status lay_out(tables *model, const sotto_node *section, sotto_erro
 
 static sotto_status read_section(tables *model, const sotto_node *section, sotto_error *err)
 {
-    static const char *const alone[] = {"type", NULL};
-    static const char *const with_target[] = {"type", "target", NULL};
+    static const char *const known[] = {"type", "target", NULL};
     const bool per_label = model->base.kind == &sotto_per_label_kind;
     const sotto_node *target = sotto_node_get(section, "target");
     model->target = SOTTO_NONE;
-    if (!per_label && target)
+    sotto_status status = sotto_node_expect_map(section, "model", known, err);
+    if (status == SOTTO_OK && target)
+        status =
+            sotto_model_read_target(target, sotto_encoder_schema(model->base.encoder), &model->target, err);
+    if (status == SOTTO_OK && !per_label && model->target != SOTTO_NONE)
         return sotto_node_error(
             target, err,
             "model.target does nothing for model.type independent, which draws each column on "
             "its own; remove it, or write `type: per-label`");
-    sotto_status status = sotto_node_expect_map(section, "model", per_label ? with_target : alone, err);
-    if (status == SOTTO_OK && target)
-        status =
-            sotto_model_read_target(target, sotto_encoder_schema(model->base.encoder), &model->target, err);
     if (status == SOTTO_OK && per_label && model->target == SOTTO_NONE)
         return sotto_node_error(
             section, err,

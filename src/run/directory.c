@@ -288,6 +288,25 @@ static sotto_status write_statement(const char *folder, const sotto_training_rec
     return status;
 }
 
+/* The last access to real rows: how well the synthetic ones teach what holds of them. */
+static sotto_status buy_prediction(const char *folder, const sotto_training_record *record,
+                                   sotto_random *random, sotto_error *err)
+{
+    const sotto_plan *plan = record->plan;
+    sotto_prediction *prediction = plan->figures ? sotto_figures_prediction(plan->figures) : NULL;
+    if (!prediction || record->synthetic_rows == 0)
+        return SOTTO_OK;
+    char *table = sotto_path_join(folder, "synthetic.csv");
+    if (!table)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    const sotto_real_rows *real = &record->real;
+    const sotto_status status =
+        sotto_prediction_buy(prediction, table, real->table, &plan->prediction_counts, real->budget,
+                             real->units, real->unit_count, random, err);
+    free(table);
+    return status;
+}
+
 /* What was bought to be told of the synthetic rows. */
 static sotto_status write_figures(const char *folder, const sotto_training_record *record, json_t *released,
                                   sotto_error *err)
@@ -319,6 +338,8 @@ static sotto_status write_release(const char *folder, sotto_training_record *rec
                                     strerror(errno));
     if (status == SOTTO_OK)
         status = write_synthetic(folder, record, random, options, err);
+    if (status == SOTTO_OK)
+        status = buy_prediction(folder, record, random, err);
     if (status == SOTTO_OK)
         status = write_model(folder, record, err);
     if (status == SOTTO_OK)

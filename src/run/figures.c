@@ -14,9 +14,10 @@ struct sotto_figures {
     size_t *blocks;     /* [count] */
     size_t *table_size; /* [count] */
     size_t cells;
-    double *noisy;          /* [cells] */
-    double deviation;       /* of each */
-    sotto_encoded *counted; /* while counting */
+    sotto_prediction *prediction; /* or NULL */
+    double *noisy;                /* [cells] */
+    double deviation;             /* of each */
+    sotto_encoded *counted;       /* while counting */
 };
 
 /* ------------------------------------------------------------------------ columns */
@@ -76,12 +77,14 @@ static sotto_status add_named(sotto_figures *figures, const sotto_node *list, so
 
 static sotto_status fill(sotto_figures *figures, const sotto_node *section, sotto_error *err)
 {
-    static const char *const known[] = {"share", "columns", NULL};
+    static const char *const known[] = {"share", "columns", "predict", "predict_share", NULL};
     sotto_status status = sotto_node_expect_map(section, "figures", known, err);
     const sotto_node *share = sotto_node_get(section, "share"), *columns = sotto_node_get(section, "columns");
     figures->share = 0.05;
     if (status == SOTTO_OK && share)
         status = sotto_node_double(share, "figures.share", 0.001, 0.9, &figures->share, err);
+    if (status == SOTTO_OK)
+        status = sotto_prediction_create(&figures->prediction, section, figures->schema, err);
     if (status == SOTTO_OK)
         status = sotto_encoder_create(&figures->encoder, figures->schema, SOTTO_NUMBERS_BINNED, err);
     if (status != SOTTO_OK)
@@ -132,6 +135,7 @@ void sotto_figures_destroy(sotto_figures *figures)
 {
     if (!figures)
         return;
+    sotto_prediction_destroy(figures->prediction);
     sotto_encoder_destroy(figures->encoder);
     sotto_arena_destroy(figures->arena);
 }
@@ -143,7 +147,12 @@ double sotto_figures_share(const sotto_figures *figures)
 
 size_t sotto_figures_cells(const sotto_figures *figures)
 {
-    return figures->cells;
+    return figures->cells + (figures->prediction ? sotto_prediction_cells(figures->prediction) : 0);
+}
+
+sotto_prediction *sotto_figures_prediction(const sotto_figures *figures)
+{
+    return figures->prediction;
 }
 
 size_t sotto_figures_tables(const sotto_figures *figures)
@@ -227,12 +236,13 @@ static json_t *whole_record(const sotto_figures *figures, const sotto_encoded *r
         sum += distance;
     }
     return json_pack(
-        "{s:s, s:s, s:s?, s:s, s:f, s:o}", "format", "sotto figures 1", "made_by", "sotto " SOTTO_VERSION,
-        "not_private", not_private[0] ? not_private : NULL, "what",
+        "{s:s, s:s, s:s?, s:s, s:f, s:o, s:o*}", "format", "sotto figures 1", "made_by",
+        "sotto " SOTTO_VERSION, "not_private", not_private[0] ? not_private : NULL, "what",
         "Total variation distance between each column of the synthetic rows and noisy counts of the same column of "
         "the real ones, numbers in the schema's bins: 0 is the same, 1 entirely different. `from_noise_alone` is about "
         "what equal columns would show. The counts are covered by the guarantee and charged to it.",
-        "mean_total_variation", sum / (double)figures->count, "columns", columns);
+        "mean_total_variation", sum / (double)figures->count, "columns", columns, "prediction",
+        figures->prediction ? sotto_prediction_record(figures->prediction) : NULL);
 }
 
 sotto_status sotto_figures_record(const sotto_figures *figures, const char *path, const char *not_private,

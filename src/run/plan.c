@@ -269,6 +269,10 @@ sotto_run_cost sotto_plan_cost(const sotto_plan *plan)
         cost.releases[cost.release_count] = plan->figures_counts;
         cost.uses[cost.release_count++] = 1;
     }
+    if (plan->prediction_counts.kind != 0) {
+        cost.releases[cost.release_count] = plan->prediction_counts;
+        cost.uses[cost.release_count++] = 1;
+    }
     memcpy(cost.schema_sha256, plan->schema_sha256, sizeof cost.schema_sha256);
     return cost;
 }

@@ -45,6 +45,8 @@ static sotto_status releases(const sotto_plan *plan, const sotto_config *config,
                                 plan->releases[i].uses, list, err);
     if (status == SOTTO_OK && plan->figures)
         status = release_record(plan, config, SOTTO_FIGURES_LABEL, &plan->figures_counts, 1, list, err);
+    if (status == SOTTO_OK && plan->prediction_counts.kind != 0)
+        status = release_record(plan, config, SOTTO_PREDICTION_LABEL, &plan->prediction_counts, 1, list, err);
     if (status == SOTTO_OK && sotto_plan_takes_steps(plan))
         status = release_record(plan, config, sotto_model_private_wanted(plan->model).label, &plan->step,
                                 plan->training.steps, list, err);

@@ -106,6 +106,9 @@ sotto_status sotto_plan_releases(sotto_plan *plan, const sotto_config *config, s
     sotto_status status = SOTTO_OK;
     if (plan->figures)
         status = price_alone(plan, config, sotto_figures_share(plan->figures), &plan->figures_counts, err);
+    if (status == SOTTO_OK && plan->figures && sotto_figures_prediction(plan->figures))
+        status = price_alone(plan, config, sotto_prediction_share(sotto_figures_prediction(plan->figures)),
+                             &plan->prediction_counts, err);
     for (size_t i = 0; i < plan->release_count && status == SOTTO_OK && steps; i++)
         status = price_alone(plan, config, plan->releases[i].share, &plan->release_mechanisms[i], err);
     if (status == SOTTO_OK && !steps)
@@ -120,7 +123,9 @@ sotto_status sotto_plan_compose_releases(const sotto_plan *plan, sotto_accountan
     for (size_t i = 0; i < plan->release_count && status == SOTTO_OK; i++)
         status =
             sotto_accountant_compose(accountant, &plan->release_mechanisms[i], plan->releases[i].uses, err);
-    return status == SOTTO_OK && plan->figures
-               ? sotto_accountant_compose(accountant, &plan->figures_counts, 1, err)
+    if (status == SOTTO_OK && plan->figures)
+        status = sotto_accountant_compose(accountant, &plan->figures_counts, 1, err);
+    return status == SOTTO_OK && plan->prediction_counts.kind != 0
+               ? sotto_accountant_compose(accountant, &plan->prediction_counts, 1, err)
                : status;
 }

@@ -77,6 +77,7 @@ sotto_status sotto_noise_tradeoff(const sotto_accountant *accountant, double dra
 
 /** Figures to be released about the synthetic rows: run/figures.h. */
 typedef struct sotto_figures sotto_figures;
+typedef struct sotto_prediction sotto_prediction;
 
 /** What will be done, decided from config and schema alone. */
 typedef struct sotto_plan {
@@ -91,6 +92,7 @@ typedef struct sotto_plan {
     sotto_mechanism release_mechanisms[SOTTO_MODEL_RELEASES]; /**< of each use */
     sotto_figures *figures;                                   /**< NULL where none are to be bought */
     sotto_mechanism figures_counts;                           /**< kind 0 where there are no figures */
+    sotto_mechanism prediction_counts;                        /**< kind 0 where they tell of none */
     sotto_mechanism step;      /**< kind 0 where the model takes no private steps */
     sotto_clipping clipping;   /**< complete; of a model that takes steps */
     sotto_delta_shares shares; /**< of δ */
@@ -159,11 +161,20 @@ typedef struct sotto_step_record {
     sotto_model_losses losses;
 } sotto_step_record;
 
+/** The real rows once more, for the one figure that is made after the synthetic ones. */
+typedef struct sotto_real_rows {
+    const sotto_table *table;
+    const uint32_t *units;
+    size_t unit_count;
+    sotto_budget *budget; /**< that pays */
+} sotto_real_rows;
+
 /** What a finished (or cleanly stopped) training leaves to be written. */
 typedef struct sotto_training_record {
     const sotto_config *config;
     const sotto_plan *plan;
     const sotto_budget *budget;
+    sotto_real_rows real;
     uint64_t steps_taken;
     bool interrupted;        /**< before the planned steps */
     bool sampling_stopped;   /**< before all rows */
@@ -188,9 +199,9 @@ typedef struct sotto_training_record {
 
 /** What one run does to the table, as it was planned and is charged. */
 typedef struct sotto_run_cost {
-    size_t release_count; /**< before the first step: the model's, then the figures' */
-    sotto_mechanism releases[SOTTO_MODEL_RELEASES + 1];
-    uint64_t uses[SOTTO_MODEL_RELEASES + 1];
+    size_t release_count; /**< all but the steps: the model's, then the figures' */
+    sotto_mechanism releases[SOTTO_MODEL_RELEASES + 2];
+    uint64_t uses[SOTTO_MODEL_RELEASES + 2];
     sotto_mechanism step; /**< kind 0 where no private step is taken */
     uint64_t steps;
     double draws;           /**< of exact noise */
@@ -218,6 +229,19 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
  * reference. */
 sotto_status sotto_statement_make(const sotto_training_record *record, json_t *released, json_t **statement,
                                   sotto_error *err);
+
+/** What was spent, as an accountant composed it: all that a statement promises follows from it. */
+typedef struct sotto_spending {
+    sotto_accountant_kind kind;
+    const sotto_accountant *accountant;
+    double epsilon, order; /**< order: 0 by privacy-loss distributions */
+    double delta;
+    double draws;                         /**< of exact noise, at most; 0 where it is not paid for */
+    double noise_delta, accountant_delta; /**< the parts of delta: `sotto_delta_shares` */
+} sotto_spending;
+
+/** Write into a statement (or over what it says): sentence, ε and δ, accounting, curve, attack, draws. */
+sotto_status sotto_statement_spend(json_t *statement, const sotto_spending *spending, sotto_error *err);
 
 /** Would the evaluation's columns and test table do? Reads schema and test table, and nothing else of the
  * options but target and sensitive: before anything is spent. */

@@ -114,10 +114,11 @@ static const char *describe(const sotto_plan *plan, const sotto_charge *charge,
             charge->mechanism.epsilon);
         return release->what;
     }
-    const size_t tables = release ? release->tables : sotto_figures_tables(plan->figures);
+    const bool prediction = !release && strcmp(charge->label, SOTTO_PREDICTION_LABEL) == 0;
+    const size_t tables = release ? release->tables : prediction ? 1 : sotto_figures_tables(plan->figures);
     (void)snprintf(sensitivity, SENSITIVITY_SIZE,
                    "L2 norm √%zu: each row adds 1 to one cell in each of %zu tables", tables, tables);
-    return release ? release->what : SOTTO_FIGURES_WHAT;
+    return release ? release->what : prediction ? SOTTO_PREDICTION_WHAT : SOTTO_FIGURES_WHAT;
 }
 
 static sotto_status accesses(const sotto_training_record *record, json_t *list, sotto_error *err)
@@ -138,21 +139,6 @@ static sotto_status accesses(const sotto_training_record *record, json_t *list, 
                       sensitivity, "epsilon_alone", epsilon);
         sotto_mechanism_facts(&charges[i].mechanism, access);
         (void)json_array_append_new(list, access);
-    }
-    return SOTTO_OK;
-}
-
-static sotto_status curve(const sotto_training_record *record, json_t *list, sotto_error *err)
-{
-    for (int power = 3; power <= 12; power++) {
-        const double delta = pow(10.0, -power);
-        double epsilon;
-        sotto_status status = sotto_noise_epsilon(sotto_budget_accountant(record->budget), delta,
-                                                  record->plan->shares.draws, &epsilon, err);
-        if (status != SOTTO_OK)
-            return status;
-        if (isfinite(epsilon))
-            (void)json_array_append_new(list, json_pack("{s:f, s:f}", "delta", delta, "epsilon", epsilon));
     }
     return SOTTO_OK;
 }
@@ -276,30 +262,6 @@ static sotto_status hashes(const sotto_training_record *record, json_t **hashes,
     return SOTTO_OK;
 }
 
-static json_t *guarantee(const sotto_training_record *record, double epsilon)
-{
-    char sentence[640];
-    char epsilon_text[SOTTO_FIGURE_SIZE];
-    char delta_text[SOTTO_FIGURE_SIZE];
-    if (record->not_private[0]) {
-        (void)snprintf(sentence, sizeof sentence, "There is no guarantee. %s.", SOTTO_NOT_PRIVATE);
-    } else {
-        sotto_figure_up(epsilon, 6, epsilon_text);
-        sotto_figure_up(record->config->delta, 6, delta_text);
-        (void)snprintf(
-            sentence, sizeof sentence,
-            "Whatever is made from the files in release/, adding one row to the table or taking one away "
-            "changes the probability of any outcome by a factor of at most e^%s, up to an additional "
-            "probability of %s.",
-            epsilon_text, delta_text);
-    }
-    return json_pack(
-        "{s:s, s:f, s:f, s:f, s:s, s:s, s:s}", "sentence", sentence, "epsilon", epsilon, "delta",
-        record->config->delta, "target_epsilon", record->config->epsilon, "unit", "row", "adjacency",
-        "add or remove one row", "trust_model",
-        "central: the custodian who runs this program sees the real rows; everyone else sees release/ only");
-}
-
 static json_t *training_facts(const sotto_training_record *record)
 {
     const sotto_plan *plan = record->plan;
@@ -344,70 +306,28 @@ static void today(char text[16])
         (void)snprintf(text, 16, "unknown");
 }
 
-static json_t *rdp_facts(double order)
-{
-    return json_pack("{s:s, s:f, s:s, s:s, s:s}", "accountant", "rdp", "order", order, "orders",
-                     "all orders above 1, minimised continuously", "conversion",
-                     "Canonne, Kamath, Steinke 2020, Proposition 12", "rounding",
-                     "epsilon and the noise multiplier are rounded up");
-}
-
-static json_t *pld_facts(double lower)
+/* What was spent is not in it yet. */
+static json_t *guarantee(const sotto_training_record *record)
 {
     return json_pack(
-        "{s:s, s:f, s:s, s:s}", "accountant", "pld", "epsilon_lower", lower, "conversion",
-        "privacy-loss distributions put on a grid above the truth (connect the dots; Doroshenko et al. "
-        "2022), composed by FFT, both directions of adjacency, every error bounded and added; by the "
-        "same means from below, Gaussian noise of these multipliers keeps no epsilon under the lower bound",
-        "rounding", "epsilon and the noise multiplier are rounded up");
+        "{s:n, s:n, s:n, s:f, s:s, s:s, s:s}", "sentence", "epsilon", "delta", "target_epsilon",
+        record->config->epsilon, "unit", "row", "adjacency", "add or remove one row", "trust_model",
+        "central: the custodian who runs this program sees the real rows; everyone else sees release/ only");
 }
 
-static sotto_status accounting_facts(const sotto_training_record *record, double order, json_t **facts,
-                                     sotto_error *err)
+static const char *adaptivity(const sotto_training_record *record)
 {
-    const sotto_accountant *accountant = sotto_budget_accountant(record->budget);
-    if (record->config->accountant == SOTTO_ACCOUNTANT_RDP) {
-        *facts = rdp_facts(order);
-    } else {
-        double lower, upper;
-        const sotto_status status = sotto_accountant_epsilon_bounds(
-            accountant, record->config->delta, SOTTO_ACCOUNTANT_DEFAULT_GAP, &lower, &upper, err);
-        if (status != SOTTO_OK)
-            return status;
-        *facts = pld_facts(lower);
-    }
-    if (*facts)
-        (void)json_object_set_new(
-            *facts, "adaptivity",
-            json_string(
-                !sotto_plan_takes_steps(record->plan)
-                    ? "the kind, the parameters and the number of all accesses were fixed before the first"
-                : record->config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE
-                    ? "all sample rates and noise multipliers were fixed before the first step, and the clipping norm "
-                      "follows from noisy counts that are charged; a run stopped early is charged the steps it took"
-                    : "all parameters were fixed before the first step; a run stopped early is charged the steps it "
-                      "took"));
-    return SOTTO_OK;
-}
-
-/* What an attacker who knows all rows but one must get wrong. */
-static sotto_status attack(const sotto_training_record *record, json_t *list, sotto_error *err)
-{
-    enum { POINTS = 13 };
-    static const double wrongly[POINTS] = {0.001, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2,
-                                           0.3,   0.4,  0.5,  0.6,  0.7, 0.9};
-    double missed[POINTS];
-    const sotto_status status = sotto_noise_tradeoff(
-        sotto_budget_accountant(record->budget), record->plan->shares.draws, wrongly, POINTS, missed, err);
-    for (int i = 0; status == SOTTO_OK && i < POINTS; i++)
-        (void)json_array_append_new(list, json_pack("{s:f, s:f}", "false_positive_rate", wrongly[i],
-                                                    "false_negative_rate", floor(1e4 * missed[i]) / 1e4));
-    return status;
+    if (!sotto_plan_takes_steps(record->plan))
+        return "the kind, the parameters and the number of all accesses were fixed before the first";
+    return record->config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE
+               ? "all sample rates and noise multipliers were fixed before the first step, and the clipping norm "
+                 "follows from noisy counts that are charged; a run stopped early is charged the steps it took"
+               : "all parameters were fixed before the first step; a run stopped early is charged the steps it "
+                 "took";
 }
 
 static json_t *noise_facts(const sotto_training_record *record)
 {
-    const sotto_delta_shares *shares = &record->plan->shares;
     const char *source =
         record->not_private[0] ? "a fixed seed for tests: NOT PRIVATE"
         : sotto_plan_takes_steps(record->plan)
@@ -420,62 +340,64 @@ static json_t *noise_facts(const sotto_training_record *record)
             "to 32-bit floats, added to 32-bit sums; counts: as in exact mode, but without its charge to δ",
             "random_source", source);
     return json_pack(
-        "{s:s, s:s, s:s, s:f, s:f, s:f}", "mode", "exact", "what",
+        "{s:s, s:s, s:s}", "mode", "exact", "what",
         sotto_plan_takes_steps(record->plan)
             ? "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added in integers: each row's "
               "contribution is a vector of integers whose norm is checked in integers, and sums are exact"
             : "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added to counts in integers, "
               "and exact coins for what is picked",
-        "random_source", source, "draws", shares->draws, "delta", shares->noise, "delta_accountant",
-        shares->accountant);
+        "random_source", source);
 }
 
-/* The parts of a statement that can fail to be made; json_pack takes them over. */
-typedef struct parts {
-    json_t *accesses, *curve, *attack, *accounting, *hashes;
-} parts;
-
-static json_t *assemble(const sotto_training_record *record, double epsilon, json_t *released,
-                        const parts *made)
+/* All but what follows from what was spent. Lists are taken over. */
+static json_t *assemble(const sotto_training_record *record, json_t *released, json_t *accesses,
+                        json_t *hashed)
 {
     char date[16];
     today(date);
     return json_pack(
-        "{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o}",
+        "{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:O, s:o, s:o, s:{s:s}, s:[], s:[], s:o, s:s, s:o, s:o, s:o}",
         "format", "sotto privacy statement 1", "made_by", "sotto " SOTTO_VERSION, "date", date, "not_private",
-        record->not_private[0] ? record->not_private : NULL, "guarantee", guarantee(record, epsilon),
-        "accesses", made->accesses, "uncharged_accesses", uncharged_accesses(record), "released", released,
-        "sampling", sampling_facts(record->plan), "training", training_facts(record), "accounting",
-        made->accounting, "curve", made->curve, "attack", made->attack, "preprocessing",
-        preprocessing(record), "tuning", record->tuning, "noise", noise_facts(record), "hashes", made->hashes,
-        "not_covered", not_covered(record));
+        record->not_private[0] ? record->not_private : NULL, "guarantee", guarantee(record), "accesses",
+        accesses, "uncharged_accesses", uncharged_accesses(record), "released", released, "sampling",
+        sampling_facts(record->plan), "training", training_facts(record), "accounting", "adaptivity",
+        adaptivity(record), "curve", "attack", "preprocessing", preprocessing(record), "tuning",
+        record->tuning, "noise", noise_facts(record), "hashes", hashed, "not_covered", not_covered(record));
+}
+
+static sotto_status spent(const sotto_training_record *record, sotto_spending *spending, sotto_error *err)
+{
+    const sotto_delta_shares *shares = &record->plan->shares;
+    *spending = (sotto_spending){.kind = record->config->accountant,
+                                 .accountant = sotto_budget_accountant(record->budget),
+                                 .delta = record->config->delta,
+                                 .draws = shares->draws,
+                                 .noise_delta = shares->noise,
+                                 .accountant_delta = shares->accountant};
+    return sotto_budget_epsilon(record->budget, &spending->epsilon, &spending->order, err);
 }
 
 sotto_status sotto_statement_make(const sotto_training_record *record, json_t *released, json_t **statement,
                                   sotto_error *err)
 {
-    double epsilon;
-    double order;
-    parts made = {.accesses = json_array(), .curve = json_array(), .attack = json_array()};
-    sotto_status status = sotto_budget_epsilon(record->budget, &epsilon, &order, err);
+    sotto_spending spending;
+    json_t *list = json_array(), *hashed = NULL;
+    sotto_status status = spent(record, &spending, err);
     if (status == SOTTO_OK)
-        status = accesses(record, made.accesses, err);
+        status = accesses(record, list, err);
     if (status == SOTTO_OK)
-        status = curve(record, made.curve, err);
-    if (status == SOTTO_OK)
-        status = attack(record, made.attack, err);
-    if (status == SOTTO_OK)
-        status = accounting_facts(record, order, &made.accounting, err);
-    if (status == SOTTO_OK)
-        status = hashes(record, &made.hashes, err);
+        status = hashes(record, &hashed, err);
     if (status != SOTTO_OK) {
-        json_decref(made.accesses);
-        json_decref(made.curve);
-        json_decref(made.attack);
-        json_decref(made.accounting);
+        json_decref(list);
         return status;
     }
-    *statement = assemble(record, epsilon, released, &made);
-    return *statement ? SOTTO_OK
-                      : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for the privacy statement");
+    *statement = assemble(record, released, list, hashed);
+    if (!*statement)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for the privacy statement");
+    status = sotto_statement_spend(*statement, &spending, err);
+    if (status != SOTTO_OK) {
+        json_decref(*statement);
+        *statement = NULL;
+    }
+    return status;
 }

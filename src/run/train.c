@@ -89,6 +89,8 @@ static sotto_status start_record(struct training *training, sotto_error *err)
     record->config = &training->config;
     record->plan = plan;
     record->budget = training->budget;
+    record->real = (sotto_real_rows){training->table, training->split->train, training->split->train_count,
+                                     training->budget};
     record->not_private = sotto_random_is_private(training->random) ? "" : SOTTO_NOT_PRIVATE;
     record->synthetic_rows = training->config.sample_rows ? training->config.sample_rows : plan->schema->rows;
     record->train_rows = training->split->train_count;
