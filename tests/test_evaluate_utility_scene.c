@@ -294,6 +294,51 @@ START_TEST(survives_a_target_that_is_missing)
 }
 END_TEST
 
+/* Good guesses from a good table; and whether a row is guessed rightly is its own affair: the same alone, in
+ * any company and in any order. */
+START_TEST(guesses_of_a_row_depend_on_no_other_row)
+{
+    const tables t = tables_of((recipe){2000, 23, NULL, 0.1, 0, 1});
+    enum { SOME = 300 };
+    const size_t rows = sotto_table_rows(t.train);
+    uint8_t *all = calloc(rows, 1), *some = calloc(rows, 1);
+    uint32_t *list = calloc(rows, sizeof *list);
+    ck_assert(all && some && list);
+    for (size_t i = 0; i < rows; i++)
+        list[i] = (uint32_t)(rows - 1 - i);
+    ck_assert_int_eq(sotto_evaluate_guesses(t.synthetic, t.train, list, rows, Y, all, NULL), SOTTO_OK);
+    for (size_t i = 0; i < SOME; i++)
+        list[i] = (uint32_t)(i * 7);
+    ck_assert_int_eq(sotto_evaluate_guesses(t.synthetic, t.train, list, SOME, Y, some, NULL), SOTTO_OK);
+    for (size_t i = 0; i < SOME; i++)
+        ck_assert_uint_eq(all[i * 7], some[i * 7]);
+    size_t right = 0;
+    for (size_t i = 0; i < rows; i++)
+        right += all[i];
+    ck_assert_double_gt((double)right, 0.9 * (double)known(t.train, Y));
+    ck_assert_uint_le(right, known(t.train, Y));
+    free(all);
+    free(some);
+    free(list);
+    tables_drop(&t);
+}
+END_TEST
+
+/* Rows that say nothing of the target teach nothing: the first class is guessed. */
+START_TEST(guesses_without_a_teacher_are_the_first_class)
+{
+    const tables t = tables_of((recipe){200, 23, NULL, 1, 0, 1});
+    uint8_t right[100] = {0};
+    uint32_t list[100];
+    for (uint32_t i = 0; i < 100; i++)
+        list[i] = i;
+    ck_assert_int_eq(sotto_evaluate_guesses(t.synthetic, t.train, list, 100, Y, right, NULL), SOTTO_OK);
+    for (size_t i = 0; i < 100; i++)
+        ck_assert_uint_eq(right[i], sotto_table_category(t.train, i, Y) == 0);
+    tables_drop(&t);
+}
+END_TEST
+
 START_TEST(refuses_what_cannot_be_predicted)
 {
     const tables t = tables_of((recipe){50, 23, NULL, 0, 0, 1});
@@ -478,6 +523,10 @@ TCase *utility_scene_tests(void)
     tcase_add_test(tests, survives_a_constant_synthetic_target);
     tcase_add_test(tests, survives_classes_that_only_some_tables_have);
     tcase_add_test(tests, survives_a_target_that_is_missing);
+    if (!sotto_evaluate_no_guesses()) {
+        tcase_add_test(tests, guesses_of_a_row_depend_on_no_other_row);
+        tcase_add_test(tests, guesses_without_a_teacher_are_the_first_class);
+    }
     tcase_add_test(tests, refuses_what_cannot_be_predicted);
     tcase_add_test(tests, a_bootstrap_has_ratio_one_and_new_rows_two);
     tcase_add_test(tests, tells_constants_apart);

@@ -62,4 +62,17 @@ sotto_status sotto_evaluate_attacks(const sotto_evaluation *evaluation, json_t *
 sotto_status sotto_evaluate(const sotto_evaluation *evaluation, const sotto_utility_options *options,
                             bool attacks, json_t **record, sotto_error *err);
 
+/**
+ * Let a logistic regression learn category column `target` from `synthetic`, and write of each of `rows`
+ * [count] of `real` (of the same schema) to `right`, by number of row, whether it is guessed rightly: 1 or 0.
+ * What is written for a row depends on that row and the synthetic table alone, so it may be counted by a
+ * mechanism; as it stands it is private.
+ */
+sotto_status sotto_evaluate_guesses(const sotto_table *synthetic, const sotto_table *real,
+                                    const uint32_t *rows, size_t count, size_t target, uint8_t *right,
+                                    sotto_error *err);
+
+/** NULL, or why this build has no such regression. */
+const char *sotto_evaluate_no_guesses(void);
+
 #endif

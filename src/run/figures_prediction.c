@@ -8,10 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "evaluate/classifier.h"
+#include "evaluate/evaluate.h"
 #include "run/figures.h"
-
-enum { LEARN_FROM = 100000 }; /* synthetic rows, which are alike: more take time and tell no more */
 
 struct sotto_prediction {
     sotto_arena *arena;
@@ -59,6 +57,8 @@ sotto_status sotto_prediction_create(sotto_prediction **prediction, const sotto_
         return share ? sotto_node_error(share, err,
                                         "figures.predict_share says nothing without `predict: COLUMN`")
                      : SOTTO_OK;
+    if (sotto_evaluate_no_guesses())
+        return sotto_node_error(node, err, "figures.predict: %s", sotto_evaluate_no_guesses());
     sotto_status status = sotto_arena_create(&arena, err);
     if (status != SOTTO_OK)
         return status;
@@ -98,118 +98,7 @@ size_t sotto_prediction_cells(const sotto_prediction *prediction)
     return prediction->table_size;
 }
 
-/* ----------------------------------------------------------------------- learning */
-
-/* What was learned from synthetic rows. `model` is NULL where no row tells the target: then the guess is 0.
- */
-struct learned {
-    sotto_table *synthetic;
-    uint32_t *rows; /* [LEARN_FROM] */
-    double *targets;
-    bool *left_out;
-    sotto_features_plan *plan;
-    sotto_classifier *model;
-};
-
-static void forget(struct learned *learned)
-{
-    sotto_classifier_destroy(learned->model);
-    sotto_features_plan_destroy(learned->plan);
-    sotto_table_destroy(learned->synthetic);
-    free(learned->rows);
-    free(learned->targets);
-    free(learned->left_out);
-}
-
-static size_t gather(const sotto_prediction *prediction, struct learned *learned)
-{
-    const size_t rows = sotto_table_rows(learned->synthetic);
-    size_t count = 0;
-    for (size_t i = 0; i < rows && count < LEARN_FROM; i++) {
-        const size_t value = sotto_table_category(learned->synthetic, i, prediction->target);
-        if (value == SOTTO_NONE)
-            continue;
-        learned->rows[count] = (uint32_t)i;
-        learned->targets[count++] = (double)value;
-    }
-    return count;
-}
-
-static sotto_status fit(const sotto_prediction *prediction, struct learned *learned, size_t count,
-                        sotto_error *err)
-{
-    const sotto_features_source source = {learned->synthetic, learned->rows, count};
-    const sotto_classifier_options options = {.kind = SOTTO_CLASSIFIER_LINEAR,
-                                              .classes = prediction->classes};
-    sotto_features *features = NULL;
-    sotto_status status = sotto_features_plan_create(&learned->plan, &source, 1, learned->left_out, err);
-    if (status == SOTTO_OK)
-        status = sotto_features_create(&features, learned->plan, count, err);
-    if (status == SOTTO_OK)
-        status = sotto_features_fill(features, 0, &source, NULL, err);
-    if (status == SOTTO_OK)
-        status = sotto_classifier_fit(&learned->model, &options, features, learned->targets, err);
-    sotto_features_destroy(features);
-    return status;
-}
-
-static sotto_status learn(const sotto_prediction *prediction, struct learned *learned, const char *path,
-                          sotto_error *err)
-{
-    const sotto_table_options any_rows = {.any_row_count = true};
-    learned->rows = calloc(LEARN_FROM, sizeof *learned->rows);
-    learned->targets = calloc(LEARN_FROM, sizeof *learned->targets);
-    learned->left_out = calloc(prediction->schema->column_count, sizeof *learned->left_out);
-    if (!learned->rows || !learned->targets || !learned->left_out)
-        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a prediction");
-    learned->left_out[prediction->target] = true;
-    sotto_status status = sotto_table_load(&learned->synthetic, prediction->schema, path, &any_rows, err);
-    const size_t count = status == SOTTO_OK ? gather(prediction, learned) : 0;
-    return count > 0 ? fit(prediction, learned, count, err) : status;
-}
-
 /* ----------------------------------------------------------------------- counting */
-
-static size_t likeliest(const double *probabilities, size_t classes)
-{
-    size_t best = 0;
-    for (size_t k = 1; k < classes; k++)
-        if (probabilities[k] > probabilities[best])
-            best = k;
-    return best;
-}
-
-/* Each row by itself: whether its guess is right does not depend on any other real row. */
-static sotto_status guess(const sotto_prediction *prediction, const struct learned *learned,
-                          const sotto_table *table, const uint32_t *units, size_t count, uint8_t *right,
-                          sotto_error *err)
-{
-    enum { AT_ONCE = 8192 };
-    const size_t classes = prediction->classes;
-    sotto_features *features = NULL;
-    sotto_status status = SOTTO_OK;
-    double *probabilities = calloc(AT_ONCE, classes * sizeof *probabilities);
-    if (!probabilities)
-        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a prediction");
-    for (size_t first = 0; first < count && status == SOTTO_OK; first += AT_ONCE) {
-        const size_t here = count - first < AT_ONCE ? count - first : AT_ONCE;
-        const sotto_features_source source = {table, units + first, here};
-        if (learned->model) {
-            status = sotto_features_create(&features, learned->plan, here, err);
-            if (status == SOTTO_OK)
-                status = sotto_features_fill(features, 0, &source, NULL, err);
-            if (status == SOTTO_OK)
-                status = sotto_classifier_predict(learned->model, features, probabilities, err);
-            sotto_features_destroy(features);
-            features = NULL;
-        }
-        for (size_t i = 0; i < here && status == SOTTO_OK; i++)
-            right[units[first + i]] = sotto_table_category(table, units[first + i], prediction->target) ==
-                                      likeliest(probabilities + i * classes, classes);
-    }
-    free(probabilities);
-    return status;
-}
 
 static size_t cell(const void *context, uint32_t unit, size_t number)
 {
@@ -219,6 +108,18 @@ static size_t cell(const void *context, uint32_t unit, size_t number)
     return 2 * (value == SOTTO_NONE ? prediction->classes : value) + prediction->right[unit];
 }
 
+static sotto_status guess(const sotto_prediction *prediction, const char *path, const sotto_table *table,
+                          const uint32_t *units, size_t unit_count, uint8_t *right, sotto_error *err)
+{
+    const sotto_table_options any_rows = {.any_row_count = true};
+    sotto_table *synthetic = NULL;
+    sotto_status status = sotto_table_load(&synthetic, prediction->schema, path, &any_rows, err);
+    if (status == SOTTO_OK)
+        status = sotto_evaluate_guesses(synthetic, table, units, unit_count, prediction->target, right, err);
+    sotto_table_destroy(synthetic);
+    return status;
+}
+
 sotto_status sotto_prediction_buy(sotto_prediction *prediction, const char *path, const sotto_table *table,
                                   const sotto_mechanism *mechanism, sotto_budget *budget,
                                   const uint32_t *units, size_t unit_count, sotto_random *random,
@@ -226,12 +127,9 @@ sotto_status sotto_prediction_buy(sotto_prediction *prediction, const char *path
 {
     const sotto_counts_query query = {
         .tables = 1, .table_size = &prediction->table_size, .cell = cell, .context = prediction};
-    struct learned learned = {0};
     uint8_t *right = calloc(sotto_table_rows(table), 1);
-    sotto_status status = right ? learn(prediction, &learned, path, err)
+    sotto_status status = right ? guess(prediction, path, table, units, unit_count, right, err)
                                 : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a prediction");
-    if (status == SOTTO_OK)
-        status = guess(prediction, &learned, table, units, unit_count, right, err);
     if (status == SOTTO_OK) {
         prediction->table = table;
         prediction->right = right;
@@ -242,7 +140,6 @@ sotto_status sotto_prediction_buy(sotto_prediction *prediction, const char *path
         prediction->table = NULL;
         prediction->right = NULL;
     }
-    forget(&learned);
     free(right);
     return status;
 }
