@@ -42,6 +42,7 @@ void check_rows(const char *name, size_t rows);
 TCase *input_tests(void);    /* test_run_input.c */
 TCase *noise_tests(void);    /* test_run_noise.c */
 TCase *figures_tests(void);  /* test_run_figures.c */
+TCase *select_tests(void);   /* test_run_select.c */
 TCase *sweep_tests(void);    /* test_run_sweep.c */
 TCase *releases_tests(void); /* test_run_releases.c */
 TCase *vae_tests(void);      /* test_run_vae.c */

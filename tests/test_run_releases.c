@@ -61,7 +61,8 @@ START_TEST(all_of_epsilon_goes_to_the_releases)
 {
     const bool pld = _i % 2, figures = _i / 2 % 2;
     const sotto_accountant_kind kind = pld ? SOTTO_ACCOUNTANT_PLD : SOTTO_ACCOUNTANT_RDP;
-    put_config(pld ? ", accountant: pld" : "", models[_i / 4], figures ? "figures: {share: 0.3, predict: ill}\n" : "");
+    put_config(pld ? ", accountant: pld" : "", models[_i / 4],
+               figures ? "figures: {share: 0.3, predict: ill}\n" : "");
     sotto_run_options options = options_for(NULL);
     char *text;
     ck_assert_int_eq(sotto_run_plan(&options, &text, NULL), SOTTO_OK);

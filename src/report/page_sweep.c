@@ -55,6 +55,36 @@ static void put_best(FILE *file, const json_t *root)
                        "free: what it costs stands under privacy.");
 }
 
+/* The run that was chosen by noisy figures alone, if one was asked for. */
+static void put_selected(FILE *file, const json_t *selected)
+{
+    char figure[SOTTO_FIGURE_SIZE];
+    const char *skipped = sotto_record_skipped(selected);
+    if (!selected || json_is_null(selected))
+        return;
+    if (skipped) {
+        sotto_page_skipped(file, "Nothing was selected", skipped);
+        return;
+    }
+    char *settings = sotto_sweep_settings(json_object_get(selected, "settings"), true);
+    (void)fputs("<p class=\"sentence\">Selected for release: run ", file);
+    sotto_text_put(file, sotto_record_text(selected, "id"), true);
+    (void)fputs(", <strong>", file);
+    sotto_text_put(file, settings && *settings ? settings : "the only setting", true);
+    (void)fputs("</strong>, by its noisy ", file);
+    sotto_text_put(file, sotto_record_text(selected, "by"), true);
+    (void)fprintf(file, " of %s. ",
+                  sotto_figure_show(json_object_get(selected, "score"), SOTTO_SHOW_SCORE, figure));
+    (void)fprintf(file,
+                  "It may leave the building as it lies in release/, at ε = %s for all runs together.</p>\n",
+                  sotto_figure_show(json_object_get(selected, "epsilon"), SOTTO_SHOW_EPSILON, figure));
+    free(settings);
+    sotto_page_element(
+        file, "p class=\"note\"",
+        "It was chosen by figures that every run bought with a part of its ε, and by nothing else, "
+        "so the choice is covered. The figures below took no part in it.");
+}
+
 static void put_summary(FILE *file, const json_t *root)
 {
     const json_t *cells = json_object_get(root, "cells");
@@ -72,6 +102,7 @@ static void put_summary(FILE *file, const json_t *root)
              "of each run alone");
     put_card(file, sotto_record_get(root, "seconds"), SOTTO_SHOW_SECONDS, "", "of wall time in all");
     (void)fputs("</div>\n", file);
+    put_selected(file, json_object_get(root, "selected"));
     put_best(file, root);
     sotto_page_section_end(file);
 }

@@ -198,6 +198,26 @@ static void set_groups(FILE *file, const json_t *root)
     }
 }
 
+/* The run that was chosen by noisy figures alone, if one was asked for. */
+static void set_selected(FILE *file, const json_t *selected)
+{
+    const char *skipped = sotto_record_skipped(selected);
+    if (!selected || json_is_null(selected))
+        return;
+    if (skipped) {
+        sotto_text_pair(file, 2, 28, "Selected", skipped);
+        return;
+    }
+    char *settings = sotto_sweep_settings(json_object_get(selected, "settings"), true);
+    sotto_text_pair(file, 2, 28, "Selected by noisy figure", settings && *settings ? settings : "a repeat");
+    sotto_text_pair(file, 2, 28, "which is run", sotto_record_text(selected, "id"));
+    sotto_text_pair(file, 2, 28, "by", sotto_record_text(selected, "by"));
+    set_figure(file, "with", json_object_get(selected, "score"), SOTTO_SHOW_SCORE);
+    set_figure(file, "ε of it, choice included", json_object_get(selected, "epsilon"), SOTTO_SHOW_EPSILON);
+    sotto_text_pair(file, 2, 28, "may leave the building", sotto_record_text(selected, "release"));
+    free(settings);
+}
+
 static void set_sweep(FILE *file, const json_t *root)
 {
     const json_t *best = json_object_get(root, "best"), *cells = json_object_get(root, "cells");
@@ -224,6 +244,7 @@ static void set_sweep(FILE *file, const json_t *root)
         set_figure(file, "with", json_object_get(best, "value"), SOTTO_SHOW_SCORE);
         free(settings);
     }
+    set_selected(file, json_object_get(root, "selected"));
     (void)fputc('\n', file);
     sotto_text_paragraph(file, 2, sotto_record_text(root, "privacy.statement"));
     set_groups(file, root);

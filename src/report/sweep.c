@@ -49,6 +49,13 @@ static const sotto_rule rules[] = {
     {"best?.settings", SOTTO_VALUE_OBJECT, false},
     {"best?.metric", SOTTO_VALUE_TEXT, false},
     {"best?.value", SOTTO_VALUE_NUMBER, true},
+    {"selected?.id", SOTTO_VALUE_TEXT, false},
+    {"selected?.settings", SOTTO_VALUE_OBJECT, false},
+    {"selected?.by", SOTTO_VALUE_TEXT, false},
+    {"selected?.score", SOTTO_VALUE_NUMBER, true},
+    {"selected?.epsilon", SOTTO_VALUE_POSITIVE, true},
+    {"selected?.delta", SOTTO_VALUE_SHARE, true},
+    {"selected?.release", SOTTO_VALUE_TEXT, false},
 };
 
 static sotto_status refuse(const char *name, const char *key, const char *wanted, sotto_error *err)

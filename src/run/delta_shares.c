@@ -52,6 +52,21 @@ sotto_status sotto_noise_epsilon(const sotto_accountant *accountant, double delt
     return status;
 }
 
+sotto_status sotto_spending_find(sotto_spending *spending, sotto_error *err)
+{
+    double found;
+    sotto_status status =
+        sotto_noise_epsilon(spending->accountant, spending->delta, spending->draws, &spending->epsilon, err);
+    spending->order = 0.0;
+    if (status != SOTTO_OK || !isfinite(spending->epsilon))
+        return status;
+    spending->noise_delta =
+        spending->draws > 0.0 ? sotto_noise_delta(spending->epsilon, spending->draws) : 0.0;
+    spending->accountant_delta = less(spending->delta, spending->noise_delta);
+    return sotto_accountant_epsilon(spending->accountant, spending->accountant_delta, &found,
+                                    &spending->order, err);
+}
+
 /*
  * With both laws moved by t in total variation, a test of level α had level α + t at most before, missed at
  * least as often as the curve says there, and misses by t less at most.

@@ -230,6 +230,9 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
 sotto_status sotto_statement_make(const sotto_training_record *record, json_t *released, json_t **statement,
                                   sotto_error *err);
 
+/** What a statement of one run says of choosing it. */
+extern const char sotto_statement_choices[];
+
 /** What was spent, as an accountant composed it: all that a statement promises follows from it. */
 typedef struct sotto_spending {
     sotto_accountant_kind kind;
@@ -239,6 +242,9 @@ typedef struct sotto_spending {
     double draws;                         /**< of exact noise, at most; 0 where it is not paid for */
     double noise_delta, accountant_delta; /**< the parts of delta: `sotto_delta_shares` */
 } sotto_spending;
+
+/** Find ε, order and the parts of δ from the rest; ε is rounded up, INFINITY where none can be proved. */
+sotto_status sotto_spending_find(sotto_spending *spending, sotto_error *err);
 
 /** Write into a statement (or over what it says): sentence, ε and δ, accounting, curve, attack, draws. */
 sotto_status sotto_statement_spend(json_t *statement, const sotto_spending *spending, sotto_error *err);

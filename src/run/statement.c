@@ -186,6 +186,10 @@ static void add_texts(json_t *list, const char *const *texts)
         add_text(list, *texts);
 }
 
+const char sotto_statement_choices[] =
+    "choices made by looking at the data: a schema drafted from the table, settings tuned on it, or a run picked among "
+    "several";
+
 /* With exact noise what is computed is what is proved, and what is left is the machine around it. */
 static json_t *not_covered(const sotto_training_record *record)
 {
@@ -216,8 +220,7 @@ static json_t *not_covered(const sotto_training_record *record)
     const char *const of_both[] = {
         "the files in private/, which are computed from real data without noise",
         "other releases from the same table: epsilons of several runs add up, and no ledger keeps the sum yet",
-        "choices made by looking at the data: a schema drafted from the table, settings tuned on it, or a run picked "
-        "among several",
+        sotto_statement_choices,
         steps
             ? "running time, memory use and other side channels of the machine during training: how long a step "
               "takes depends on how many rows its coins chose, and a little on the noise that was drawn"

@@ -219,17 +219,13 @@ static sotto_status run_all(sotto_sweep_work *work, sotto_error *err)
 
 /* ------------------------------------------------------------------------- whole */
 
-static sotto_status write_record(const sotto_sweep_work *work, char **json, sotto_error *err)
+static sotto_status write_record(const sotto_sweep_outcome *outcome, const sotto_sweep_work *work,
+                                 char **json, sotto_error *err)
 {
-    const sotto_sweep_outcome outcome = {.sweep = &work->sweep,
-                                         .costs = work->costs,
-                                         .begun = work->begun,
-                                         .cells = work->cells,
-                                         .seconds = sotto_seconds() - work->start};
     char *csv = NULL, *csv_path = sotto_path_join(work->directory, "sweep.csv");
     char *path = sotto_path_join(work->directory, "sweep.json");
     json_t *record = NULL;
-    sotto_status status = path && csv_path ? sotto_sweep_record(&outcome, &record, err)
+    sotto_status status = path && csv_path ? sotto_sweep_record(outcome, &record, err)
                                            : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory");
     if (status == SOTTO_OK)
         status = sotto_sweep_csv(record, &csv, err);
@@ -247,6 +243,25 @@ static sotto_status write_record(const sotto_sweep_work *work, char **json, sott
     free(csv_path);
     free(path);
     return status;
+}
+
+/* Choose where that was asked for, and write down all there is to tell. A choice that cannot be made does not
+ * lose the record. */
+static sotto_status conclude(const sotto_sweep_work *work, char **json, sotto_error *err)
+{
+    sotto_sweep_outcome outcome = {.sweep = &work->sweep,
+                                   .costs = work->costs,
+                                   .begun = work->begun,
+                                   .cells = work->cells,
+                                   .seconds = sotto_seconds() - work->start};
+    sotto_error while_writing = {0};
+    sotto_status status = SOTTO_OK;
+    if (work->sweep.select != SOTTO_SELECT_NONE)
+        status = sotto_sweep_select(&outcome, work->directory, &outcome.selected, err);
+    const sotto_status written =
+        write_record(&outcome, work, json, status == SOTTO_OK ? err : &while_writing);
+    json_decref(outcome.selected);
+    return status == SOTTO_OK ? written : status;
 }
 
 static sotto_status set_up(sotto_sweep_work *work, sotto_error *err)
@@ -311,7 +326,7 @@ sotto_status sotto_run_sweep(const sotto_sweep_options *options, char **json, so
         status = check_budget(&work, err);
     if (status == SOTTO_OK) {
         status = run_all(&work, err);
-        const sotto_status written = write_record(&work, json, status == SOTTO_OK ? err : &while_writing);
+        const sotto_status written = conclude(&work, json, status == SOTTO_OK ? err : &while_writing);
         status = status == SOTTO_OK ? written : status;
     }
     release(&work);

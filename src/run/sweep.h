@@ -8,6 +8,7 @@
  *     config.yaml with `sweep:` ─► sweep_config (grid) ─► sweep_cost (plans, ε of all) ─► sweep (processes)
  *                                                      each: sweep_cell (train, evaluate, cell.json)
  *                                                      all:  sweep_record (sweep.json, sweep.csv)
+ *                                                      one:  sweep_select (release/), where asked for
  *
  * A combination is one choice for each key; a cell is one run of one combination.
  */
@@ -21,6 +22,13 @@ typedef struct sotto_sweep_key {
     const char **values;
 } sotto_sweep_key;
 
+/** By which of the figures that every run bought one of them is chosen; run/figures.h. */
+typedef enum sotto_select {
+    SOTTO_SELECT_NONE,
+    SOTTO_SELECT_PREDICTION, /**< the largest balanced accuracy */
+    SOTTO_SELECT_LIKENESS,   /**< the smallest mean total variation */
+} sotto_select;
+
 /** The section `sweep` of a config, checked. */
 typedef struct sotto_sweep {
     sotto_config config; /**< as if it were for one run, but for `sweep` */
@@ -32,9 +40,10 @@ typedef struct sotto_sweep {
     const char *test;               /**< path, or NULL */
     const char *target, *sensitive; /**< or NULL */
     bool attacks;                   /**< evaluate them too */
-    double budget_epsilon;          /**< of all runs together; 0 where none was declared */
-    double delta;                   /**< at which all of them together are accounted */
-    double mean_runs;               /**< of the random number of runs that the record tells the cost of */
+    sotto_select select;
+    double budget_epsilon; /**< of all runs together; 0 where none was declared */
+    double delta;          /**< at which all of them together are accounted */
+    double mean_runs;      /**< of the random number of runs that the record tells the cost of */
     sotto_arena *arena;
 } sotto_sweep;
 
@@ -63,6 +72,10 @@ sotto_status sotto_sweep_options_of(sotto_sweep *sweep, size_t combination, cons
 
 /** Plan every combination; `costs` [combinations] is the arena's. Errors name the combination. */
 sotto_status sotto_sweep_plan(sotto_sweep *sweep, sotto_run_cost **costs, sotto_error *err);
+
+/** `runs[i]` runs of combination i, composed, and their draws of exact noise at most. Caller destroys. */
+sotto_status sotto_sweep_compose(const sotto_sweep *sweep, const sotto_run_cost *costs, const size_t *runs,
+                                 sotto_accountant **accountant, double *draws, sotto_error *err);
 
 /** ε at the sweep's δ of `runs[i]` runs of combination i, composed; rounded up; 0 of none. */
 sotto_status sotto_sweep_epsilon(const sotto_sweep *sweep, const sotto_run_cost *costs, const size_t *runs,
@@ -110,11 +123,24 @@ typedef struct sotto_sweep_outcome {
     const sotto_run_cost *costs;
     const size_t *begun; /**< [cells]: how often each was begun; all of them are charged */
     json_t **cells;      /**< [cells]: their records, NULL where missing */
+    json_t *selected;    /**< what sotto_sweep_select made; NULL where nothing was asked */
     double seconds;
 } sotto_sweep_outcome;
 
 /** What every record of a sweep says of itself. */
 extern const char sotto_sweep_notice[];
+
+/** Read `select: best` (or prediction, likeness) of the section; `node` may be NULL. The config must buy the
+ * figures. */
+sotto_status sotto_sweep_read_select(sotto_sweep *sweep, const sotto_node *node, sotto_error *err);
+
+/**
+ * Choose the run whose noisy figure is best, and publish it as DIR/release with a statement of what all runs
+ * that were begun cost together. `*selected` is {"id", "settings", "by", "score", "epsilon", "delta",
+ * "release"}, or {"skipped": why} where a run is missing. Looks at releases alone. New reference.
+ */
+sotto_status sotto_sweep_select(const sotto_sweep_outcome *outcome, const char *directory, json_t **selected,
+                                sotto_error *err);
 
 /** sweep.json as docs/records.md has it. New reference. */
 sotto_status sotto_sweep_record(const sotto_sweep_outcome *outcome, json_t **record, sotto_error *err);

@@ -19,7 +19,7 @@ static sotto_status out_of_memory(sotto_error *err)
 static bool is_own(const char *key)
 {
     return strcmp(key, "repeats") == 0 || strcmp(key, "evaluate") == 0 || strcmp(key, "budget") == 0 ||
-           strcmp(key, "best_of") == 0;
+           strcmp(key, "best_of") == 0 || strcmp(key, "select") == 0;
 }
 
 static bool is_fixed(const char *key)
@@ -159,6 +159,8 @@ static sotto_status read_section(sotto_sweep *sweep, const sotto_node *section, 
         status = read_evaluate(sweep, sotto_node_get(section, "evaluate"), err);
     if (status == SOTTO_OK)
         status = read_budget(sweep, sotto_node_get(section, "budget"), err);
+    if (status == SOTTO_OK)
+        status = sotto_sweep_read_select(sweep, sotto_node_get(section, "select"), err);
     sweep->cells = sweep->combinations * sweep->repeats;
     if (status == SOTTO_OK && sweep->cells > MOST_CELLS)
         return sotto_node_error(section, err, "the sweep has %zu runs; %d are the most", sweep->cells,

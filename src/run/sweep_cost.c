@@ -76,18 +76,26 @@ static sotto_status compose(sotto_accountant *accountant, const sotto_run_cost *
                : status;
 }
 
+sotto_status sotto_sweep_compose(const sotto_sweep *sweep, const sotto_run_cost *costs, const size_t *runs,
+                                 sotto_accountant **accountant, double *draws, sotto_error *err)
+{
+    *draws = 0.0;
+    sotto_status status = sotto_accountant_create(sweep->config.accountant, accountant, err);
+    for (size_t i = 0; i < sweep->combinations && status == SOTTO_OK; i++) {
+        status = compose(*accountant, &costs[i], runs[i], err);
+        *draws += (double)runs[i] * costs[i].draws * (1 + 1e-9);
+    }
+    return status;
+}
+
 sotto_status sotto_sweep_epsilon(const sotto_sweep *sweep, const sotto_run_cost *costs, const size_t *runs,
                                  double *epsilon, sotto_error *err)
 {
-    sotto_accountant *accountant;
-    double draws = 0.0;
-    sotto_status status = sotto_accountant_create(sweep->config.accountant, &accountant, err);
-    for (size_t i = 0; i < sweep->combinations && status == SOTTO_OK; i++) {
-        status = compose(accountant, &costs[i], runs[i], err);
-        draws += (double)runs[i] * costs[i].draws;
-    }
+    sotto_accountant *accountant = NULL;
+    double draws;
+    sotto_status status = sotto_sweep_compose(sweep, costs, runs, &accountant, &draws, err);
     if (status == SOTTO_OK)
-        status = sotto_noise_epsilon(accountant, sweep->delta, draws * (1 + 1e-9), epsilon, err);
+        status = sotto_noise_epsilon(accountant, sweep->delta, draws, epsilon, err);
     sotto_accountant_destroy(accountant);
     return status;
 }

@@ -324,13 +324,13 @@ sotto_status sotto_sweep_record(const sotto_sweep_outcome *outcome, json_t **rec
         (void)json_array_append_new(cells, cell_of(outcome, i));
     if (status == SOTTO_OK) {
         *record = json_pack(
-            "{s:s, s:s, s:s, s:s?, s:s, s:s, s:f, s:I, s:o, s:o, s:O, s:o, s:o, s:o, s:o, s:f}", "format",
-            "sotto sweep 1", "made_by", "sotto " SOTTO_VERSION, "date", date, "not_private",
+            "{s:s, s:s, s:s, s:s?, s:s, s:s, s:f, s:I, s:o, s:o, s:O, s:o, s:o, s:o, s:o, s:O?, s:f}",
+            "format", "sotto sweep 1", "made_by", "sotto " SOTTO_VERSION, "date", date, "not_private",
             sweep->options->insecure_test_only_seed ? SOTTO_NOT_PRIVATE : NULL, "notice", sotto_sweep_notice,
             "config", sweep->config.path, "delta", sweep->delta, "repeats", (json_int_t)sweep->repeats,
             "keys", keys_of(sweep), "metrics", metrics_of(outcome), "cells", cells, "groups",
             groups_of(outcome, values), "lines", lines_of(outcome), "privacy", privacy, "best",
-            best_of(outcome, values), "seconds", outcome->seconds);
+            best_of(outcome, values), "selected", outcome->selected, "seconds", outcome->seconds);
         if (!*record)
             status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a record");
     }

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/*
+ * Choosing a run of a sweep so that the choice is covered: by a figure that every run bought, and nothing
+ * else. All runs, their figures included, are composed; given these, the choice is post-processing. What is
+ * chosen is published in DIR/release/, with a statement of all runs' ε.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "report/report.h"
+#include "run/figures.h"
+#include "run/sweep.h"
+
+/* ------------------------------------------------------------------------- config */
+
+sotto_status sotto_sweep_read_select(sotto_sweep *sweep, const sotto_node *node, sotto_error *err)
+{
+    static const char *const ways[] = {"best", "prediction", "likeness", NULL};
+    const sotto_node *figures = sweep->config.figures;
+    size_t choice;
+    if (!node)
+        return SOTTO_OK;
+    sotto_status status = sotto_node_choice(node, "sweep.select", ways, &choice, err);
+    if (status != SOTTO_OK)
+        return status;
+    const bool predict = sotto_node_get(figures, "predict") != NULL;
+    if (!figures)
+        return sotto_node_error(
+            node, err,
+            "sweep.select chooses by figures that every run buys with a part of its ε, and the config buys none; "
+            "add `figures: {predict: COLUMN}`, or `figures: {}` to go by single columns alone");
+    if (choice == 1 && !predict)
+        return sotto_node_error(node, err,
+                                "sweep.select is prediction, and `figures` has no `predict`; add `predict: "
+                                "COLUMN` there, or select by likeness");
+    for (size_t k = 0; k < sweep->key_count; k++)
+        if (strncmp(sweep->keys[k].key, "figures", 7) == 0)
+            return sotto_node_error(
+                node, err, "sweep.select compares the runs' figures, so sweep.%s cannot vary; remove it",
+                sweep->keys[k].key);
+    sweep->select = predict && choice != 2 ? SOTTO_SELECT_PREDICTION : SOTTO_SELECT_LIKENESS;
+    return SOTTO_OK;
+}
+
+/* -------------------------------------------------------------------------- score */
+
+static const char *score_name(const sotto_sweep *sweep)
+{
+    return sweep->select == SOTTO_SELECT_PREDICTION ? "prediction.balanced_accuracy" : "mean_total_variation";
+}
+
+/* "cells/ID/run/release/NAME" below the sweep's directory; caller frees. */
+static char *released_path(const char *directory, size_t cell, const char *name)
+{
+    char id[SOTTO_SWEEP_ID_SIZE], inner[SOTTO_SWEEP_ID_SIZE + 64];
+    sotto_sweep_id(cell, id);
+    (void)snprintf(inner, sizeof inner, "cells/%s/run/release/%s", id, name);
+    return sotto_path_join(directory, inner);
+}
+
+static json_t *released_json(const char *directory, size_t cell, const char *name)
+{
+    char *path = released_path(directory, cell, name);
+    json_t *json = path ? json_load_file(path, 0, NULL) : NULL;
+    free(path);
+    return json;
+}
+
+/* From what the run has released alone; NaN where it has no such figure. */
+static double score_of(const sotto_sweep *sweep, const char *directory, size_t cell)
+{
+    json_t *figures = released_json(directory, cell, "figures.json");
+    const json_t *value = sweep->select == SOTTO_SELECT_PREDICTION
+                              ? json_object_get(json_object_get(figures, "prediction"), "balanced_accuracy")
+                              : json_object_get(figures, "mean_total_variation");
+    const double score = json_is_number(value) ? json_number_value(value) : (double)NAN;
+    json_decref(figures);
+    return score;
+}
+
+static bool is_better(const sotto_sweep *sweep, double score, double than)
+{
+    return isnan(than) || (sweep->select == SOTTO_SELECT_PREDICTION ? score > than : score < than);
+}
+
+/* The best run, the first of equals; NULL in `*why`, or why there is none. */
+static size_t choose(const sotto_sweep_outcome *outcome, const char *directory, double *best,
+                     const char **why)
+{
+    size_t chosen = 0;
+    *best = (double)NAN;
+    *why = NULL;
+    for (size_t i = 0; i < outcome->sweep->cells; i++) {
+        const double score =
+            sotto_sweep_cell_done(outcome->cells[i]) ? score_of(outcome->sweep, directory, i) : (double)NAN;
+        if (isnan(score)) {
+            /* Whether a run fails may depend on rows, and no charge covers that. */
+            *why =
+                "not every run has ended with its figures, and a choice among those that have could tell of "
+                "rows; go on by --resume";
+            return 0;
+        }
+        if (is_better(outcome->sweep, score, *best)) {
+            *best = score;
+            chosen = i;
+        }
+    }
+    return chosen;
+}
+
+/* ---------------------------------------------------------------------- statement */
+
+/* Every access of every run that was begun. An attempt that was interrupted is charged as if it had ended. */
+static sotto_status all_accesses(const sotto_sweep_outcome *outcome, const char *directory, json_t *list,
+                                 sotto_error *err)
+{
+    for (size_t i = 0; i < outcome->sweep->cells; i++) {
+        char id[SOTTO_SWEEP_ID_SIZE];
+        json_t *statement = released_json(directory, i, "privacy.json");
+        const json_t *access, *accesses = json_object_get(statement, "accesses");
+        sotto_sweep_id(i, id);
+        if (json_array_size(accesses) == 0) {
+            json_decref(statement);
+            return sotto_error_set_at(err, SOTTO_ERROR_INPUT, directory, 0, 0,
+                                      "the privacy statement of run %s cannot be read; nothing is selected",
+                                      id);
+        }
+        for (size_t attempt = 1; attempt <= outcome->begun[i]; attempt++) {
+            size_t k;
+            json_array_foreach(accesses, k, access)
+            {
+                json_t *one = json_copy((json_t *)access);
+                const char *name = json_string_value(json_object_get(access, "name"));
+                (void)json_object_set_new(one, "name",
+                                          attempt == 1
+                                              ? json_sprintf("run %s: %s", id, name)
+                                              : json_sprintf("run %s, attempt %zu: %s", id, attempt, name));
+                (void)json_array_append_new(list, one);
+            }
+        }
+        json_decref(statement);
+    }
+    return SOTTO_OK;
+}
+
+static size_t count_begun(const sotto_sweep_outcome *outcome)
+{
+    size_t begun = 0;
+    for (size_t i = 0; i < outcome->sweep->cells; i++)
+        begun += outcome->begun[i];
+    return begun;
+}
+
+/* Choosing among these runs is covered now. */
+static void cover_choice(json_t *not_covered)
+{
+    size_t i;
+    const json_t *text;
+    json_array_foreach(not_covered, i, text)
+    {
+        if (strcmp(json_string_value(text), sotto_statement_choices) == 0)
+            (void)json_array_set_new(
+                not_covered, i,
+                json_string("choices made by looking at the data before the sweep: a schema "
+                            "drafted from the table, or settings tuned on it"));
+    }
+}
+
+/* The chosen run's statement, made one of all runs. */
+static sotto_status state(const sotto_sweep_outcome *outcome, const char *directory,
+                          const sotto_spending *all, json_t *statement, sotto_error *err)
+{
+    const sotto_sweep *sweep = outcome->sweep;
+    json_t *accesses = json_array(), *guarantee = json_object_get(statement, "guarantee");
+    sotto_status status = all_accesses(outcome, directory, accesses, err);
+    if (status != SOTTO_OK) {
+        json_decref(accesses);
+        return status;
+    }
+    (void)json_object_set_new(statement, "accesses", accesses);
+    (void)json_object_set_new(guarantee, "target_epsilon",
+                              json_real(sweep->budget_epsilon > 0 ? sweep->budget_epsilon : all->epsilon));
+    (void)json_object_set_new(
+        statement, "tuning",
+        json_sprintf(
+            "chosen among the %zu runs of a sweep over this table, of which %zu were begun in all, by %s, "
+            "a noisy figure that each of them bought. Every run that was begun is charged in full, and "
+            "epsilon is that of all of them together, so the choice is covered; how the sweep's own "
+            "config came about is not",
+            sweep->cells, count_begun(outcome), score_name(sweep)));
+    cover_choice(json_object_get(statement, "not_covered"));
+    return sotto_statement_spend(statement, all, err);
+}
+
+/* ------------------------------------------------------------------------ release */
+
+static sotto_status copy(const char *from, const char *to, sotto_error *err)
+{
+    char buffer[1 << 15];
+    sotto_atomic_file *file = NULL;
+    size_t count;
+    FILE *source = fopen(from, "rbe");
+    if (!source)
+        return sotto_error_set_at(err, SOTTO_ERROR_IO, from, 0, 0, "cannot open: %s", strerror(errno));
+    sotto_status status = sotto_atomic_file_open(&file, to, 0644, err);
+    while (status == SOTTO_OK && (count = fread(buffer, 1, sizeof buffer, source)) > 0)
+        (void)fwrite(buffer, 1, count, sotto_atomic_file_stream(file));
+    if (status == SOTTO_OK && ferror(source)) {
+        sotto_atomic_file_abandon(file);
+        status = sotto_error_set_at(err, SOTTO_ERROR_IO, from, 0, 0, "cannot read: %s", strerror(errno));
+    } else if (status == SOTTO_OK) {
+        status = sotto_atomic_file_commit(file, err);
+    }
+    (void)fclose(source);
+    return status;
+}
+
+/* The chosen model says in its file what it cost: now that is all runs. */
+static sotto_status write_model(const char *from, const char *to, const sotto_spending *all, sotto_error *err)
+{
+    sotto_saved_model saved = {0};
+    char *bytes = NULL;
+    size_t length = 0;
+    sotto_status status = sotto_model_load(&saved, from, 1, err);
+    if (status == SOTTO_OK) {
+        const sotto_model_facts facts = {all->epsilon, all->delta, saved.facts.not_private};
+        status = sotto_model_save(saved.model, &facts, &bytes, &length, err);
+    }
+    if (status == SOTTO_OK)
+        status = sotto_file_write(to, 0644, bytes, length, err);
+    free(bytes);
+    sotto_saved_model_destroy(&saved);
+    return status;
+}
+
+/* One file of the release, and its hash into the statement. */
+static sotto_status publish_file(const char *directory, size_t chosen, const char *folder, json_t *entry,
+                                 const sotto_spending *all, sotto_error *err)
+{
+    char hex[65];
+    const char *name = json_string_value(json_object_get(entry, "file"));
+    char *from = name ? released_path(directory, chosen, name) : NULL;
+    char *to = name ? sotto_path_join(folder, name) : NULL;
+    sotto_status status = SOTTO_OK;
+    if (!from || !to || strchr(name, '/'))
+        status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    else
+        status = strcmp(name, "model.sotto") == 0 ? write_model(from, to, all, err) : copy(from, to, err);
+    if (status == SOTTO_OK)
+        status = sotto_sha256_file(to, hex, err);
+    if (status == SOTTO_OK)
+        (void)json_object_set_new(entry, "sha256", json_string(hex));
+    free(from);
+    free(to);
+    return status;
+}
+
+static sotto_status write_statement(const char *folder, json_t *statement, sotto_error *err)
+{
+    char *text = NULL, *html = NULL;
+    char *json_path = sotto_path_join(folder, "privacy.json");
+    char *html_path = sotto_path_join(folder, "privacy.html");
+    sotto_status status = json_path && html_path
+                              ? sotto_json_text(json_incref(statement), &text, err)
+                              : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    if (status == SOTTO_OK)
+        status = sotto_report_html(text, &html, err);
+    if (status == SOTTO_OK)
+        status = sotto_file_write(json_path, 0644, text, strlen(text), err);
+    if (status == SOTTO_OK)
+        status = sotto_file_write(html_path, 0644, html, strlen(html), err);
+    free(text);
+    free(html);
+    free(json_path);
+    free(html_path);
+    return status;
+}
+
+static sotto_status fill(const sotto_sweep_outcome *outcome, const char *directory, size_t chosen,
+                         const char *folder, const sotto_spending *all, sotto_error *err)
+{
+    size_t i;
+    json_t *entry, *statement = released_json(directory, chosen, "privacy.json");
+    if (mkdir(folder, 0755) != 0 && errno != EEXIST) {
+        json_decref(statement);
+        return sotto_error_set_at(err, SOTTO_ERROR_IO, folder, 0, 0, "cannot make the folder: %s",
+                                  strerror(errno));
+    }
+    sotto_status status = state(outcome, directory, all, statement, err);
+    json_array_foreach(json_object_get(statement, "released"), i, entry)
+    {
+        if (status == SOTTO_OK)
+            status = publish_file(directory, chosen, folder, entry, all, err);
+    }
+    if (status == SOTTO_OK)
+        status = write_statement(folder, statement, err);
+    if (status == SOTTO_OK && chmod(folder, 0755) != 0)
+        status = sotto_error_set_at(err, SOTTO_ERROR_IO, folder, 0, 0, "cannot set the folder's mode: %s",
+                                    strerror(errno));
+    json_decref(statement);
+    return status;
+}
+
+/* DIR/release, whole or not at all. Where it is there already it stays: no run was begun since. */
+static sotto_status publish(const sotto_sweep_outcome *outcome, const char *directory, size_t chosen,
+                            const sotto_spending *all, sotto_error *err)
+{
+    struct stat facts;
+    char *unfinished = sotto_path_join(directory, "release.unfinished");
+    char *finished = sotto_path_join(directory, "release");
+    sotto_status status = unfinished && finished
+                              ? SOTTO_OK
+                              : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    if (status == SOTTO_OK && stat(finished, &facts) != 0) {
+        status = fill(outcome, directory, chosen, unfinished, all, err);
+        if (status == SOTTO_OK && rename(unfinished, finished) != 0)
+            status = sotto_error_set_at(err, SOTTO_ERROR_IO, finished, 0, 0, "cannot publish the release: %s",
+                                        strerror(errno));
+    }
+    free(unfinished);
+    free(finished);
+    return status;
+}
+
+/* -------------------------------------------------------------------------- whole */
+
+/* What all that was begun cost together. `accountant` is the caller's to destroy. */
+static sotto_status spent(const sotto_sweep_outcome *outcome, sotto_accountant **accountant,
+                          sotto_spending *all, sotto_error *err)
+{
+    const sotto_sweep *sweep = outcome->sweep;
+    size_t *runs = calloc(sweep->combinations, sizeof *runs);
+    double draws;
+    if (!runs)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a sweep");
+    for (size_t i = 0; i < sweep->cells; i++)
+        runs[sotto_sweep_combination(sweep, i)] += outcome->begun[i];
+    sotto_status status = sotto_sweep_compose(sweep, outcome->costs, runs, accountant, &draws, err);
+    free(runs);
+    *all = (sotto_spending){.kind = sweep->config.accountant, .delta = sweep->delta, .draws = draws};
+    all->accountant = *accountant;
+    return status == SOTTO_OK ? sotto_spending_find(all, err) : status;
+}
+
+sotto_status sotto_sweep_select(const sotto_sweep_outcome *outcome, const char *directory, json_t **selected,
+                                sotto_error *err)
+{
+    const sotto_sweep *sweep = outcome->sweep;
+    char id[SOTTO_SWEEP_ID_SIZE];
+    const char *why;
+    double score;
+    sotto_accountant *accountant = NULL;
+    sotto_spending all;
+    const size_t chosen = choose(outcome, directory, &score, &why);
+    if (why) {
+        *selected = json_pack("{s:s}", "skipped", why);
+        return SOTTO_OK;
+    }
+    sotto_status status = spent(outcome, &accountant, &all, err);
+    if (status == SOTTO_OK && !isfinite(all.epsilon))
+        status = sotto_error_set_at(
+            err, SOTTO_ERROR_BUDGET, directory, 0, 0,
+            "all runs together keep no epsilon at delta %g that could be stated, so nothing is "
+            "selected; fewer runs or smaller epsilons would",
+            sweep->delta);
+    if (status == SOTTO_OK)
+        status = publish(outcome, directory, chosen, &all, err);
+    if (status == SOTTO_OK) {
+        sotto_sweep_id(chosen, id);
+        *selected = json_pack("{s:s, s:o, s:s, s:f, s:f, s:f, s:s}", "id", id, "settings",
+                              sotto_sweep_chosen(sweep, sotto_sweep_combination(sweep, chosen)), "by",
+                              score_name(sweep), "score", score, "epsilon", all.epsilon, "delta", all.delta,
+                              "release", "release");
+    }
+    sotto_accountant_destroy(accountant);
+    return status;
+}
