@@ -5,13 +5,17 @@
 
 #include "models/kind.h"
 
-/* A new kind of model is one file and one line in each of these tables. */
-static const sotto_model_kind *const kinds[] = {&sotto_gan_kind, &sotto_vae_kind, &sotto_independent_kind,
-                                                &sotto_per_label_kind, &sotto_marginals_kind};
-static const char *const types[] = {"gan", "vae", "independent", "per-label", "marginals", NULL};
+/* A new kind of model is one file and one entry here; docs/adding-a-model.md walks through one. */
+static const sotto_model_kind *const kinds[] = {
+    &sotto_gan_kind, &sotto_vae_kind, &sotto_independent_kind, &sotto_per_label_kind, &sotto_marginals_kind,
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
 
 const char *const *sotto_model_types(void)
 {
+    static const char *types[KINDS + 1]; /* the same whenever it is written */
+    for (size_t i = 0; i < KINDS; i++)
+        types[i] = kinds[i]->type;
     return types;
 }
 
@@ -20,7 +24,7 @@ static sotto_status find_kind(const sotto_node *section, const sotto_model_kind 
     size_t choice = 0;
     const sotto_node *type = sotto_node_get(section, "type");
     if (type) {
-        sotto_status status = sotto_node_choice(type, "model.type", types, &choice, err);
+        sotto_status status = sotto_node_choice(type, "model.type", sotto_model_types(), &choice, err);
         if (status != SOTTO_OK)
             return status;
     }
