@@ -516,6 +516,7 @@ static Suite *cli_suite(void)
     suite_add_tcase(suite, compose_case());
     suite_add_tcase(suite, evaluate_case());
     suite_add_tcase(suite, keys_case());
+    suite_add_tcase(suite, sample_case());
     TCase *files = tcase_create("files");
     tcase_set_timeout(files, 120);
     tcase_add_checked_fixture(files, make_folder, remove_folder);

@@ -31,5 +31,6 @@ TCase *bench_case(void);
 TCase *compose_case(void);
 TCase *evaluate_case(void);
 TCase *keys_case(void);
+TCase *sample_case(void);
 
 #endif

@@ -507,5 +507,6 @@ int main(void)
     suite_add_tcase(suite, sweep_tests());
     suite_add_tcase(suite, releases_tests());
     suite_add_tcase(suite, vae_tests());
+    suite_add_tcase(suite, balance_tests());
     return run_suite(suite);
 }

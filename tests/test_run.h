@@ -46,5 +46,6 @@ TCase *select_tests(void);   /* test_run_select.c */
 TCase *sweep_tests(void);    /* test_run_sweep.c */
 TCase *releases_tests(void); /* test_run_releases.c */
 TCase *vae_tests(void);      /* test_run_vae.c */
+TCase *balance_tests(void);  /* test_run_balance.c */
 
 #endif

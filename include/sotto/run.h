@@ -79,7 +79,8 @@ typedef struct sotto_sample_options {
     size_t rows;              /**< how many rows; 0 for as many as the schema declares */
     const char *const *where; /**< "COLUMN=VALUE" conditions on category columns, all of which must hold */
     size_t where_count;
-    const char *output; /**< CSV path to write; "-" for standard output */
+    const char *balance; /**< a category column, each of whose values is wanted equally often; or NULL */
+    const char *output;  /**< CSV path to write; "-" for standard output */
     bool insecure_test_only_seed;
     uint64_t seed;
     void (*progress)(void *context, const sotto_progress *progress);

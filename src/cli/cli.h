@@ -125,6 +125,9 @@ json_t *sotto_cli_record(const char *text, sotto_error *err);
 double sotto_cli_member(const json_t *record, const char *key);
 const char *sotto_cli_text(const json_t *record, const char *key);
 
+/** A line that says so, where the outcome's rows are rebalanced. */
+void sotto_cli_put_balance(FILE *file, const json_t *outcome);
+
 /** "sotto: warning: TEXT" on standard error. */
 void sotto_cli_warning(const char *text);
 

@@ -115,6 +115,16 @@ const char *sotto_cli_text(const json_t *record, const char *key)
     return text ? text : "";
 }
 
+void sotto_cli_put_balance(FILE *file, const json_t *outcome)
+{
+    const char *column = sotto_cli_text(outcome, "balance");
+    if (!*column)
+        return;
+    (void)fputs("Rebalanced: each value of ", file);
+    sotto_text_put(file, column, false);
+    (void)fputs(" equally often.\n", file);
+}
+
 void sotto_cli_warning(const char *text)
 {
     (void)fputs("sotto: warning: ", stderr);

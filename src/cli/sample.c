@@ -6,7 +6,8 @@
 #include "cli/cli.h"
 
 static const char help[] =
-    "Usage: sotto sample RUN|MODEL --output FILE [--rows N] [--where COLUMN=VALUE]... [OPTIONS]\n"
+    "Usage: sotto sample RUN|MODEL --output FILE [--rows N] [--where COLUMN=VALUE]...\n"
+    "                    [--balance COLUMN] [OPTIONS]\n"
     "\n"
     "Makes more synthetic rows from a trained model: from a run directory, or from its release/model.sotto.\n"
     "It reads no real data and costs no privacy, however many rows are made.\n"
@@ -14,6 +15,7 @@ static const char help[] =
     "Options:\n"
     "  --rows N              how many; without it, as many as the schema declares\n"
     "  --where COLUMN=VALUE  only rows with this category; may be given again, then all must hold\n"
+    "  --balance COLUMN      each declared value of this category column equally often: more of the rare ones\n"
     "  --output FILE         CSV file to write; - for standard output\n"
     "  --test-only-insecure-seed N\n"
     "                        take all randomness from N, for tests only\n"
@@ -21,7 +23,8 @@ static const char help[] =
     "  --quiet               no progress and no closing words; warnings and errors only\n"
     "\n"
     "Example:\n"
-    "  sotto sample runs/adult --rows 1000 --where sex=Female --output women.csv\n";
+    "  sotto sample runs/adult --rows 1000 --where sex=Female --output women.csv\n"
+    "  sotto sample runs/adult --balance income --output balanced.csv\n";
 
 static void print_outcome(FILE *file, const json_t *outcome)
 {
@@ -32,11 +35,13 @@ static void print_outcome(FILE *file, const json_t *outcome)
     (void)fprintf(file, "Made %.0f synthetic rows in %s: ", sotto_cli_member(outcome, "rows"), time);
     bool to_stdout = strcmp(sotto_cli_text(outcome, "output"), "-") == 0;
     sotto_text_put(file, to_stdout ? "on standard output" : sotto_cli_text(outcome, "output"), false);
+    (void)putc('\n', file);
+    sotto_cli_put_balance(file, outcome);
     if (*sotto_cli_text(outcome, "not_private"))
-        (void)fprintf(file, "\nNOT PRIVATE: do not share them.\n");
+        (void)fprintf(file, "NOT PRIVATE: do not share them.\n");
     else
         (void)fprintf(file,
-                      "\nThey cost nothing beyond what the model cost, ε = %s at δ = %s, and may be shared "
+                      "They cost nothing beyond what the model cost, ε = %s at δ = %s, and may be shared "
                       "under its statement.\n",
                       epsilon, delta);
 }
@@ -93,6 +98,7 @@ int sotto_command_sample(int argc, char **argv)
     sotto_option options[] = {
         {.name = "rows", .kind = SOTTO_OPTION_COUNT, .value = &rows, .low = 1, .high = 1e12},
         {.name = "where", .kind = SOTTO_OPTION_LIST, .value = &where},
+        {.name = "balance", .kind = SOTTO_OPTION_TEXT, .value = &run.balance},
         {.name = "output", .kind = SOTTO_OPTION_TEXT, .value = &run.output, .required = true},
         {.name = "test-only-insecure-seed", .kind = SOTTO_OPTION_COUNT, .value = &run.seed, .high = HUGE_VAL},
         {.name = "json", .kind = SOTTO_OPTION_FLAG, .value = &as_json},
@@ -104,7 +110,7 @@ int sotto_command_sample(int argc, char **argv)
         run.rows = rows;
         run.where = where.items;
         run.where_count = where.count;
-        run.insecure_test_only_seed = options[3].given;
+        run.insecure_test_only_seed = options[4].given;
         ended = sample(&run, as_json, quiet);
     }
     sotto_cli_release(&usage);

@@ -60,7 +60,9 @@ static void print_outcome(const json_t *outcome)
                      sotto_cli_member(outcome, "steps_planned"));
     (void)printf("in %s; stopped: ", time);
     sotto_text_put(stdout, sotto_cli_text(outcome, "stopped"), false);
-    (void)printf(".\nSpent ε = %s of %s, at δ = %s.\n\n", epsilon, target, delta);
+    (void)printf(".\n");
+    sotto_cli_put_balance(stdout, outcome);
+    (void)printf("Spent ε = %s of %s, at δ = %s.\n\n", epsilon, target, delta);
     print_files(private ? "May leave the building (covered by the guarantee):"
                         : "Would be covered by the guarantee, were the run private; do not share:",
                 outcome, "release");

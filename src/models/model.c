@@ -173,6 +173,19 @@ sotto_status sotto_model_sample(sotto_model *model, sotto_stream *stream, size_t
     return model->kind->sample(model, stream, target_slot, count, slots, values, err);
 }
 
+bool sotto_model_conditional(const sotto_model *model, size_t block)
+{
+    return block == sotto_model_target(model) && block != SOTTO_NONE;
+}
+
+sotto_status sotto_model_sample_given(sotto_model *model, sotto_stream *stream, const size_t *wanted,
+                                      size_t count, uint16_t *slots, float *values, sotto_error *err)
+{
+    const size_t target = sotto_model_target(model);
+    return sotto_model_sample(model, stream, target == SOTTO_NONE ? SOTTO_NONE : wanted[target], count, slots,
+                              values, err);
+}
+
 size_t sotto_model_target(const sotto_model *model)
 {
     return model->kind->target(model);

@@ -185,6 +185,16 @@ enum { SOTTO_MODEL_ROWS = 1024 }; /**< the most rows that one call of sample mak
 sotto_status sotto_model_sample(sotto_model *model, sotto_stream *stream, size_t target_slot, size_t count,
                                 uint16_t *slots, float *values, sotto_error *err);
 
+/** Can rows be asked for by what they have in this block, without drawing again? */
+bool sotto_model_conditional(const sotto_model *model, size_t block);
+
+/**
+ * The same, asked for by `wanted` [blocks]: a slot of each block, SOTTO_NONE for any. Slots of blocks that
+ * the model is not conditional on are passed over: rows are what they would be without.
+ */
+sotto_status sotto_model_sample_given(sotto_model *model, sotto_stream *stream, const size_t *wanted,
+                                      size_t count, uint16_t *slots, float *values, sotto_error *err);
+
 /** The conditioning block of the encoder, or SOTTO_NONE. */
 size_t sotto_model_target(const sotto_model *model);
 

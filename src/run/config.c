@@ -370,13 +370,14 @@ static sotto_status read_training(sotto_config *config, const sotto_node *sectio
 
 static sotto_status read_sample(sotto_config *config, const sotto_node *section, sotto_error *err)
 {
-    static const char *const known[] = {"rows", NULL};
+    static const char *const known[] = {"rows", "balance", NULL};
     if (!section)
         return SOTTO_OK;
     sotto_status status = sotto_node_expect_map(section, "sample", known, err);
     const sotto_node *rows = sotto_node_get(section, "rows");
     if (status == SOTTO_OK && rows)
         status = sotto_node_size(rows, "sample.rows", 1, (size_t)1 << 40, &config->sample_rows, err);
+    config->balance = sotto_node_get(section, "balance");
     return status;
 }
 

@@ -196,11 +196,12 @@ static sotto_status write_private(const sotto_run_directory *directory, const so
         status = epsilon_records(record, &epsilons, err);
     if (status == SOTTO_OK)
         status = sotto_json_text(
-            json_pack("{s:s, s:s?, s:s, s:s, s:I, s:I, s:O, s:O, s:o}", "format", "sotto metrics 1",
+            json_pack("{s:s, s:s?, s:s, s:s?, s:s, s:I, s:I, s:O, s:O, s:o}", "format", "sotto metrics 1",
                       "not_private", record->not_private[0] ? record->not_private : NULL, "covered",
-                      not_covered, "data_sha256", record->table_sha256, "train_rows",
-                      (json_int_t)record->train_rows, "holdout_rows", (json_int_t)record->holdout_rows,
-                      "columns", record->columns, "epsilon_by_step", epsilons, "steps", step_records(record)),
+                      not_covered, "balance", sotto_plan_balance(record->plan), "data_sha256",
+                      record->table_sha256, "train_rows", (json_int_t)record->train_rows, "holdout_rows",
+                      (json_int_t)record->holdout_rows, "columns", record->columns, "epsilon_by_step",
+                      epsilons, "steps", step_records(record)),
             &text, err);
     if (status == SOTTO_OK)
         status = write_text(folder, "metrics.json", 0600, "", text, strlen(text), err);
@@ -224,6 +225,21 @@ static sotto_status list_released(const char *folder, const char *name, const ch
     return status;
 }
 
+/* That shares were evened out is a public fact: whoever reads the rows must not take them for the table's. */
+static sotto_status list_synthetic(const char *folder, const sotto_training_record *record, json_t *released,
+                                   sotto_error *err)
+{
+    char what[512] = "synthetic rows";
+    const char *column = sotto_plan_balance(record->plan);
+    if (column)
+        (void)snprintf(
+            what, sizeof what,
+            "synthetic rows, rebalanced: each value of the column %.200s is made equally often, however "
+            "often the table has it",
+            column);
+    return list_released(folder, "synthetic.csv", what, released, err);
+}
+
 static sotto_status write_model(const char *folder, const sotto_training_record *record, sotto_error *err)
 {
     char *bytes = NULL;
@@ -243,9 +259,10 @@ static sotto_status write_synthetic(const char *folder, sotto_training_record *r
 {
     sotto_atomic_file *file = NULL;
     char *path = sotto_path_join(folder, "synthetic.csv");
-    const sotto_conditions all = {0};
+    const sotto_conditions conditions = {.balance = record->plan->balance};
+    sotto_sampled sampled;
     const sotto_sampling sampling = {
-        .conditions = &all,
+        .conditions = &conditions,
         .not_private = record->not_private,
         .rows = record->synthetic_rows,
         .progress = options->progress,
@@ -260,9 +277,15 @@ static sotto_status write_synthetic(const char *folder, sotto_training_record *r
     if (status != SOTTO_OK)
         return status;
     status = sotto_sample_write(record->plan->model, record->plan->encoder, random, &sampling,
-                                sotto_atomic_file_stream(file), &record->synthetic_rows, err);
+                                sotto_atomic_file_stream(file), &sampled, &record->scarce);
+    record->synthetic_rows = sampled.rows;
     record->sampling_stopped = status == SOTTO_INTERRUPTED;
-    if (status == SOTTO_OK || status == SOTTO_INTERRUPTED)
+    if (!sampled.scarce) {
+        if (err && status != SOTTO_OK)
+            *err = record->scarce;
+        record->scarce = (sotto_error){0};
+    }
+    if (status == SOTTO_OK || status == SOTTO_INTERRUPTED || sampled.scarce) /* the rest is paid for */
         return sotto_atomic_file_commit(file, err);
     sotto_atomic_file_abandon(file);
     return status;
@@ -343,12 +366,12 @@ static sotto_status write_release(const char *folder, sotto_training_record *rec
     if (status == SOTTO_OK)
         status = write_model(folder, record, err);
     if (status == SOTTO_OK)
-        status = list_released(folder, "synthetic.csv", "synthetic rows", released, err);
+        status = list_synthetic(folder, record, released, err);
     if (status == SOTTO_OK)
         status = list_released(
             folder, "model.sotto",
             "what makes further rows: its parameters, the label frequencies and the schema", released, err);
-    if (status == SOTTO_OK && record->plan->figures)
+    if (status == SOTTO_OK && record->plan->figures && record->synthetic_rows > 0)
         status = write_figures(folder, record, released, err);
     if (status == SOTTO_OK)
         status = write_statement(folder, record, released, err);

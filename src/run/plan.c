@@ -155,6 +155,24 @@ static sotto_status plan_clipping(sotto_plan *plan, const sotto_config *config, 
                                                  "privacy.clipping: %s", reason.message);
 }
 
+/* Now, since after training it would be too late. "none" is no column, unless the schema has one of that
+ * name. */
+static sotto_status plan_balance(sotto_plan *plan, const sotto_config *config, sotto_error *err)
+{
+    const char *name;
+    sotto_error reason = {0};
+    plan->balance = SOTTO_NONE;
+    if (!config->balance)
+        return SOTTO_OK;
+    sotto_status status = sotto_node_string(config->balance, "sample.balance", &name, err);
+    if (status != SOTTO_OK ||
+        (strcmp(name, "none") == 0 && sotto_schema_find(plan->schema, name) == SOTTO_NONE))
+        return status;
+    status = sotto_balance_find(plan->encoder, name, &plan->balance, &reason);
+    return status == SOTTO_OK ? SOTTO_OK
+                              : sotto_node_error(config->balance, err, "sample.%s", reason.message);
+}
+
 static sotto_status make_model(sotto_plan *plan, const sotto_config *config, sotto_error *err)
 {
     sotto_numbers numbers;
@@ -163,6 +181,8 @@ static sotto_status make_model(sotto_plan *plan, const sotto_config *config, sot
         status = sotto_model_numbers(config->model, &numbers, err);
     if (status == SOTTO_OK)
         status = sotto_encoder_create(&plan->encoder, plan->schema, numbers, err);
+    if (status == SOTTO_OK)
+        status = plan_balance(plan, config, err);
     if (status == SOTTO_OK)
         status = sotto_model_create(&plan->model, config->model, plan->encoder, err);
     if (status == SOTTO_OK)
@@ -275,6 +295,13 @@ sotto_run_cost sotto_plan_cost(const sotto_plan *plan)
     }
     memcpy(cost.schema_sha256, plan->schema_sha256, sizeof cost.schema_sha256);
     return cost;
+}
+
+const char *sotto_plan_balance(const sotto_plan *plan)
+{
+    return plan->balance == SOTTO_NONE
+               ? NULL
+               : plan->schema->columns[sotto_encoder_block(plan->encoder, plan->balance)->column].name;
 }
 
 double sotto_plan_gradient_noise(const sotto_plan *plan)

@@ -31,6 +31,7 @@ typedef struct sotto_config {
     size_t expected_batch_size;
     sotto_training training;   /**< steps 0 for auto; batch and threads are set by the plan */
     size_t sample_rows;        /**< 0 for as many as the schema declares */
+    const sotto_node *balance; /**< `sample.balance`; may be NULL */
     const sotto_node *model;   /**< the `model` section; may be NULL */
     const sotto_node *sweep;   /**< the `sweep` section; may be NULL */
     const sotto_node *figures; /**< the `figures` section; may be NULL */
@@ -85,6 +86,7 @@ typedef struct sotto_plan {
     char schema_sha256[65]; /**< of the bytes that were parsed */
     sotto_encoder *encoder;
     sotto_model *model;
+    size_t balance; /**< block whose values the synthetic rows have equally often, or SOTTO_NONE */
     sotto_training training;
     double public_units;  /**< rows that training is expected to see: rows × (1 − holdout) */
     size_t release_count; /**< the model's releases before its first step */
@@ -178,6 +180,7 @@ typedef struct sotto_training_record {
     uint64_t steps_taken;
     bool interrupted;        /**< before the planned steps */
     bool sampling_stopped;   /**< before all rows */
+    sotto_error scarce;      /**< its code is not SOTTO_OK where rows to be balanced were too scarce: why */
     const char *not_private; /**< "" or the stamp */
     const char *tuning;      /**< what the statement says of it */
     size_t synthetic_rows;
@@ -272,20 +275,36 @@ void sotto_run_directory_close(sotto_run_directory *directory);
 /** A line of the private log. */
 void sotto_run_log(sotto_run_directory *directory, const char *format, ...) SOTTO_PRINTF(2, 3);
 
-/** Sample, and write everything (`record` is told of a stop while sampling): private/ files, then release/
- * under another name, then the rename. */
+/** Sample, and write everything (`record` is told of a stop while sampling, and of rows too scarce): private/
+ * files, then release/ under another name, then the rename. */
 sotto_status sotto_run_directory_finish(sotto_run_directory *directory, sotto_training_record *record,
                                         sotto_random *random, const sotto_run_options *options,
                                         sotto_error *err);
 
 /* ---------------------------------------------------------------- sampling */
 
-/** Rows that are wanted: all of `slot[i]` in block `block[i]`. */
+/** Rows that are wanted. `balance` is SOTTO_NONE, not 0, where nothing is balanced. */
 typedef struct sotto_conditions {
-    size_t count;
+    size_t count; /**< all of `slot[i]` in block `block[i]` */
     size_t *block;
     size_t *slot;
+    size_t balance; /**< a category block, each of whose declared values is wanted equally often; or
+                       SOTTO_NONE */
 } sotto_conditions;
+
+/** The block of a category column of two values or more. SOTTO_ERROR_INPUT where `name` is none. */
+sotto_status sotto_balance_find(const sotto_encoder *encoder, const char *name, size_t *block,
+                                sotto_error *err);
+
+/** The name of a plan's balanced column; NULL where there is none. */
+const char *sotto_plan_balance(const sotto_plan *plan);
+
+/** From "COLUMN=VALUE" texts and a column to be balanced, or NULL. SOTTO_ERROR_INPUT where the schema has no
+ * such column or value, or two of them cannot hold together. Caller destroys, in every case. */
+sotto_status sotto_conditions_make(sotto_conditions *conditions, const sotto_encoder *encoder,
+                                   const char *const *where, size_t count, const char *balance,
+                                   sotto_error *err);
+void sotto_conditions_destroy(sotto_conditions *conditions);
 
 /** What is to be sampled, and who watches. */
 typedef struct sotto_sampling {
@@ -298,10 +317,19 @@ typedef struct sotto_sampling {
     void *stop_context;
 } sotto_sampling;
 
-/** Write synthetic rows as CSV. `*written` is how many; fewer than asked for, with SOTTO_INTERRUPTED, after a
- * stop. */
+/** What came of it. */
+typedef struct sotto_sampled {
+    size_t rows; /**< written */
+    bool scarce; /**< fewer than asked for, since the model hardly ever makes such rows */
+} sotto_sampled;
+
+/**
+ * Write synthetic rows as CSV. Fewer than asked for, all of them whole, with SOTTO_INTERRUPTED after a stop,
+ * and with SOTTO_ERROR_INPUT where such rows are too scarce. Where a column is balanced, what is written is
+ * balanced in every case.
+ */
 sotto_status sotto_sample_write(sotto_model *model, const sotto_encoder *encoder, sotto_random *random,
-                                const sotto_sampling *sampling, FILE *file, size_t *written,
+                                const sotto_sampling *sampling, FILE *file, sotto_sampled *sampled,
                                 sotto_error *err);
 
 /* ------------------------------------------------------------------- helps */

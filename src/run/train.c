@@ -268,20 +268,20 @@ static sotto_status summarise(const struct training *training, char **json, sott
     sotto_status status = sotto_budget_epsilon(training->budget, &epsilon, NULL, err);
     if (status != SOTTO_OK)
         return status;
-    json_t *summary =
-        json_pack("{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:s, s:s?, s:[s,s,s,s,s*], s:[s,s,s], s:o}",
-                  "output", training->directory.path, "epsilon", epsilon, "delta", training->config.delta,
-                  "target_epsilon", training->config.epsilon, "steps", (json_int_t)record->steps_taken,
-                  "steps_planned", (json_int_t)training->plan.training.steps, "rows",
-                  (json_int_t)record->synthetic_rows, "seconds", record->seconds, "stopped",
-                  record->interrupted || record->sampling_stopped ? "interrupted"
-                  : sotto_plan_takes_steps(record->plan)          ? "at the planned steps"
-                                                                  : "at the plan's end",
-                  "not_private", record->not_private[0] ? record->not_private : NULL, "release",
-                  "release/synthetic.csv", "release/model.sotto", "release/privacy.json",
-                  "release/privacy.html", training->plan.figures ? "release/figures.json" : NULL, "private",
-                  "private/config.yaml", "private/train.log", "private/metrics.json", "warnings",
-                  sotto_plan_warnings(&training->plan, &training->config));
+    json_t *summary = json_pack(
+        "{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:s?, s:f, s:s, s:s?, s:[s,s,s,s,s*], s:[s,s,s], s:o}", "output",
+        training->directory.path, "epsilon", epsilon, "delta", training->config.delta, "target_epsilon",
+        training->config.epsilon, "steps", (json_int_t)record->steps_taken, "steps_planned",
+        (json_int_t)training->plan.training.steps, "rows", (json_int_t)record->synthetic_rows, "balance",
+        sotto_plan_balance(&training->plan), "seconds", record->seconds, "stopped",
+        record->interrupted || record->sampling_stopped ? "interrupted"
+        : sotto_plan_takes_steps(record->plan)          ? "at the planned steps"
+                                                        : "at the plan's end",
+        "not_private", record->not_private[0] ? record->not_private : NULL, "release",
+        "release/synthetic.csv", "release/model.sotto", "release/privacy.json", "release/privacy.html",
+        training->plan.figures ? "release/figures.json" : NULL, "private", "private/config.yaml",
+        "private/train.log", "private/metrics.json", "warnings",
+        sotto_plan_warnings(&training->plan, &training->config));
     return sotto_json_text(summary, json, err);
 }
 
@@ -387,12 +387,18 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
         status =
             sotto_run_directory_finish(&training.directory, &training.record, training.random, options, err);
     training.record.seconds = sotto_seconds() - start;
-    if (status == SOTTO_OK)
+    if (status == SOTTO_OK && training.record.scarce.code == SOTTO_OK)
         status = summarise(&training, json, err);
     if (status == SOTTO_OK && (training.record.interrupted || training.record.sampling_stopped))
         status = sotto_error_set(err, SOTTO_INTERRUPTED, "stopped on request after step %llu of %llu",
                                  (unsigned long long)training.record.steps_taken,
                                  (unsigned long long)training.plan.training.steps);
+    if (status == SOTTO_OK && training.record.scarce.code != SOTTO_OK)
+        status = sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, training.directory.path, 0, 0,
+            "%s. All else of the release is there, and paid for: `sotto sample` makes rows of "
+            "its model",
+            training.record.scarce.message);
 done:
     release(&training);
     return status;

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* `sotto sample` as a user runs it: what is asked of the rows, what is said of them, what is refused. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "test_cli.h"
+
+static char folder[] = "/tmp/sotto-sample-XXXXXX";
+static const char *const files[] = {"run/release/synthetic.csv",
+                                    "run/release/model.sotto",
+                                    "run/release/privacy.json",
+                                    "run/release/privacy.html",
+                                    "run/release",
+                                    "run/private/config.yaml",
+                                    "run/private/train.log",
+                                    "run/private/metrics.json",
+                                    "run/private",
+                                    "run",
+                                    "rows.csv",
+                                    "table.csv",
+                                    "schema.yaml",
+                                    "config.yaml"};
+
+static const char schema[] = "rows: 300\n"
+                             "columns:\n"
+                             "  - {name: town, type: category, values: [north, south, east]}\n"
+                             "  - {name: ill, type: category, values: [no, yes]}\n";
+
+static const char config[] = "data: {table: table.csv, schema: schema.yaml}\n"
+                             "privacy: {epsilon: 2.0, delta: 1.0e-5}\n"
+                             "model: {type: per-label, target: ill}\n"
+                             "sample: {rows: 60, balance: town}\n"
+                             "output: run\n";
+
+static const char *at(const char *name)
+{
+    static char path[512];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void set_up(void)
+{
+    memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    ck_assert_int_eq(sotto_file_write(at("schema.yaml"), 0644, schema, strlen(schema), NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_file_write(at("config.yaml"), 0644, config, strlen(config), NULL), SOTTO_OK);
+    FILE *file = fopen(at("table.csv"), "w");
+    ck_assert_ptr_nonnull(file);
+    (void)fputs("town,ill\n", file);
+    for (int i = 0; i < 300; i++)
+        (void)fprintf(file, "%s,%s\n",
+                      i % 5 < 3   ? "north"
+                      : i % 5 < 4 ? "south"
+                                  : "east",
+                      i % 7 ? "no" : "yes");
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+static void tear_down(void)
+{
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        (void)remove(at(files[i]));
+    (void)remove(folder);
+}
+
+static size_t lines_with(const char *name, const char *part)
+{
+    char *bytes;
+    size_t length, count = 0;
+    ck_assert_int_eq(sotto_file_read(at(name), 1 << 20, &bytes, &length, NULL), SOTTO_OK);
+    for (const char *found = bytes; (found = strstr(found, part)); found++)
+        count++;
+    free(bytes);
+    return count;
+}
+
+START_TEST(sample_meets_what_is_asked)
+{
+    ck_assert_msg(run("train %s/config.yaml", folder) == 0, "%s", seen.err);
+    ck_assert_msg(strstr(seen.out, "\nRebalanced: each value of town equally often.\n") != NULL, "%s",
+                  seen.out);
+    ck_assert_uint_eq(lines_with("run/release/synthetic.csv", "east,"), 20);
+    ck_assert_uint_ge(lines_with("run/release/privacy.html", "rebalanced"), 1);
+
+    ck_assert_msg(run("sample %s/run --rows 90 --balance ill --where town=east --output %s/rows.csv", folder,
+                      folder) == 0,
+                  "%s", seen.err);
+    ck_assert_msg(strstr(seen.out, "\nRebalanced: each value of ill equally often.\n") != NULL, "%s",
+                  seen.out);
+    ck_assert_uint_eq(lines_with("rows.csv", "east,yes\n"), 45);
+    ck_assert_uint_eq(lines_with("rows.csv", "east,no\n"), 45);
+
+    ck_assert_int_eq(
+        run("sample %s/run --rows 90 --where ill=yes --where town=south --output %s/rows.csv --json", folder,
+            folder),
+        0);
+    json_t *said = expect_json();
+    ck_assert(json_is_null(json_object_get(said, "balance")));
+    json_decref(said);
+    ck_assert_uint_eq(lines_with("rows.csv", "south,yes\n"), 90);
+}
+END_TEST
+
+START_TEST(sample_says_what_cannot_be)
+{
+    static const struct {
+        const char *words, *part;
+    } cases[] = {
+        {"--balance ill --where ill=yes", "--where \"ill=yes\" and --balance \"ill\" cannot hold together"},
+        {"--balance sickness", "balance is \"sickness\", which the schema has no column called"},
+        {"--where ill=yes --where ill=no", "cannot hold together"},
+        {"--balance ill --balance town", "--balance is given twice"},
+        {"--balance=", "--balance is empty"},
+    };
+    ck_assert_msg(run("train %s/config.yaml --quiet --set sample.balance=none", folder) == 0, "%s", seen.err);
+    ck_assert_uint_eq(lines_with("run/release/privacy.json", "rebalanced"), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        (void)run("sample %s/run --output %s/rows.csv %s", folder, folder, cases[i].words);
+        expect_usage(cases[i].part);
+        ck_assert_int_ne(access(at("rows.csv"), F_OK), 0);
+    }
+    (void)run("train %s/config.yaml --output %s/other --set sample.balance=sickness", folder, folder);
+    expect_usage("sample.balance is \"sickness\"");
+    ck_assert_int_ne(access(at("other"), F_OK), 0);
+}
+END_TEST
+
+TCase *sample_case(void)
+{
+    TCase *tests = tcase_create("sample");
+    tcase_set_timeout(tests, 60);
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, sample_meets_what_is_asked);
+    tcase_add_test(tests, sample_says_what_cannot_be);
+    return tests;
+}
