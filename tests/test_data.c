@@ -95,7 +95,7 @@ static const struct {
     {"{name: x, type: date, min: 2024-01-02, max: 2024-01-01}", 49, "below its min"},
     {"{name: x, type: date, min: 2024-01-01, max: 2024-12-31, scale: log}", 61, "no setting 'scale'"},
     {"{name: x, type: identifier, min: 0}", 33, "no setting 'min'"},
-    {"{name: x, type: identifier, missing: allowed}", 33, "no setting 'missing'"},
+    {"{name: x, type: identifier, missing: allowed}", 42, "without `units`"},
     {"{name: x, type: identifier}", 3, "nothing to model"},
     {"[x, integer]", 5, "wanted a map"},
 };

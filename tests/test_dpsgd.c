@@ -36,7 +36,8 @@ START_TEST(each_unit_has_its_own_coin)
     double neighbours = 0;
     ck_assert_int_eq(sotto_stream_create(&stream, scene->random, SOTTO_PURPOSE_SAMPLING, NULL), SOTTO_OK);
     for (int step = 0; step < STEPS; step++) {
-        size_t size = sotto_poisson_sample(stream, q, scene->units, UNITS, sample);
+        size_t size =
+            sotto_poisson_sample(stream, q, &(sotto_units){.rows = scene->units, .count = UNITS}, sample);
         for (size_t i = 0; i < size; i++) {
             seen[sample[i]]++;
             neighbours += i > 0 && sample[i] == sample[i - 1] + 1;
@@ -53,9 +54,12 @@ START_TEST(each_unit_has_its_own_coin)
     ck_assert_double_le(fabs(squares - sizes * sizes - variance), 7 * variance * sqrt(2.0 / STEPS));
     /* Pairs of neighbours come together with probability q². */
     ck_assert_double_le(fabs(neighbours - STEPS * (UNITS - 1) * q * q), 8 * sqrt(STEPS * UNITS * q * q));
-    ck_assert_uint_eq(sotto_poisson_sample(stream, 1.0, scene->units, UNITS, sample), UNITS);
-    ck_assert_uint_eq(sotto_poisson_sample(stream, 0.0, scene->units, UNITS, sample), 0);
-    ck_assert_uint_eq(sotto_poisson_sample(stream, 0.5, scene->units, 0, sample), 0);
+    ck_assert_uint_eq(
+        sotto_poisson_sample(stream, 1.0, &(sotto_units){.rows = scene->units, .count = UNITS}, sample),
+        UNITS);
+    ck_assert_uint_eq(
+        sotto_poisson_sample(stream, 0.0, &(sotto_units){.rows = scene->units, .count = UNITS}, sample), 0);
+    ck_assert_uint_eq(sotto_poisson_sample(stream, 0.5, &(sotto_units){0}, sample), 0);
     sotto_stream_destroy(stream);
     close_scene(scene);
 }
@@ -472,5 +476,6 @@ int main(void)
     suite_add_tcase(suite, noise_tests());
     suite_add_tcase(suite, counts_tests());
     suite_add_tcase(suite, start_tests());
+    suite_add_tcase(suite, units_tests());
     return run_suite(suite);
 }

@@ -65,5 +65,6 @@ TCase *clipping_tests(void); /* test_dpsgd_clipping.c */
 TCase *noise_tests(void);    /* test_dpsgd_noise.c */
 TCase *counts_tests(void);   /* test_dpsgd_counts.c */
 TCase *start_tests(void);    /* test_dpsgd_start.c */
+TCase *units_tests(void);    /* test_dpsgd_units.c */
 
 #endif

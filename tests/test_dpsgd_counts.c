@@ -28,7 +28,8 @@ START_TEST(counts_carry_the_noise_of_their_sensitivity)
     ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1e6, 1e-5, &budget, NULL), SOTTO_OK);
     for (int release = 0; release < RELEASES; release++) {
         double counts[7];
-        ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", scene->units, UNITS,
+        ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts",
+                                              &(sotto_units){.rows = scene->units, .count = UNITS},
                                               scene->random, counts, NULL),
                          SOTTO_OK);
         for (size_t i = 0; i < 7; i++) {
@@ -60,8 +61,9 @@ START_TEST(counts_are_refused_beyond_the_budget)
     size_t lines;
     ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 0.1, 1e-5, &budget, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_mechanism_gaussian(&mechanism, 1.0, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", scene->units, UNITS,
-                                          scene->random, counts, NULL),
+    ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts",
+                                          &(sotto_units){.rows = scene->units, .count = UNITS}, scene->random,
+                                          counts, NULL),
                      SOTTO_ERROR_BUDGET);
     ck_assert_double_eq(counts[0], -1.0);
     /* priced for another neighbourhood than the noise is made for */
@@ -72,12 +74,14 @@ START_TEST(counts_are_refused_beyond_the_budget)
                      SOTTO_OK);
     const sotto_mechanism others[] = {wide, replaced};
     for (size_t i = 0; i < 2; i++)
-        ck_assert_int_eq(sotto_counts_release(&query, &others[i], budget, "counts", scene->units, UNITS,
+        ck_assert_int_eq(sotto_counts_release(&query, &others[i], budget, "counts",
+                                              &(sotto_units){.rows = scene->units, .count = UNITS},
                                               scene->random, counts, NULL),
                          SOTTO_ERROR_INPUT);
     ck_assert_int_eq(sotto_mechanism_sampled_gaussian(&mechanism, 0.1, 100.0, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", scene->units, UNITS,
-                                          scene->random, counts, NULL),
+    ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts",
+                                          &(sotto_units){.rows = scene->units, .count = UNITS}, scene->random,
+                                          counts, NULL),
                      SOTTO_ERROR_INPUT);
     (void)sotto_budget_charges(budget, &lines);
     ck_assert_uint_eq(lines, 0);
@@ -103,8 +107,9 @@ START_TEST(a_unit_moves_each_table_by_one_cell)
                 ck_assert_int_eq(sotto_mechanism_gaussian(&mechanism, sigmas[s], NULL), SOTTO_OK);
                 ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1e300, 1e-5, &budget, NULL),
                                  SOTTO_OK);
-                ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", scene->units,
-                                                      count + more, scene->random, released[more], NULL),
+                const sotto_units units = {.rows = scene->units, .count = count + more};
+                ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", &units,
+                                                      scene->random, released[more], NULL),
                                  SOTTO_OK);
                 sotto_budget_destroy(budget);
                 close_scene(scene);
@@ -128,8 +133,9 @@ START_TEST(counts_beyond_the_grid_are_refused)
     size_t lines;
     ck_assert_int_eq(sotto_mechanism_gaussian(&mechanism, 0x1p23, NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1.0, 1e-5, &budget, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts", scene->units, UNITS,
-                                          scene->random, counts, NULL),
+    ck_assert_int_eq(sotto_counts_release(&query, &mechanism, budget, "counts",
+                                          &(sotto_units){.rows = scene->units, .count = UNITS}, scene->random,
+                                          counts, NULL),
                      SOTTO_ERROR_INPUT);
     (void)sotto_budget_charges(budget, &lines);
     ck_assert_uint_eq(lines, 0);

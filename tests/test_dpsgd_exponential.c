@@ -77,8 +77,9 @@ static sotto_status release(struct scene *scene, const sotto_mechanism *mechanis
                                      .guess = guess,
                                      .open = is_open,
                                      .context = scene};
-    return sotto_picks_release(&query, mechanism, picks, scene->budget, "picks", scene->units,
-                               scene->unit_count, scene->random, picked, err);
+    return sotto_picks_release(&query, mechanism, picks, scene->budget, "picks",
+                               &(sotto_units){.rows = scene->units, .count = scene->unit_count},
+                               scene->random, picked, err);
 }
 
 static sotto_mechanism exponential(double epsilon)
@@ -170,8 +171,9 @@ START_TEST(neighbours_pick_alike)
                                              .guess = guess,
                                              .open = is_open,
                                              .context = &scene};
-            ck_assert_int_eq(sotto_picks_release(&query, &mechanism, 1, scene.budget, "picks", scene.units,
-                                                 (size_t)(UNITS - without), scene.random, &picked, NULL),
+            const sotto_units units = {.rows = scene.units, .count = (size_t)(UNITS - without)};
+            ck_assert_int_eq(sotto_picks_release(&query, &mechanism, 1, scene.budget, "picks", &units,
+                                                 scene.random, &picked, NULL),
                              SOTTO_OK);
             seen[without][picked]++;
         }
@@ -183,6 +185,56 @@ START_TEST(neighbours_pick_alike)
             moved = moved || here > 1.15 * there;
         }
     ck_assert(moved); /* the unit does matter */
+    close_scene(&scene);
+}
+END_TEST
+
+/*
+ * Units of several rows: odds of e^{ε·score/(2m)}. A person of four rows, all in the same cell, moves a score
+ * by 4 and a pick's probability by no more than e^ε; charged for one row, it would by far more. As above.
+ */
+START_TEST(units_of_several_rows_have_the_odds_that_are_charged)
+{
+    enum { TRIES = 20000, LATE = 4 };
+    const size_t most = LATE;
+    struct scene scene;
+    open_scene(&scene);
+    const double epsilon = 2.0;
+    const sotto_mechanism mechanism = exponential(epsilon);
+    uint32_t rows[UNITS + 2 * LATE], first[UNITS + 2];
+    double seen[2][CANDIDATES] = {{0}}, odds[2][CANDIDATES], all[2] = {0, 0};
+    for (uint32_t i = 0; i <= UNITS; i++)
+        first[i] = i;
+    first[UNITS + 1] = UNITS + 2 * LATE; /* more than are read */
+    for (uint32_t i = 0; i < UNITS + 2 * LATE; i++)
+        rows[i] = i < UNITS ? i : 0;
+    for (size_t c = 0; c < CANDIDATES; c++)
+        for (int with = 0; with < 2; with++) {
+            const int64_t score = llabs(scene.off[c] - (with ? LATE : 0));
+            all[with] += odds[with][c] = exp(epsilon * (double)score / (2.0 * (double)most));
+        }
+    for (int with = 0; with < 2; with++)
+        for (int i = 0; i < TRIES; i++) {
+            size_t picked;
+            const sotto_units units = {
+                .rows = rows, .first = first, .count = UNITS + (size_t)with, .most = most};
+            const sotto_picks_query query = {.candidates = CANDIDATES,
+                                             .cells = cells,
+                                             .cell = cell,
+                                             .guess = guess,
+                                             .open = is_open,
+                                             .context = &scene};
+            ck_assert_int_eq(sotto_picks_release(&query, &mechanism, 1, scene.budget, "picks", &units,
+                                                 scene.random, &picked, NULL),
+                             SOTTO_OK);
+            seen[with][picked]++;
+        }
+    for (size_t c = 0; c < CANDIDATES; c++)
+        for (int with = 0; with < 2; with++) {
+            const double p = odds[with][c] / all[with], here = seen[with][c], there = seen[!with][c];
+            ck_assert_double_le(fabs(here - TRIES * p), 6 * sqrt(TRIES * p * (1 - p)));
+            ck_assert_double_le(here, exp(epsilon) * there + 6 * sqrt(here + exp(2 * epsilon) * there));
+        }
     close_scene(&scene);
 }
 END_TEST
@@ -240,6 +292,7 @@ int main(void)
     tcase_add_test(tests, picks_have_the_odds_that_are_charged);
     tcase_add_test(tests, coins_of_exponentials_are_exact);
     tcase_add_test(tests, neighbours_pick_alike);
+    tcase_add_test(tests, units_of_several_rows_have_the_odds_that_are_charged);
     tcase_add_test(tests, picks_are_charged_before_a_row_is_read);
     tcase_add_test(tests, picks_that_cannot_be_are_refused);
     suite_add_tcase(suite, tests);

@@ -89,8 +89,7 @@ sotto_dpsgd_options step_options(struct scene *scene, sotto_arithmetic arithmeti
                                    .optimizer = sotto_optimizer_defaults(SOTTO_OPTIMIZER_SGD),
                                    .schedule = {.rate = 1.0, .steps = 1000000},
                                    .threads = 1,
-                                   .units = scene->units,
-                                   .unit_count = unit_count,
+                                   .units = {.rows = scene->units, .count = unit_count},
                                    .weights = scene->weights,
                                    .parameters = scene->parameters,
                                    .random = scene->random};

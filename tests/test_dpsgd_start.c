@@ -101,7 +101,7 @@ static long peak_of(sotto_arithmetic arithmetic, double batch)
             units[i] = i % UNITS;
         sotto_dpsgd_options options = step_options(scene, arithmetic, batch / POOL, 1.0, POOL);
         options.public_units = POOL;
-        options.units = units;
+        options.units.rows = units;
         open_step(scene, &options, 1e9);
         take(scene, 0, pass);
         struct rusage usage;

@@ -193,8 +193,7 @@ static struct learned *learn(const char *section, double sigma, double epsilon)
                                    .mechanisms = l->mechanisms,
                                    .budget = l->budget,
                                    .random = l->random,
-                                   .units = l->units,
-                                   .unit_count = ROWS};
+                                   .units = {.rows = l->units, .count = ROWS}};
     for (size_t i = 0; i < l->door.count; i++)
         ck_assert_int_eq(l->releases[i].kind == SOTTO_RELEASE_COUNTS
                              ? sotto_mechanism_gaussian(&l->mechanisms[i], sigma, NULL)
@@ -328,7 +327,7 @@ START_TEST(rows_reach_the_model_through_the_door_alone)
         sotto_random_destroy(l->random);
         l->random = test_random();
         l->door.random = l->random;
-        l->door.unit_count = 0;
+        l->door.units.count = 0;
         uint16_t *before = draw(l->scene.model, 4, 1000);
         free(before);
         if (i)

@@ -47,5 +47,6 @@ TCase *sweep_tests(void);    /* test_run_sweep.c */
 TCase *releases_tests(void); /* test_run_releases.c */
 TCase *vae_tests(void);      /* test_run_vae.c */
 TCase *balance_tests(void);  /* test_run_balance.c */
+TCase *units_tests(void);    /* test_run_units.c */
 
 #endif

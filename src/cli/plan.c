@@ -61,12 +61,29 @@ static void print_clipping(const json_t *plan)
         (void)printf("  clipping    %s\n", kind);
 }
 
+static bool by_row(const json_t *plan)
+{
+    return json_object_get(plan, "max_rows_per_unit") == NULL;
+}
+
+static void print_unit(const json_t *plan)
+{
+    if (by_row(plan))
+        return;
+    (void)fputs("  unit        all rows with one value of ", stdout);
+    sotto_text_put(stdout, sotto_cli_text(plan, "unit"), false);
+    (void)printf(", of which at most %.0f are read: %.0f units\n",
+                 sotto_cli_member(plan, "max_rows_per_unit"), sotto_cli_member(plan, "units"));
+}
+
 static void print_privacy(const json_t *plan)
 {
     char a[SOTTO_FIGURE_SIZE], b[SOTTO_FIGURE_SIZE];
+    const char *noun = by_row(plan) ? "rows" : "units";
     sotto_figure_exact(sotto_cli_member(plan, "target_epsilon"), a);
     sotto_figure_exact(sotto_cli_member(plan, "delta"), b);
     (void)printf("  budget      ε = %s at δ = %s\n", a, b);
+    print_unit(plan);
     sotto_figure_up(sotto_cli_member(plan, "epsilon"), 4, a);
     if (!takes_steps(plan)) {
         (void)printf("  cost        ε = %s, all of it for the accesses below; no private steps\n", a);
@@ -83,8 +100,9 @@ static void print_privacy(const json_t *plan)
     brief(sotto_cli_member(plan, "sample_rate"), a);
     brief(sotto_cli_member(plan, "expected_batch_size"), b);
     (void)printf(
-        "  sampling    each of the %.0f rows for training is in a batch with chance q = %s: %s rows expected\n",
-        sotto_cli_member(plan, "expected_batch_size") / sotto_cli_member(plan, "sample_rate"), a, b);
+        "  sampling    each of the %.0f %s for training is in a batch with chance q = %s: %s %s expected\n",
+        sotto_cli_member(plan, "expected_batch_size") / sotto_cli_member(plan, "sample_rate"), noun, a, b,
+        noun);
 }
 
 static void print_releases(const json_t *releases)

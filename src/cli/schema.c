@@ -40,10 +40,11 @@ static const char check_help[] =
     "\n"
     "Checks SCHEMA and shows what it declares. With TABLE, reads the table under it as training would and\n"
     "counts, column by column, what had to be mapped into the declared domain. Those counts are computed\n"
-    "from the real rows: they are private.\n"
+    "from the real rows: they are private. Where an identifier tells units of privacy apart, they are counted\n"
+    "too.\n"
     "\n"
     "Options:\n"
-    "  --any-row-count   do not ask for the declared number of rows: for a test table or synthetic rows\n"
+    "  --any-row-count   do not ask for the declared numbers of rows and units: for a test table or synthetic rows\n"
     "  --strict          a value outside the declared domain is an error\n"
     "  --json            print the result as JSON\n"
     "  --quiet           print nothing: the exit status says whether it is sound\n"
@@ -141,6 +142,8 @@ static void print_domain(const sotto_column *column)
         break;
     case SOTTO_COLUMN_IDENTIFIER:
         (void)printf("never modelled");
+        if (column->units)
+            (void)printf("; tells %zu units apart", column->units);
         break;
     case SOTTO_COLUMN_INTEGER:
     case SOTTO_COLUMN_NUMBER:
@@ -170,6 +173,19 @@ static void print_schema(const char *path, const sotto_schema *schema)
     }
 }
 
+static void print_units(const sotto_table *table)
+{
+    const sotto_schema *schema = sotto_table_schema(table);
+    for (size_t i = 0; i < schema->column_count; i++) {
+        if (sotto_table_units(table, i) == 0)
+            continue;
+        (void)fputs("Units by ", stdout);
+        sotto_text_put(stdout, schema->columns[i].name, false);
+        (void)printf(": %zu; %zu rows without one, each a unit of its own (private as well)\n",
+                     sotto_table_units(table, i), sotto_table_counts(table, i)->missing);
+    }
+}
+
 static void print_table(const char *path, const sotto_table *table)
 {
     const sotto_schema *schema = sotto_table_schema(table);
@@ -194,6 +210,7 @@ static void print_table(const char *path, const sotto_table *table)
         else
             (void)printf("%10s\n", "-");
     }
+    print_units(table);
 }
 
 static json_t *column_json(const sotto_column *column, const sotto_column_counts *counts)
@@ -208,13 +225,17 @@ static json_t *column_json(const sotto_column *column, const sotto_column_counts
                      "first_line", (json_int_t)counts->first_line);
 }
 
-/* The schema's columns; or, where there is a table, the table's counts. */
+/* The schema's columns; or, where there is a table, the table's counts. Units where they are told. */
 static json_t *columns_json(const sotto_schema *schema, const sotto_table *table)
 {
     json_t *list = json_array();
     for (size_t i = 0; list && i < schema->column_count; i++) {
         const sotto_column_counts *counts = table ? sotto_table_counts(table, i) : NULL;
-        if (json_array_append_new(list, column_json(&schema->columns[i], counts)) != 0) {
+        const size_t units = table ? sotto_table_units(table, i) : schema->columns[i].units;
+        json_t *column = column_json(&schema->columns[i], counts);
+        if (column && units)
+            (void)json_object_set_new(column, "units", json_integer((json_int_t)units));
+        if (json_array_append_new(list, column) != 0) {
             json_decref(list);
             list = NULL;
         }
@@ -273,7 +294,7 @@ static int check(const check_wish *wish)
 static int command_check(int argc, char **argv)
 {
     static const char *const names[] = {"SCHEMA", "TABLE"};
-    check_wish wish = {0};
+    check_wish wish = {.reading = {.units = true}};
     sotto_option options[] = {
         {.name = "any-row-count", .kind = SOTTO_OPTION_FLAG, .value = &wish.reading.any_row_count},
         {.name = "strict", .kind = SOTTO_OPTION_FLAG, .value = &wish.reading.strict},

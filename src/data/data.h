@@ -26,7 +26,8 @@ typedef enum sotto_column_type {
     SOTTO_COLUMN_NUMBER,
     SOTTO_COLUMN_CATEGORY,
     SOTTO_COLUMN_DATE,
-    SOTTO_COLUMN_IDENTIFIER, /**< never stored, never modelled; a synthetic row carries a running number */
+    SOTTO_COLUMN_IDENTIFIER, /**< never modelled; a synthetic row carries a running number. It may tell whose
+                                rows are one person's: the unit of privacy */
 } sotto_column_type;
 
 /**
@@ -49,6 +50,7 @@ typedef struct sotto_column {
     size_t value_count;        /**< categories */
     const char *const *values; /**< in declared order, distinct, none empty, none the missing marker */
     size_t other;              /**< index of the category that undeclared ones become; SOTTO_NONE */
+    size_t units; /**< identifier: the public number of its different values; 0 where it tells no units */
 } sotto_column;
 
 /** What is public about a table. Read-only once made; owns everything it points to. */
@@ -90,14 +92,15 @@ sotto_status sotto_schema_draft(const char *path, const char *missing, char **ya
 
 /* ------------------------------------------------------------------- table */
 
-/** A table in memory as compact column codes: 1 or 2 bytes a category, 4 or 8 a number. Identifiers are not
- * kept. */
+/** A table in memory as compact column codes: 1 or 2 bytes a category, 4 or 8 a number. Of identifiers no
+ * text is kept: at most which rows have the same. */
 typedef struct sotto_table sotto_table;
 
 typedef struct sotto_table_options {
     bool any_row_count; /**< do not ask for the schema's row count (a test or a synthetic table) */
     bool strict; /**< a value that would have been clamped or mapped is an error, counted over the whole table
                   */
+    bool units;  /**< number the units of each identifier for which the schema declares `units` */
 } sotto_table_options;
 
 /** What was mapped into the declared domain while reading one column. Computed from real data: for private/
@@ -133,6 +136,16 @@ bool sotto_table_stamped(const sotto_table *table);
 /** SHA-256 of the file's bytes as they lie on disk, 64 hex digits. */
 const char *sotto_table_sha256(const sotto_table *table);
 
+/**
+ * Different values of an identifier, by which rows are told apart byte for byte; each row without one is a
+ * unit of its own, where the schema allows it. 0 where the table was not read with `units`, or the schema
+ * declares none of the column. Computed from real data: private.
+ */
+size_t sotto_table_units(const sotto_table *table, size_t column);
+
+/** Which unit a row is of: numbers from 0, in the order in which units first come. Where there are units. */
+uint32_t sotto_table_unit(const sotto_table *table, size_t row, size_t column);
+
 /** True where the cell is missing; identifiers are always missing. */
 bool sotto_table_missing(const sotto_table *table, size_t row, size_t column);
 
@@ -142,7 +155,7 @@ size_t sotto_table_category(const sotto_table *table, size_t row, size_t column)
 /** An integer, number or date (in days) inside the declared bounds; NaN where missing. */
 double sotto_table_number(const sotto_table *table, size_t row, size_t column);
 
-/** Never NULL; all zero for identifiers. */
+/** Never NULL; of identifiers nothing is counted but what is missing where units are told. */
 const sotto_column_counts *sotto_table_counts(const sotto_table *table, size_t column);
 
 /* ----------------------------------------------------------------- encoder */
@@ -248,11 +261,18 @@ void sotto_csv_writer_destroy(sotto_csv_writer *writer);
 
 /* ------------------------------------------------------------------- split */
 
-/** A partition of a table's rows into two ascending lists. */
+/**
+ * A partition of a table's units. Where each row is a unit, both lists are ascending and together all rows.
+ * Where units have several rows, those kept of one for training lie side by side, and `holdout` has all rows
+ * of the units held out; rows that are in neither list were dropped and are not to be read.
+ */
 typedef struct sotto_split {
     size_t train_count, holdout_count;
-    const uint32_t *train, *holdout;
-    sotto_arena *arena; /**< private */
+    const uint32_t *train, *holdout; /**< rows */
+    size_t train_units, holdout_units;
+    const uint32_t *first; /**< [train_units + 1]: unit u has train[first[u]] to train[first[u + 1] − 1]; NULL
+                              where each row is a unit */
+    sotto_arena *arena;    /**< private */
 } sotto_split;
 
 /**
@@ -262,6 +282,17 @@ typedef struct sotto_split {
  */
 sotto_status sotto_split_create(sotto_split **split, size_t rows, double holdout_fraction,
                                 sotto_stream *stream, sotto_error *err);
+
+/**
+ * The same for units of several rows, those that `table` tells apart by the identifier `column`: one coin for
+ * each unit, so that all its rows lie on one side, and of each unit for training at most `most` ≥ 1 rows,
+ * drawn uniformly without replacement. Which rows of a unit are kept follows from coins that are tossed for
+ * its rows alone: a unit more or less in the table changes the law of no other unit's. Coins are tossed row
+ * by row, so for rows added at the end every coin before them is the same. Caller destroys.
+ */
+sotto_status sotto_split_create_units(sotto_split **split, const sotto_table *table, size_t column,
+                                      size_t most, double holdout_fraction, sotto_stream *stream,
+                                      sotto_error *err);
 void sotto_split_destroy(sotto_split *split);
 
 /* ---------------------------------------------------- private to this room */
@@ -312,6 +343,22 @@ typedef struct sotto_csv_row {
 } sotto_csv_row;
 
 typedef sotto_status sotto_csv_visit(void *context, const sotto_csv_row *row, sotto_error *err);
+
+/* An identifier's cells while a table is read. All zero to begin with. */
+typedef struct sotto_unit_texts {
+    char *bytes; /* texts, each with its NUL */
+    size_t used, size;
+    size_t *at; /* [rows]: where each row's begins */
+    size_t rows, capacity;
+} sotto_unit_texts;
+
+/* The next row's cell; NULL where it is missing. */
+sotto_status sotto_unit_texts_add(sotto_unit_texts *texts, const char *text, sotto_error *err);
+
+/* Number the units in the order in which they first come: `*units` [rows], which the caller frees. */
+sotto_status sotto_unit_texts_number(const sotto_unit_texts *texts, uint32_t **units, size_t *count,
+                                     sotto_error *err);
+void sotto_unit_texts_release(sotto_unit_texts *texts);
 
 /* How the first line of a table made with a test seed begins; such a line is passed over. */
 #define SOTTO_CSV_STAMP "# NOT PRIVATE: "

@@ -354,7 +354,7 @@ static sotto_status judge(drafter *in, const profile *of, sotto_column *column, 
     } else if (whole && all_differ(of)) {
         *note = "check: no number comes twice, as in an identifier; type: integer if they are amounts";
     } else if (!numeric && of->dates < of->cells && nearly_all_differ(of)) {
-        *note = "check: hardly a text comes twice, as in an identifier";
+        *note = "check: hardly a text comes twice, as in an identifier; units: N if each is a person";
     } else if (!numeric && of->dates < of->cells && (of->full_at || of->distinct > MAX_CATEGORIES)) {
         *note = "check: too many different texts for a category; group them first, or leave them out as here";
     } else {

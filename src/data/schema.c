@@ -271,7 +271,7 @@ static sotto_status read_category(reading *in, const sotto_node *node, sotto_col
 
 /* Which settings each type takes besides name and type. */
 static const struct {
-    const char *key, *types[4];
+    const char *key, *types[5];
 } settings[] = {
     {"min", {"integer", "number", "date"}},
     {"max", {"integer", "number", "date"}},
@@ -281,12 +281,14 @@ static const struct {
     {"bins", {"integer", "number", "date"}},
     {"values", {"category"}},
     {"other", {"category"}},
-    {"missing", {"integer", "number", "date", "category"}},
+    {"missing", {"integer", "number", "date", "category", "identifier"}},
+    {"units", {"identifier"}},
 };
 
 static bool takes(size_t setting, const char *type)
 {
-    for (size_t i = 0; i < 4 && settings[setting].types[i]; i++)
+    for (size_t i = 0; i < sizeof settings->types / sizeof *settings->types && settings[setting].types[i];
+         i++)
         if (strcmp(settings[setting].types[i], type) == 0)
             return true;
     return false;
@@ -350,10 +352,29 @@ static sotto_status read_type(reading *in, const sotto_node *node, sotto_column 
     return status;
 }
 
+/* Whose values tell units apart, how many of them there are is public; more than rows there cannot be. */
+static sotto_status read_identifier(reading *in, const sotto_node *node, sotto_column *column)
+{
+    const sotto_node *units = sotto_node_get(node, "units"), *missing = sotto_node_get(node, "missing");
+    if (!units)
+        return missing ? sotto_node_error(missing, in->err,
+                                          "%s is an identifier without `units`, whose cells are not read: "
+                                          "drop `missing`, or declare `units`",
+                                          in->what)
+                       : SOTTO_OK;
+    char what[160];
+    (void)snprintf(what, sizeof what, "units of %s", in->what);
+    sotto_status status = sotto_node_size(units, what, 1, UINT32_MAX - 1, &column->units, in->err);
+    if (!status && column->units > in->schema->rows)
+        return sotto_node_error(units, in->err, "%s are %zu, more than the %zu rows that are declared", what,
+                                column->units, in->schema->rows);
+    return status;
+}
+
 static sotto_status read_column(reading *in, const sotto_node *node, sotto_column *column)
 {
-    static const char *const keys[] = {"name",   "type",  "min",     "max",    "scale", "decimals",
-                                       "values", "other", "missing", "spikes", "bins",  NULL};
+    static const char *const keys[] = {"name",  "type",    "min",    "max",  "scale", "decimals", "values",
+                                       "other", "missing", "spikes", "bins", "units", NULL};
     sotto_status status = sotto_node_expect_map(node, "a column", keys, in->err);
     if (!status)
         status = read_name(in, node, column);
@@ -364,6 +385,8 @@ static sotto_status read_column(reading *in, const sotto_node *node, sotto_colum
         status = read_numeric(in, node, column);
     else if (!status && column->type == SOTTO_COLUMN_CATEGORY)
         status = read_category(in, node, column);
+    else if (!status && column->type == SOTTO_COLUMN_IDENTIFIER)
+        status = read_identifier(in, node, column);
     return status;
 }
 

@@ -124,6 +124,8 @@ static void write_column(FILE *out, const sotto_column *column, const char *note
         write_category(out, column);
     else if (column->type != SOTTO_COLUMN_IDENTIFIER)
         write_numeric(out, column);
+    else if (column->units)
+        (void)fprintf(out, ", units: %zu", column->units);
     (void)fprintf(out, "%s}%s%s\n", column->missing_allowed ? ", missing: allowed" : "", note ? "  # " : "",
                   note ? note : "");
 }

@@ -21,6 +21,8 @@ struct sotto_table {
     size_t rows, capacity;
     store *stores;
     sotto_column_counts *counts;
+    uint32_t **units;    /* for each column, each row's unit; NULL where none are told */
+    size_t *unit_counts; /* for each column */
     char sha256[65];
     bool stamped;
 };
@@ -106,6 +108,16 @@ size_t sotto_table_rows(const sotto_table *table)
     return table->rows;
 }
 
+size_t sotto_table_units(const sotto_table *table, size_t column)
+{
+    return table->unit_counts[column];
+}
+
+uint32_t sotto_table_unit(const sotto_table *table, size_t row, size_t column)
+{
+    return table->units[column][row];
+}
+
 bool sotto_table_stamped(const sotto_table *table)
 {
     return table->stamped;
@@ -132,11 +144,12 @@ typedef struct loader {
     sotto_table *table;
     const sotto_schema *schema;
     const char *path;
-    bool any_row_count, strict;
-    sotto_arena *arena; /* of what only loading needs */
-    category **by_text; /* for each category column, its values sorted */
-    size_t *column_of;  /* schema column of each cell */
-    size_t seen;        /* rows in the file; those beyond the declared count are counted, not kept */
+    bool any_row_count, strict, units;
+    sotto_arena *arena;      /* of what only loading needs */
+    sotto_unit_texts *texts; /* for each column: of the identifiers that tell units */
+    category **by_text;      /* for each category column, its values sorted */
+    size_t *column_of;       /* schema column of each cell */
+    size_t seen;             /* rows in the file; those beyond the declared count are counted, not kept */
     const sotto_csv_row *row;
 } loader;
 
@@ -223,6 +236,26 @@ static sotto_status take_number(const loader *in, size_t cell, const char *text,
     return SOTTO_OK;
 }
 
+static bool tells_units(const loader *in, size_t index)
+{
+    return in->units && in->schema->columns[index].units > 0;
+}
+
+/* A row that nobody's identifier is on cannot be told from others of the same person: only where the schema
+ * says that this may be is it a unit of its own. */
+static sotto_status take_identifier(const loader *in, size_t cell, bool missing, sotto_error *err)
+{
+    const size_t index = in->column_of[cell];
+    if (!tells_units(in, index))
+        return SOTTO_OK;
+    if (missing && !in->schema->columns[index].missing_allowed)
+        return cell_error(
+            in, cell, err, "missing",
+            "fill it, or declare missing: allowed, which makes each such row a unit of its own");
+    in->table->counts[index].missing += missing;
+    return sotto_unit_texts_add(&in->texts[index], missing ? NULL : in->row->cells[cell], err);
+}
+
 static sotto_status take_cell(const loader *in, size_t cell, size_t row, sotto_error *err)
 {
     size_t index = in->column_of[cell];
@@ -231,7 +264,7 @@ static sotto_status take_cell(const loader *in, size_t cell, size_t row, sotto_e
     const char *text = in->row->cells[cell];
     bool missing = text[0] == '\0' || strcmp(text, in->schema->missing) == 0;
     if (column->type == SOTTO_COLUMN_IDENTIFIER)
-        return SOTTO_OK;
+        return take_identifier(in, cell, missing, err);
     if (missing && !column->missing_allowed)
         return cell_error(in, cell, err, "missing", "fill it, or declare missing: allowed");
     sotto_status status = SOTTO_OK;
@@ -378,6 +411,27 @@ static sotto_status check_rows(const loader *in, sotto_error *err)
     return SOTTO_OK;
 }
 
+/* From texts to numbers of units; and are they as many as the schema declares? */
+static sotto_status number_units(const loader *in, sotto_error *err)
+{
+    for (size_t i = 0; i < in->schema->column_count; i++) {
+        const sotto_column *column = &in->schema->columns[i];
+        size_t *count = &in->table->unit_counts[i];
+        if (!tells_units(in, i))
+            continue;
+        sotto_status status = sotto_unit_texts_number(&in->texts[i], &in->table->units[i], count, err);
+        if (status)
+            return status;
+        if (!in->any_row_count && *count != column->units)
+            return sotto_error_set_at(
+                err, SOTTO_ERROR_INPUT, in->path, 0, 0,
+                "%zu units by column '%.100s', but the schema declares units: %zu of it; correct whichever "
+                "is wrong",
+                *count, column->name, column->units);
+    }
+    return SOTTO_OK;
+}
+
 /* Strict: one message for the first columns with findings; all counts are there for whoever loads without it.
  */
 static sotto_status check_findings(const loader *in, sotto_error *err)
@@ -426,13 +480,17 @@ static sotto_status prepare(loader *in, sotto_error *err)
     if (status)
         return status;
     in->by_text = sotto_arena_take(in->arena, columns, sizeof *in->by_text, err);
+    in->texts = sotto_arena_take(in->arena, columns, sizeof *in->texts, err);
     in->table = calloc(1, sizeof *in->table);
     if (in->table) {
         in->table->schema = in->schema;
         in->table->stores = calloc(columns, sizeof *in->table->stores);
         in->table->counts = calloc(columns, sizeof *in->table->counts);
+        in->table->units = calloc(columns, sizeof *in->table->units);
+        in->table->unit_counts = calloc(columns, sizeof *in->table->unit_counts);
     }
-    if (!in->by_text || !in->table || !in->table->stores || !in->table->counts)
+    if (!in->by_text || !in->texts || !in->table || !in->table->stores || !in->table->counts ||
+        !in->table->units || !in->table->unit_counts)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a table of %zu columns", columns);
     for (size_t i = 0; !status && i < columns; i++) {
         in->table->stores[i].kind = kind_of(&in->schema->columns[i]);
@@ -447,16 +505,21 @@ sotto_status sotto_table_load(sotto_table **table, const sotto_schema *schema, c
     loader in = {.schema = schema,
                  .path = path,
                  .any_row_count = options && options->any_row_count,
-                 .strict = options && options->strict};
+                 .strict = options && options->strict,
+                 .units = options && options->units};
     sotto_status status = prepare(&in, err);
     if (!status)
         status = sotto_csv_read(path, visit, &in, err);
     if (!status)
         status = check_rows(&in, err);
+    if (!status)
+        status = number_units(&in, err);
     if (!status && in.strict)
         status = check_findings(&in, err);
     if (!status)
         status = sotto_sha256_file(path, in.table->sha256, err);
+    for (size_t i = 0; in.texts && i < schema->column_count; i++)
+        sotto_unit_texts_release(&in.texts[i]);
     sotto_arena_destroy(in.arena);
     if (status)
         sotto_table_destroy(in.table);
@@ -471,6 +534,10 @@ void sotto_table_destroy(sotto_table *table)
         return;
     for (size_t i = 0; table->stores && i < table->schema->column_count; i++)
         free(table->stores[i].data);
+    for (size_t i = 0; table->units && i < table->schema->column_count; i++)
+        free(table->units[i]);
+    free(table->units);
+    free(table->unit_counts);
     free(table->stores);
     free(table->counts);
     free(table);

@@ -27,15 +27,18 @@ static sotto_status check(const sotto_counts_query *query, const sotto_mechanism
     return SOTTO_OK;
 }
 
-static void count_units(const sotto_counts_query *query, const uint32_t *units, size_t unit_count,
-                        double *counts)
+static void count_units(const sotto_counts_query *query, const sotto_units *units, double *counts)
 {
     size_t offset = 0;
     for (size_t t = 0; t < query->tables; t++) {
-        for (size_t i = 0; i < unit_count; i++) {
-            size_t cell = query->cell(query->context, units[i], t);
-            if (cell < query->table_size[t])
-                counts[offset + cell] += 1.0;
+        for (size_t u = 0; u < units->count; u++) {
+            size_t count;
+            const uint32_t *rows = sotto_units_rows(units, u, &count);
+            for (size_t i = 0; i < count; i++) {
+                const size_t cell = query->cell(query->context, rows[i], t);
+                if (cell < query->table_size[t])
+                    counts[offset + cell] += 1.0;
+            }
         }
         offset += query->table_size[t];
     }
@@ -64,15 +67,17 @@ static void add_noise(const sotto_noise_grid *grid, sotto_stream *stream, double
 }
 
 sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_mechanism *mechanism,
-                                  sotto_budget *budget, const char *label, const uint32_t *units,
-                                  size_t unit_count, sotto_random *random, double *counts, sotto_error *err)
+                                  sotto_budget *budget, const char *label, const sotto_units *units,
+                                  sotto_random *random, double *counts, sotto_error *err)
 {
+    const double most = (double)sotto_units_most(units);
     size_t cells = 0;
     sotto_stream *stream = NULL;
     sotto_noise_grid grid;
     sotto_status status = check(query, mechanism, &cells, err);
     if (status == SOTTO_OK)
-        status = sotto_noise_grid_make(&grid, mechanism->noise_multiplier * sqrt((double)query->tables), err);
+        status = sotto_noise_grid_make(&grid,
+                                       mechanism->noise_multiplier * sqrt((double)query->tables) * most, err);
     if (status == SOTTO_OK)
         status = sotto_stream_create(&stream, random, SOTTO_PURPOSE_NOISE, err);
     if (status == SOTTO_OK)
@@ -81,7 +86,7 @@ sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_m
         goto done;
     for (size_t i = 0; i < cells; i++)
         counts[i] = 0.0;
-    count_units(query, units, unit_count, counts);
+    count_units(query, units, counts);
     add_noise(&grid, stream, counts, cells);
 done:
     sotto_stream_destroy(stream);

@@ -29,7 +29,7 @@ enum { SOTTO_LANES = 4, SOTTO_CHUNK_ROWS = 64 };
  * Rows that no example takes hold leftovers and are ignored afterwards. */
 typedef struct sotto_chunk {
     size_t lane;           /**< < SOTTO_LANES: which scratch memory of the caller's this pass may use */
-    const uint32_t *units; /**< the sampled units: examples [0, unit_count) of the workspace */
+    const uint32_t *units; /**< a row of each sampled unit: examples [0, unit_count) of the workspace */
     size_t unit_count;
     size_t public_first; /**< examples [unit_count, unit_count + public_count) are the batch's public ones */
     size_t public_count; /**< from number `public_first` on */
@@ -43,6 +43,26 @@ typedef struct sotto_chunk {
  * with a lane of its own. Must not depend on anything but its arguments and data that no pass writes.
  */
 typedef void sotto_pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk);
+
+/* --------------------------------------------------------------------- units */
+
+/**
+ * The units of privacy that are sampled and counted, and the rows that each brings: its own, and of them
+ * `most` at most, whatever the lists say. All zero: no units. Plain data; the lists are borrowed.
+ */
+typedef struct sotto_units {
+    const uint32_t *rows; /**< a unit's rows side by side */
+    const uint32_t *first; /**< [count + 1]: unit u has rows[first[u]] to rows[first[u + 1] − 1], one or more;
+                              NULL: unit u has rows[u] alone */
+    size_t count;          /**< how many there are: private */
+    size_t most;           /**< m, public: noise and odds are made for so many rows of one unit; 0 means 1 */
+} sotto_units;
+
+/** m ≥ 1. */
+size_t sotto_units_most(const sotto_units *units);
+
+/** The rows of unit u that may be read, and `*count`, how many: 1 to m of them. */
+const uint32_t *sotto_units_rows(const sotto_units *units, size_t u, size_t *count);
 
 /* ------------------------------------------------------------------ clipping */
 
@@ -108,8 +128,7 @@ typedef struct sotto_dpsgd_options {
     sotto_optimizer_options optimizer;
     sotto_schedule schedule; /**< learning rate by step number */
     unsigned threads;        /**< ≥ 1; changes speed, never results */
-    const uint32_t *units;   /**< borrowed: the units to sample from */
-    size_t unit_count;       /**< how many they really are: private */
+    sotto_units units;       /**< borrowed: to sample from */
     sotto_weights *weights;  /**< borrowed, refreshed by each step */
     float *parameters;       /**< borrowed: what `weights` were made of, updated by each step */
     sotto_budget *budget;    /**< borrowed, asked and charged by each step */
@@ -126,6 +145,11 @@ void sotto_dpsgd_destroy(sotto_dpsgd *step);
 /**
  * Ask the budget, charge one use, then toss one coin for each unit (P3, P7). SOTTO_ERROR_BUDGET, with nothing
  * charged or drawn, where one more step would cross it (P10); SOTTO_ERROR_ENTROPY ends the run.
+ *
+ * A sampled unit of several rows brings one of them, drawn uniformly in this step, so that what it adds is
+ * one row's clipped gradient: of norm C at most, whichever it is (P5). That the row is drawn costs nothing,
+ * since divergences of both directions are jointly quasi-convex: a mixture of laws, each at most so far from
+ * the law without the unit, is no farther from it.
  */
 sotto_status sotto_dpsgd_begin(sotto_dpsgd *step, sotto_error *err);
 
@@ -191,49 +215,52 @@ void sotto_public_step_take(sotto_public_step *step, size_t count, sotto_pass *p
 /* ----------------------------------------------------------------- sampling */
 
 /**
- * Poisson sampling: each of `count` units enters by an independent coin that is never more likely than
- * `sample_rate` (rounded down to a multiple of 2⁻⁶⁴). Writes the sampled units in order to `sample` (room for
- * `count`) and returns how many they are.
+ * Poisson sampling: each of `units` enters by an independent coin that is never more likely than
+ * `sample_rate` (rounded down to a multiple of 2⁻⁶⁴). Writes a row of each sampled unit, in their order, to
+ * `sample` (room for all units) and returns how many they are: its only one, or one drawn uniformly, after
+ * the coins, by the same amount of randomness for each.
  */
-size_t sotto_poisson_sample(sotto_stream *stream, double sample_rate, const uint32_t *units, size_t count,
+size_t sotto_poisson_sample(sotto_stream *stream, double sample_rate, const sotto_units *units,
                             uint32_t *sample);
 
 /* ------------------------------------------------------------- noisy counts */
 
 /**
- * Several contingency tables of the same units in one Gaussian release. Each unit adds 1 to exactly one cell
- * of each table, so adding or removing a unit changes the counts by √tables in L2: that is the sensitivity.
+ * Several contingency tables of the same units in one Gaussian release. Each row adds 1 to exactly one cell
+ * of each table, and a unit has at most m rows, so that adding or removing it changes the counts by at most
+ * m·√tables in L2, all its rows falling into the same cells: that is the sensitivity.
  */
 typedef struct sotto_counts_query {
     size_t tables;            /**< ≥ 1 */
     const size_t *table_size; /**< cells of each table, ≥ 1 */
-    /** The cell of `unit` in `table`; below its size. */
-    size_t (*cell)(const void *context, uint32_t unit, size_t table);
+    /** The cell of `row` in `table`; below its size. */
+    size_t (*cell)(const void *context, uint32_t row, size_t table);
     const void *context;
 } sotto_counts_query;
 
 /**
- * Charge one use of `mechanism` (Gaussian) under `label`, count, and add N(0, σ²·tables) to each cell.
+ * Charge one use of `mechanism` (Gaussian) under `label`, count, and add N(0, σ²·m²·tables) to each cell.
  * `counts` holds the tables one after the other; noisy counts are integers and may be negative.
  * SOTTO_ERROR_BUDGET where the budget refuses.
  */
 sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_mechanism *mechanism,
-                                  sotto_budget *budget, const char *label, const uint32_t *units,
-                                  size_t unit_count, sotto_random *random, double *counts, sotto_error *err);
+                                  sotto_budget *budget, const char *label, const sotto_units *units,
+                                  sotto_random *random, double *counts, sotto_error *err);
 
 /* -------------------------------------------------------------------- picks */
 
 /**
  * Candidates, each a contingency table of the same units beside a guess of it from what is public already. A
- * candidate's score is Σ|count − guess| over its table's cells: adding or removing a unit, which adds 1 to
- * one cell, moves it by 1 at most. The scores are made here, so that no caller's mistake can make them worse.
+ * candidate's score is Σ|count − guess| over its table's cells: adding or removing a unit, of at most m rows
+ * that each add 1 to one cell, moves it by m at most. The scores are made here, so that no caller's mistake
+ * can make them worse.
  */
 typedef struct sotto_picks_query {
     size_t candidates;
     /** Cells of the candidate's table, 1 to 2²¹. */
     size_t (*cells)(const void *context, size_t candidate);
-    /** The cell of `unit` in it; below their number. */
-    size_t (*cell)(const void *context, uint32_t unit, size_t candidate);
+    /** The cell of `row` in it; below their number. */
+    size_t (*cell)(const void *context, uint32_t row, size_t candidate);
     /** The guess, whole numbers, written to `counts` [cells]; looks at no row. */
     void (*guess)(const void *context, size_t candidate, int64_t *counts);
     /** May the candidate still be picked after these `count` picks? Looks at no row. One must be left. */
@@ -243,12 +270,13 @@ typedef struct sotto_picks_query {
 
 /**
  * Charge `picks` uses of `mechanism` (exponential) under `label`, score the candidates, and pick one after
- * another by odds of e^{ε·score/2} among those that are open: exactly, by comparing random integers, but for
- * ε/2 being rounded down to a multiple of 2⁻³². `picked` [picks] are their numbers. SOTTO_ERROR_BUDGET where
+ * another by odds of e^{ε·score/2m} among those that are open: exactly, by comparing random integers, but for
+ * ε/2m being rounded down to a multiple of 2⁻³². `picked` [picks] are their numbers. SOTTO_ERROR_BUDGET where
  * the budget refuses.
  */
 sotto_status sotto_picks_release(const sotto_picks_query *query, const sotto_mechanism *mechanism,
-                                 size_t picks, sotto_budget *budget, const char *label, const uint32_t *units,
-                                 size_t unit_count, sotto_random *random, size_t *picked, sotto_error *err);
+                                 size_t picks, sotto_budget *budget, const char *label,
+                                 const sotto_units *units, sotto_random *random, size_t *picked,
+                                 sotto_error *err);
 
 #endif

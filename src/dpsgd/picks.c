@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /*
- * The exponential mechanism, exactly: scores are integers of sensitivity 1, odds are exp of a fraction of
+ * The exponential mechanism, exactly: scores are integers of sensitivity m, odds are exp of a fraction of
  * integers, and every coin is tossed by comparing uniform integers (Canonne, Kamath, Steinke 2020, Alg. 1).
  */
 #include <math.h>
@@ -11,7 +11,7 @@
 
 __extension__ typedef unsigned __int128 u128;
 
-/* The exponent of one unit of score, ε/2, as a multiple of 2⁻³², rounded down: never more than is charged. */
+/* The exponent of a score of 1, ε/2m, as a multiple of 2⁻³², rounded down: never more than is charged. */
 enum { FRACTION_BITS = 32 };
 
 /* No guess is farther out: sums of as many as memory holds stay below 2⁶². */
@@ -47,19 +47,24 @@ static sotto_status check(const sotto_picks_query *query, const sotto_mechanism 
     return SOTTO_OK;
 }
 
-/* Σ|count − guess| of each candidate: one unit moves one count of each by 1, so each score by 1 at most. */
-static void score(const sotto_picks_query *query, const uint32_t *units, size_t unit_count, int64_t *counts,
-                  int64_t *guesses, uint64_t *scores)
+/* Σ|count − guess| of each candidate: each row of a unit moves one count of each by 1, so the unit each score
+ * by m at most. */
+static void score(const sotto_picks_query *query, const sotto_units *units, int64_t *counts, int64_t *guesses,
+                  uint64_t *scores)
 {
     for (size_t c = 0; c < query->candidates; c++) {
         const size_t cells = query->cells(query->context, c);
         for (size_t i = 0; i < cells; i++)
             counts[i] = guesses[i] = 0;
         query->guess(query->context, c, guesses);
-        for (size_t i = 0; i < unit_count; i++) {
-            const size_t cell = query->cell(query->context, units[i], c);
-            if (cell < cells)
-                counts[cell]++;
+        for (size_t u = 0; u < units->count; u++) {
+            size_t count;
+            const uint32_t *rows = sotto_units_rows(units, u, &count);
+            for (size_t i = 0; i < count; i++) {
+                const size_t cell = query->cell(query->context, rows[i], c);
+                if (cell < cells)
+                    counts[cell]++;
+            }
         }
         scores[c] = 0;
         for (size_t i = 0; i < cells; i++) {
@@ -105,8 +110,9 @@ static sotto_status pick_all(const sotto_picks_query *query, sotto_stream *strea
 }
 
 sotto_status sotto_picks_release(const sotto_picks_query *query, const sotto_mechanism *mechanism,
-                                 size_t picks, sotto_budget *budget, const char *label, const uint32_t *units,
-                                 size_t unit_count, sotto_random *random, size_t *picked, sotto_error *err)
+                                 size_t picks, sotto_budget *budget, const char *label,
+                                 const sotto_units *units, sotto_random *random, size_t *picked,
+                                 sotto_error *err)
 {
     size_t largest = 0;
     sotto_stream *stream = NULL;
@@ -126,8 +132,9 @@ sotto_status sotto_picks_release(const sotto_picks_query *query, const sotto_mec
     if (status == SOTTO_OK)
         status = sotto_budget_charge(budget, mechanism, picks, label, err);
     if (status == SOTTO_OK) {
-        const uint64_t step = (uint64_t)ldexp(fmin(mechanism->epsilon / 2, 0x1p30), FRACTION_BITS);
-        score(query, units, unit_count, tables, tables + largest, scores);
+        const uint64_t half = (uint64_t)ldexp(fmin(mechanism->epsilon / 2, 0x1p30), FRACTION_BITS);
+        const uint64_t step = half / sotto_units_most(units);
+        score(query, units, tables, tables + largest, scores);
         status = pick_all(query, stream, step, scores, open, picked, picks, err);
     }
     sotto_stream_destroy(stream);

@@ -24,8 +24,8 @@ struct sotto_dpsgd {
     sotto_stream *coins;
     sotto_stream *masks; /* seeds of dropout */
     sotto_stream *noise[SOTTO_LANES];
-    uint32_t *sample;     /* [unit_count] */
-    uint64_t *unit_seeds; /* [unit_count], of the sampled units */
+    uint32_t *sample;     /* [units], a row of each sampled one */
+    uint64_t *unit_seeds; /* [units], of the sampled ones */
     size_t units_within;
     sotto_dpsgd_private last;
 };
@@ -113,9 +113,9 @@ static sotto_status fill(sotto_dpsgd *step, sotto_error *err)
                                        .views = options->views,
                                        .threads = options->threads,
                                        .exact = is_exact(step)};
-    step->sample = sotto_arena_take(step->arena, options->unit_count, sizeof *step->sample, err);
+    step->sample = sotto_arena_take(step->arena, options->units.count, sizeof *step->sample, err);
     step->options.label = sotto_arena_copy(step->arena, options->label, strlen(options->label), err);
-    step->unit_seeds = sotto_arena_take(step->arena, options->unit_count, sizeof *step->unit_seeds, err);
+    step->unit_seeds = sotto_arena_take(step->arena, options->units.count, sizeof *step->unit_seeds, err);
     if (!step->sample || !step->unit_seeds || !step->options.label)
         return SOTTO_ERROR_MEMORY;
     sotto_status status =
@@ -180,8 +180,8 @@ sotto_status sotto_dpsgd_begin(sotto_dpsgd *step, sotto_error *err)
         status = sotto_budget_charge(options->budget, &options->mechanism, 1, options->label, err);
     if (status != SOTTO_OK)
         return status;
-    size_t sampled = sotto_poisson_sample(step->coins, options->mechanism.sample_rate, options->units,
-                                          options->unit_count, step->sample);
+    size_t sampled =
+        sotto_poisson_sample(step->coins, options->mechanism.sample_rate, &options->units, step->sample);
     step->last = (sotto_dpsgd_private){.batch = sampled};
     step->phase = BEGUN;
     return SOTTO_OK;

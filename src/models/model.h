@@ -90,8 +90,7 @@ typedef struct sotto_release_door {
     const sotto_mechanism *mechanisms;
     sotto_budget *budget;
     sotto_random *random;
-    const uint32_t *units; /**< rows of the table */
-    size_t unit_count;     /**< private */
+    sotto_units units; /**< whose rows are rows of the table */
 } sotto_release_door;
 
 /** Make release `number`, which is of counts: `counts` as the query lays them out. SOTTO_ERROR_INPUT where
@@ -164,7 +163,7 @@ sotto_status sotto_model_counts_give(sotto_model *model, const double *counts, s
 /** What the private step is to train; valid as long as the model. */
 sotto_model_private sotto_model_private_wanted(const sotto_model *model);
 
-/** The table that the units of the private step and of the counts are rows of; borrowed. */
+/** The table whose rows the private step and the counts take up by their units; borrowed. */
 void sotto_model_data(sotto_model *model, const sotto_encoded *data);
 
 /** One private step, and the post-processing that belongs to it. */

@@ -29,8 +29,8 @@ sotto_status sotto_release_counts(const sotto_release_door *door, size_t number,
             err, SOTTO_ERROR_INPUT,
             "the model asks for %zu tables of %zu cells as \"%s\", and declared %zu of %zu", query->tables,
             cells, declared->label, declared->tables, declared->cells);
-    return sotto_counts_release(query, &door->mechanisms[number], door->budget, declared->label, door->units,
-                                door->unit_count, door->random, counts, err);
+    return sotto_counts_release(query, &door->mechanisms[number], door->budget, declared->label, &door->units,
+                                door->random, counts, err);
 }
 
 sotto_status sotto_release_picks(const sotto_release_door *door, size_t number,
@@ -41,10 +41,11 @@ sotto_status sotto_release_picks(const sotto_release_door *door, size_t number,
         return status;
     const sotto_model_release *declared = &door->releases[number];
     return sotto_picks_release(query, &door->mechanisms[number], declared->uses, door->budget,
-                               declared->label, door->units, door->unit_count, door->random, picked, err);
+                               declared->label, &door->units, door->random, picked, err);
 }
 
 double sotto_release_deviation(const sotto_release_door *door, size_t number)
 {
-    return door->mechanisms[number].noise_multiplier * sqrt((double)door->releases[number].tables);
+    return door->mechanisms[number].noise_multiplier * sqrt((double)door->releases[number].tables) *
+           (double)sotto_units_most(&door->units);
 }

@@ -133,17 +133,27 @@ static sotto_status read_data(sotto_config *config, const sotto_node *section, s
     return status;
 }
 
-static sotto_status read_unit(const sotto_node *section, sotto_error *err)
+/* The word row, or a column: which columns there are, the plan knows. */
+static sotto_status read_unit(sotto_config *config, const sotto_node *section, sotto_error *err)
 {
     const sotto_node *node = sotto_node_get(section, "unit");
+    const sotto_node *most = sotto_node_get(section, "max_rows_per_unit");
     const char *text = "row";
+    config->max_rows_per_unit = 1;
     sotto_status status = node ? sotto_node_string(node, "privacy.unit", &text, err) : SOTTO_OK;
-    if (status == SOTTO_OK && strcmp(text, "row") != 0)
-        return sotto_node_error(node, err,
-                                "privacy.unit is \"%s\"; this version has row only (a unit of several rows, "
-                                "such as all rows of one person, is not built yet); write `unit: row`",
-                                text);
-    return status;
+    if (status != SOTTO_OK)
+        return status;
+    if (strcmp(text, "row") == 0)
+        return most ? sotto_node_error(most, err,
+                                       "privacy.max_rows_per_unit says nothing where each row is a unit; "
+                                       "remove it, or name a column with `unit: COLUMN`")
+                    : SOTTO_OK;
+    config->unit = strdup(text);
+    if (!config->unit)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading the config");
+    return most
+               ? sotto_node_size(most, "privacy.max_rows_per_unit", 1, 10000, &config->max_rows_per_unit, err)
+               : SOTTO_OK;
 }
 
 static sotto_status read_accountant(sotto_config *config, const sotto_node *section, sotto_error *err)
@@ -236,9 +246,9 @@ static sotto_status read_clipping(sotto_config *config, const sotto_node *sectio
 
 static sotto_status read_privacy(sotto_config *config, const sotto_node *section, sotto_error *err)
 {
-    static const char *const known[] = {"epsilon",       "delta",    "unit",
-                                        "max_grad_norm", "clipping", "noise_multiplier",
-                                        "accountant",    "noise",    NULL};
+    static const char *const known[] = {
+        "epsilon",    "delta", "unit", "max_rows_per_unit", "max_grad_norm", "clipping", "noise_multiplier",
+        "accountant", "noise", NULL};
     const sotto_node *node;
     sotto_status status = sotto_node_expect_map(section, "privacy", known, err);
     if (status == SOTTO_OK)
@@ -250,7 +260,7 @@ static sotto_status read_privacy(sotto_config *config, const sotto_node *section
     if (status == SOTTO_OK)
         status = sotto_node_double(node, "privacy.delta", least_delta, 0.999, &config->delta, err);
     if (status == SOTTO_OK)
-        status = read_unit(section, err);
+        status = read_unit(config, section, err);
     if (status == SOTTO_OK)
         status = read_noise(config, section, err);
     if (status == SOTTO_OK)
@@ -456,6 +466,7 @@ void sotto_config_destroy(sotto_config *config)
     free(config->table);
     free(config->schema);
     free(config->output);
+    free(config->unit);
     *config = (sotto_config){0};
 }
 

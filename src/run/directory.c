@@ -196,11 +196,13 @@ static sotto_status write_private(const sotto_run_directory *directory, const so
         status = epsilon_records(record, &epsilons, err);
     if (status == SOTTO_OK)
         status = sotto_json_text(
-            json_pack("{s:s, s:s?, s:s, s:s?, s:s, s:I, s:I, s:O, s:O, s:o}", "format", "sotto metrics 1",
-                      "not_private", record->not_private[0] ? record->not_private : NULL, "covered",
-                      not_covered, "balance", sotto_plan_balance(record->plan), "data_sha256",
-                      record->table_sha256, "train_rows", (json_int_t)record->train_rows, "holdout_rows",
-                      (json_int_t)record->holdout_rows, "columns", record->columns, "epsilon_by_step",
+            json_pack("{s:s, s:s?, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:O, s:O, s:o}", "format",
+                      "sotto metrics 1", "not_private", record->not_private[0] ? record->not_private : NULL,
+                      "covered", not_covered, "balance", sotto_plan_balance(record->plan), "data_sha256",
+                      record->table_sha256, "train_rows", (json_int_t)record->split->train_count,
+                      "holdout_rows", (json_int_t)record->split->holdout_count, "train_units",
+                      (json_int_t)record->split->train_units, "holdout_units",
+                      (json_int_t)record->split->holdout_units, "columns", record->columns, "epsilon_by_step",
                       epsilons, "steps", step_records(record)),
             &text, err);
     if (status == SOTTO_OK)
@@ -323,9 +325,8 @@ static sotto_status buy_prediction(const char *folder, const sotto_training_reco
     if (!table)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
     const sotto_real_rows *real = &record->real;
-    const sotto_status status =
-        sotto_prediction_buy(prediction, table, real->table, &plan->prediction_counts, real->budget,
-                             real->units, real->unit_count, random, err);
+    const sotto_status status = sotto_prediction_buy(prediction, table, real->table, &plan->prediction_counts,
+                                                     real->budget, &real->units, random, err);
     free(table);
     return status;
 }

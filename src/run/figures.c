@@ -9,7 +9,7 @@ struct sotto_figures {
     const sotto_schema *schema;
     sotto_encoder *encoder; /* with numbers in bins, whatever the model's has */
     double share;
-    double rows;        /* counted, as is public */
+    double rows;        /* that are counted, at least, as is public: one of each unit */
     size_t count;       /* tables */
     size_t *blocks;     /* [count] */
     size_t *table_size; /* [count] */
@@ -106,7 +106,7 @@ static sotto_status fill(sotto_figures *figures, const sotto_node *section, sott
 }
 
 sotto_status sotto_figures_create(sotto_figures **figures, const sotto_config *config,
-                                  const sotto_schema *schema, sotto_error *err)
+                                  const sotto_schema *schema, double units, sotto_error *err)
 {
     sotto_arena *arena;
     *figures = NULL;
@@ -122,7 +122,7 @@ sotto_status sotto_figures_create(sotto_figures **figures, const sotto_config *c
     }
     made->arena = arena;
     made->schema = schema;
-    made->rows = (double)schema->rows * (1.0 - config->holdout);
+    made->rows = units;
     status = fill(made, config->figures, err);
     if (status == SOTTO_OK)
         *figures = made;
@@ -162,23 +162,24 @@ size_t sotto_figures_tables(const sotto_figures *figures)
 
 /* ----------------------------------------------------------------------- counting */
 
-static size_t cell(const void *context, uint32_t unit, size_t table)
+static size_t cell(const void *context, uint32_t row, size_t table)
 {
     const sotto_figures *figures = context;
-    return sotto_encoded_slot(figures->counted, unit, figures->blocks[table]);
+    return sotto_encoded_slot(figures->counted, row, figures->blocks[table]);
 }
 
 sotto_status sotto_figures_buy(sotto_figures *figures, const sotto_table *table,
-                               const sotto_mechanism *mechanism, sotto_budget *budget, const uint32_t *units,
-                               size_t unit_count, sotto_random *random, sotto_error *err)
+                               const sotto_mechanism *mechanism, sotto_budget *budget,
+                               const sotto_units *units, sotto_random *random, sotto_error *err)
 {
     const sotto_counts_query query = {
         .tables = figures->count, .table_size = figures->table_size, .cell = cell, .context = figures};
     sotto_status status = sotto_encode(&figures->counted, figures->encoder, table, err);
     if (status != SOTTO_OK)
         return status;
-    figures->deviation = mechanism->noise_multiplier * sqrt((double)figures->count);
-    status = sotto_counts_release(&query, mechanism, budget, SOTTO_FIGURES_LABEL, units, unit_count, random,
+    figures->deviation =
+        mechanism->noise_multiplier * sqrt((double)figures->count) * (double)sotto_units_most(units);
+    status = sotto_counts_release(&query, mechanism, budget, SOTTO_FIGURES_LABEL, units, random,
                                   figures->noisy, err);
     sotto_encoded_destroy(figures->counted);
     figures->counted = NULL;

@@ -21,10 +21,10 @@
 #define SOTTO_PREDICTION_WHAT                                                                                \
     "about how many rows of each class a logistic regression that learned from the synthetic rows is right"
 
-/** Which columns, from config and schema alone. NULL in `*figures` where the config asks for none. Caller
- * destroys; the schema is borrowed. */
+/** Which columns, from config and schema alone; `units` is how many units are expected, which is public. NULL
+ * in `*figures` where the config asks for none. Caller destroys; the schema is borrowed. */
 sotto_status sotto_figures_create(sotto_figures **figures, const sotto_config *config,
-                                  const sotto_schema *schema, sotto_error *err);
+                                  const sotto_schema *schema, double units, sotto_error *err);
 void sotto_figures_destroy(sotto_figures *figures);
 
 /** Of ε. */
@@ -37,12 +37,12 @@ size_t sotto_figures_cells(const sotto_figures *figures);
 size_t sotto_figures_tables(const sotto_figures *figures);
 
 /**
- * Count `units`, rows of `table`, under `mechanism`, and keep the noisy counts: one charge to the budget
- * before the first row is looked at.
+ * Count `units`, whose rows are rows of `table`, under `mechanism`, and keep the noisy counts: one charge to
+ * the budget before the first row is looked at.
  */
 sotto_status sotto_figures_buy(sotto_figures *figures, const sotto_table *table,
-                               const sotto_mechanism *mechanism, sotto_budget *budget, const uint32_t *units,
-                               size_t unit_count, sotto_random *random, sotto_error *err);
+                               const sotto_mechanism *mechanism, sotto_budget *budget,
+                               const sotto_units *units, sotto_random *random, sotto_error *err);
 
 /** What is to be predicted; NULL where the config asks for nothing of the kind. */
 sotto_prediction *sotto_figures_prediction(const sotto_figures *figures);
@@ -69,13 +69,12 @@ double sotto_prediction_share(const sotto_prediction *prediction);
 size_t sotto_prediction_cells(const sotto_prediction *prediction);
 
 /**
- * Learn from the synthetic table at `path`, and count of `units`, rows of `table`, how many of each class are
- * guessed rightly: charged to the budget before they are counted.
+ * Learn from the synthetic table at `path`, and count of the rows of `units`, which are rows of `table`, how
+ * many of each class are guessed rightly: charged to the budget before they are counted.
  */
 sotto_status sotto_prediction_buy(sotto_prediction *prediction, const char *path, const sotto_table *table,
                                   const sotto_mechanism *mechanism, sotto_budget *budget,
-                                  const uint32_t *units, size_t unit_count, sotto_random *random,
-                                  sotto_error *err);
+                                  const sotto_units *units, sotto_random *random, sotto_error *err);
 
 /** {"target", "model", "accuracy", "balanced_accuracy", "deviation_of_counts"} from the noisy counts alone;
  * NULL where none were bought. New reference. */

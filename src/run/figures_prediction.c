@@ -3,7 +3,7 @@
 /*
  * A figure of use: how often a logistic regression that learned from the synthetic rows is right about the
  * real ones. The regression is post-processing; of the real rows it is counted, with noise, for how many of
- * each class it is right. A row adds 1 to one cell of one table.
+ * each class it is right. A row adds 1 to one cell of one table, and so does each row of a unit.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ struct sotto_prediction {
     double *noisy;     /* [table_size] */
     double deviation;
     bool bought;
-    const uint8_t *right;     /* [units], while counting: by row */
+    const uint8_t *right;     /* [rows of the table], while counting */
     const sotto_table *table; /* while counting */
 };
 
@@ -100,42 +100,42 @@ size_t sotto_prediction_cells(const sotto_prediction *prediction)
 
 /* ----------------------------------------------------------------------- counting */
 
-static size_t cell(const void *context, uint32_t unit, size_t number)
+static size_t cell(const void *context, uint32_t row, size_t number)
 {
     const sotto_prediction *prediction = context;
     (void)number;
-    const size_t value = sotto_table_category(prediction->table, unit, prediction->target);
-    return 2 * (value == SOTTO_NONE ? prediction->classes : value) + prediction->right[unit];
+    const size_t value = sotto_table_category(prediction->table, row, prediction->target);
+    return 2 * (value == SOTTO_NONE ? prediction->classes : value) + prediction->right[row];
 }
 
 static sotto_status guess(const sotto_prediction *prediction, const char *path, const sotto_table *table,
-                          const uint32_t *units, size_t unit_count, uint8_t *right, sotto_error *err)
+                          const sotto_units *units, uint8_t *right, sotto_error *err)
 {
+    const size_t rows = units->first ? units->first[units->count] : units->count;
     const sotto_table_options any_rows = {.any_row_count = true};
     sotto_table *synthetic = NULL;
     sotto_status status = sotto_table_load(&synthetic, prediction->schema, path, &any_rows, err);
     if (status == SOTTO_OK)
-        status = sotto_evaluate_guesses(synthetic, table, units, unit_count, prediction->target, right, err);
+        status = sotto_evaluate_guesses(synthetic, table, units->rows, rows, prediction->target, right, err);
     sotto_table_destroy(synthetic);
     return status;
 }
 
 sotto_status sotto_prediction_buy(sotto_prediction *prediction, const char *path, const sotto_table *table,
                                   const sotto_mechanism *mechanism, sotto_budget *budget,
-                                  const uint32_t *units, size_t unit_count, sotto_random *random,
-                                  sotto_error *err)
+                                  const sotto_units *units, sotto_random *random, sotto_error *err)
 {
     const sotto_counts_query query = {
         .tables = 1, .table_size = &prediction->table_size, .cell = cell, .context = prediction};
     uint8_t *right = calloc(sotto_table_rows(table), 1);
-    sotto_status status = right ? guess(prediction, path, table, units, unit_count, right, err)
+    sotto_status status = right ? guess(prediction, path, table, units, right, err)
                                 : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a prediction");
     if (status == SOTTO_OK) {
         prediction->table = table;
         prediction->right = right;
-        prediction->deviation = mechanism->noise_multiplier;
-        status = sotto_counts_release(&query, mechanism, budget, SOTTO_PREDICTION_LABEL, units, unit_count,
-                                      random, prediction->noisy, err);
+        prediction->deviation = mechanism->noise_multiplier * (double)sotto_units_most(units);
+        status = sotto_counts_release(&query, mechanism, budget, SOTTO_PREDICTION_LABEL, units, random,
+                                      prediction->noisy, err);
         prediction->bought = status == SOTTO_OK;
         prediction->table = NULL;
         prediction->right = NULL;

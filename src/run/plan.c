@@ -20,24 +20,58 @@ static const sotto_node *privacy_node(const sotto_config *config, const char *ke
     return node ? node : privacy;
 }
 
+/* Whose presence is to be hidden, and how many of them there are as far as the public knows. */
+static sotto_status plan_units(sotto_plan *plan, const sotto_config *config, sotto_error *err)
+{
+    const sotto_schema *schema = plan->schema;
+    plan->unit_column = SOTTO_NONE;
+    plan->units = schema->rows;
+    if (config->unit) {
+        const sotto_node *node = privacy_node(config, "unit");
+        const size_t column = sotto_schema_find(schema, config->unit);
+        if (column == SOTTO_NONE)
+            return sotto_node_error(
+                node, err,
+                "privacy.unit is \"%.100s\", which is no column of the schema; write row, or "
+                "the name of an identifier",
+                config->unit);
+        if (schema->columns[column].type != SOTTO_COLUMN_IDENTIFIER)
+            return sotto_node_error(
+                node, err,
+                "privacy.unit is \"%.100s\", which the schema declares as %s; it must be of type: identifier, "
+                "which is never modelled",
+                config->unit, sotto_column_type_name(schema->columns[column].type));
+        if (schema->columns[column].units == 0)
+            return sotto_node_error(
+                node, err,
+                "privacy.unit is \"%.100s\", and the schema does not say how many units it tells apart; add "
+                "their public number to the column there, like `units: 1000`",
+                config->unit);
+        plan->unit_column = column;
+        plan->units = schema->columns[column].units;
+    }
+    plan->public_units = (double)plan->units * (1.0 - config->holdout);
+    return SOTTO_OK;
+}
+
 static sotto_status check_against_schema(const sotto_plan *plan, const sotto_config *config, sotto_error *err)
 {
     const sotto_node *root = sotto_document_root(config->document);
-    const size_t rows = plan->schema->rows;
-    if (config->delta >= 1.0 / (double)rows)
+    const char *noun = config->unit ? "unit" : "row";
+    if (config->delta >= 1.0 / (double)plan->units)
         return sotto_node_error(
             privacy_node(config, "delta"), err,
-            "privacy.delta is %g; it must be below 1/rows = %g, or a mechanism that publishes a "
-            "row at random would pass; 1e-5 or smaller is usual",
-            config->delta, 1.0 / (double)rows);
+            "privacy.delta is %g; it must be below 1/%ss = %g, or a mechanism that publishes a "
+            "%s at random would pass; 1e-5 or smaller is usual",
+            config->delta, noun, 1.0 / (double)plan->units, noun);
     if (sotto_model_takes_steps(plan->model) && (double)config->expected_batch_size > plan->public_units) {
         const sotto_node *training = sotto_node_get(root, "training");
         const sotto_node *batch = sotto_node_get(training, "expected_batch_size");
         return sotto_node_error(
             batch ? batch : root, err,
-            "training.expected_batch_size is %zu, but the schema declares %zu rows and %g are for "
+            "training.expected_batch_size is %zu, but the schema declares %zu %ss and %g are for "
             "training; choose a batch of at most that many",
-            config->expected_batch_size, rows, plan->public_units);
+            config->expected_batch_size, plan->units, noun, plan->public_units);
     }
     return SOTTO_OK;
 }
@@ -178,6 +212,8 @@ static sotto_status make_model(sotto_plan *plan, const sotto_config *config, sot
     sotto_numbers numbers;
     sotto_status status = read_schema(plan, config, err);
     if (status == SOTTO_OK)
+        status = plan_units(plan, config, err);
+    if (status == SOTTO_OK)
         status = sotto_model_numbers(config->model, &numbers, err);
     if (status == SOTTO_OK)
         status = sotto_encoder_create(&plan->encoder, plan->schema, numbers, err);
@@ -188,7 +224,7 @@ static sotto_status make_model(sotto_plan *plan, const sotto_config *config, sot
     if (status == SOTTO_OK)
         plan->release_count = sotto_model_releases(plan->model, plan->releases);
     if (status == SOTTO_OK)
-        status = sotto_figures_create(&plan->figures, config, plan->schema, err);
+        status = sotto_figures_create(&plan->figures, config, plan->schema, plan->public_units, err);
     return status;
 }
 
@@ -229,7 +265,6 @@ sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsig
     sotto_status status = make_model(plan, config, err);
     if (status != SOTTO_OK)
         return status;
-    plan->public_units = (double)plan->schema->rows * (1.0 - config->holdout);
     status = plan_training(plan, config, threads, err);
     if (status == SOTTO_OK)
         status = check_against_schema(plan, config, err);
@@ -274,13 +309,15 @@ sotto_status sotto_plan_epsilon(const sotto_plan *plan, const sotto_config *conf
     return status;
 }
 
-sotto_run_cost sotto_plan_cost(const sotto_plan *plan)
+sotto_run_cost sotto_plan_cost(const sotto_plan *plan, const sotto_config *config)
 {
     sotto_run_cost cost = {.release_count = plan->release_count,
                            .step = plan->step,
                            .steps = plan->training.steps,
                            .draws = plan->shares.draws,
-                           .epsilon = plan->epsilon};
+                           .epsilon = plan->epsilon,
+                           .unit_column = plan->unit_column,
+                           .max_rows_per_unit = config->max_rows_per_unit};
     for (size_t i = 0; i < plan->release_count; i++) {
         cost.releases[i] = plan->release_mechanisms[i];
         cost.uses[i] = plan->releases[i].uses;
@@ -363,14 +400,15 @@ static void warn_of_steps(const sotto_plan *plan, json_t *list)
 json_t *sotto_plan_warnings(const sotto_plan *plan, const sotto_config *config)
 {
     json_t *list = json_array();
-    const double delta_rows = config->delta * (double)plan->schema->rows;
+    const double delta_units = config->delta * (double)plan->units;
+    const char *noun = config->unit ? "unit" : "row";
     if (sotto_plan_takes_steps(plan))
         warn_of_steps(plan, list);
     if (config->epsilon > 10.0)
-        warn(list, "epsilon %g is a weak promise: it lets the odds about one row change by a factor of e^%g",
-             config->epsilon, config->epsilon);
-    if (delta_rows > 0.5)
-        warn(list, "delta is %.2g of 1/rows; a delta of 1/rows² or at most 1e-6 leaves more room for error",
-             delta_rows);
+        warn(list, "epsilon %g is a weak promise: it lets the odds about one %s change by a factor of e^%g",
+             config->epsilon, noun, config->epsilon);
+    if (delta_units > 0.5)
+        warn(list, "delta is %.2g of 1/%ss; a delta of 1/%ss² or at most 1e-6 leaves more room for error",
+             delta_units, noun, noun);
     return list;
 }

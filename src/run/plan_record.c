@@ -152,6 +152,12 @@ static json_t *plan_record(const sotto_config *config, const sotto_plan *plan, d
         (json_int_t)plan->training.steps, "releases", list, "parameters", "private", (json_int_t) private,
         "generator", (json_int_t)sotto_model_parameters(plan->model), "epsilon_after", after, "warnings",
         sotto_plan_warnings(plan, config));
+    json_t *unit = config->unit
+                       ? json_pack("{s:s, s:I, s:I}", "unit", config->unit, "units", (json_int_t)plan->units,
+                                   "max_rows_per_unit", (json_int_t)config->max_rows_per_unit)
+                       : json_pack("{s:s}", "unit", "row");
+    (void)json_object_update(record, unit);
+    json_decref(unit);
     if (steps)
         step_facts(config, plan, seconds_per_step, record);
     return record;

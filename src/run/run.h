@@ -21,7 +21,9 @@ typedef struct sotto_config {
     char *table; /**< absolute or relative to the current directory */
     char *schema;
     char *output;   /**< NULL where neither config nor command line names one */
-    double holdout; /**< share of rows that training never sees */
+    double holdout; /**< share of units that training never sees */
+    char *unit;     /**< the identifier whose values are the units of privacy; NULL: each row is one */
+    size_t max_rows_per_unit; /**< m ≥ 1 */
     double epsilon;
     double delta;
     sotto_accountant_kind accountant;
@@ -88,7 +90,9 @@ typedef struct sotto_plan {
     sotto_model *model;
     size_t balance; /**< block whose values the synthetic rows have equally often, or SOTTO_NONE */
     sotto_training training;
-    double public_units;  /**< rows that training is expected to see: rows × (1 − holdout) */
+    size_t unit_column;   /**< the schema's identifier whose values are the units; SOTTO_NONE: rows are */
+    size_t units;         /**< how many the schema declares: its `units` of that column, or its rows */
+    double public_units;  /**< units that training is expected to see: units × (1 − holdout) */
     size_t release_count; /**< the model's releases before its first step */
     sotto_model_release releases[SOTTO_MODEL_RELEASES];
     sotto_mechanism release_mechanisms[SOTTO_MODEL_RELEASES]; /**< of each use */
@@ -166,8 +170,7 @@ typedef struct sotto_step_record {
 /** The real rows once more, for the one figure that is made after the synthetic ones. */
 typedef struct sotto_real_rows {
     const sotto_table *table;
-    const uint32_t *units;
-    size_t unit_count;
+    sotto_units units;
     sotto_budget *budget; /**< that pays */
 } sotto_real_rows;
 
@@ -186,8 +189,7 @@ typedef struct sotto_training_record {
     size_t synthetic_rows;
     double seconds;
     char table_sha256[65];    /**< private */
-    size_t train_rows;        /**< private */
-    size_t holdout_rows;      /**< private */
+    const sotto_split *split; /**< private: how many rows and units are on which side */
     sotto_step_record *steps; /**< private: taken at the start, filled in without a further allocation */
     size_t step_count;
     uint64_t stride; /**< every stride-th step is recorded, so that a long run fits in memory */
@@ -207,12 +209,14 @@ typedef struct sotto_run_cost {
     uint64_t uses[SOTTO_MODEL_RELEASES + 2];
     sotto_mechanism step; /**< kind 0 where no private step is taken */
     uint64_t steps;
-    double draws;           /**< of exact noise */
-    double epsilon;         /**< at the run's own δ */
+    double draws;       /**< of exact noise */
+    double epsilon;     /**< at the run's own δ */
+    size_t unit_column; /**< as of a plan: whom all this is charged for */
+    size_t max_rows_per_unit;
     char schema_sha256[65]; /**< of the schema that all this follows from */
 } sotto_run_cost;
 
-sotto_run_cost sotto_plan_cost(const sotto_plan *plan);
+sotto_run_cost sotto_plan_cost(const sotto_plan *plan, const sotto_config *config);
 
 /** A run's place in a sweep: what it was charged as, and what its statement says. */
 typedef struct sotto_sweep_part {

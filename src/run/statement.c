@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "report/report.h"
-#include "run/figures.h"
+#include "run/statement.h"
 
 static bool is_exact(const sotto_training_record *record)
 {
@@ -23,151 +23,17 @@ static void add_text(json_t *list, const char *text)
     (void)json_array_append_new(list, json_string(text));
 }
 
-static sotto_status epsilon_alone(const sotto_training_record *record, const sotto_charge *charge,
-                                  double *epsilon, sotto_error *err)
-{
-    sotto_accountant *accountant;
-    sotto_status status = sotto_accountant_create(record->config->accountant, &accountant, err);
-    if (status != SOTTO_OK)
-        return status;
-    status = sotto_accountant_compose(accountant, &charge->mechanism, charge->count, err);
-    if (status == SOTTO_OK)
-        status = sotto_accountant_epsilon(accountant, record->plan->shares.accountant, epsilon, NULL, err);
-    sotto_accountant_destroy(accountant);
-    return status;
-}
-
-enum { SENSITIVITY_SIZE = 320, CLIPPING_SIZE = 480 };
-
-/* How far one row can move what a private step reads. */
-static void step_sensitivity(const sotto_plan *plan, char text[SENSITIVITY_SIZE])
-{
-    const sotto_clipping *c = &plan->clipping;
-    if (c->kind == SOTTO_CLIPPING_ADAPTIVE)
-        (void)snprintf(
-            text, SENSITIVITY_SIZE,
-            "each row's gradient is clipped to the L2 norm C in force, and the row adds 1/2 or -1/2 to a "
-            "count; over their noise, σ_g·C = %.6g·C and %.6g, both together are one vector whose L2 norm "
-            "is 1/σ at most",
-            sotto_plan_gradient_noise(plan), c->count_noise);
-    else
-        (void)snprintf(text, SENSITIVITY_SIZE, "each row's gradient is clipped to L2 norm %g",
-                       c->max_grad_norm);
-}
-
-static void clipping_facts(const sotto_plan *plan, char text[CLIPPING_SIZE])
-{
-    const sotto_clipping *c = &plan->clipping;
-    switch (c->kind) {
-    case SOTTO_CLIPPING_FLAT:
-        (void)snprintf(text, CLIPPING_SIZE, "flat: each row's whole gradient to one L2 norm, C");
-        break;
-    case SOTTO_CLIPPING_AUTOMATIC:
-        (void)snprintf(
-            text, CLIPPING_SIZE,
-            "automatic: each row's whole gradient is scaled by C/(its L2 norm + %g), which leaves it "
-            "shorter than C",
-            c->stability);
-        break;
-    case SOTTO_CLIPPING_PER_LAYER:
-        (void)snprintf(
-            text, CLIPPING_SIZE,
-            "per-layer: each row's gradient of each of %zu layers to the L2 norm C/√%zu, the whole to C",
-            sotto_network_blocks(sotto_model_private_wanted(plan->model).network),
-            sotto_network_blocks(sotto_model_private_wanted(plan->model).network));
-        break;
-    case SOTTO_CLIPPING_ADAPTIVE:
-        (void)snprintf(
-            text, CLIPPING_SIZE,
-            "adaptive: each row's whole gradient to one L2 norm, which begins at C and moves after each step, at rate "
-            "%g, to where a share of %g of the rows is not clipped. That share is learned from a noisy count "
-            "(standard deviation %.6g), which is part of the step and charged with it: of the step's noise "
-            "multiplier σ, σ_g = %.6g is left to the gradient, (2·%.6g)⁻² + σ_g⁻² = σ⁻²",
-            c->learning_rate, c->target_quantile, c->count_noise, sotto_plan_gradient_noise(plan),
-            c->count_noise);
-        break;
-    }
-}
-
-static const sotto_model_release *find_release(const sotto_plan *plan, const char *label)
-{
-    for (size_t i = 0; i < plan->release_count; i++)
-        if (strcmp(plan->releases[i].label, label) == 0)
-            return &plan->releases[i];
-    return NULL;
-}
-
-/* What one charge paid for, and how far one row can move it. */
-static const char *describe(const sotto_plan *plan, const sotto_charge *charge,
-                            char sensitivity[SENSITIVITY_SIZE])
-{
-    if (charge->mechanism.kind == SOTTO_MECHANISM_SAMPLED_GAUSSIAN) {
-        step_sensitivity(plan, sensitivity);
-        return sotto_model_private_wanted(plan->model).what;
-    }
-    const sotto_model_release *release = find_release(plan, charge->label);
-    if (charge->mechanism.kind == SOTTO_MECHANISM_EXPONENTIAL) {
-        (void)snprintf(
-            sensitivity, SENSITIVITY_SIZE,
-            "1: each row adds 1 to one cell of each candidate's table, and the score is how far its counts "
-            "are from public guesses, all told; a candidate has odds of e^(ε·score/2), ε = %.6g",
-            charge->mechanism.epsilon);
-        return release->what;
-    }
-    const bool prediction = !release && strcmp(charge->label, SOTTO_PREDICTION_LABEL) == 0;
-    const size_t tables = release ? release->tables : prediction ? 1 : sotto_figures_tables(plan->figures);
-    (void)snprintf(sensitivity, SENSITIVITY_SIZE,
-                   "L2 norm √%zu: each row adds 1 to one cell in each of %zu tables", tables, tables);
-    return release ? release->what : prediction ? SOTTO_PREDICTION_WHAT : SOTTO_FIGURES_WHAT;
-}
-
-static sotto_status accesses(const sotto_training_record *record, json_t *list, sotto_error *err)
-{
-    size_t count;
-    const sotto_charge *charges = sotto_budget_charges(record->budget, &count);
-    for (size_t i = 0; i < count; i++) {
-        double epsilon;
-        char sensitivity[SENSITIVITY_SIZE];
-        sotto_status status = epsilon_alone(record, &charges[i], &epsilon, err);
-        if (status != SOTTO_OK)
-            return status;
-        const char *what = describe(record->plan, &charges[i], sensitivity);
-        json_t *access =
-            json_pack("{s:s, s:s, s:s, s:f, s:I, s:s, s:f}", "name", charges[i].label, "what", what,
-                      "mechanism", sotto_mechanism_kind_name(charges[i].mechanism.kind), "sample_rate",
-                      charges[i].mechanism.sample_rate, "count", (json_int_t)charges[i].count, "sensitivity",
-                      sensitivity, "epsilon_alone", epsilon);
-        sotto_mechanism_facts(&charges[i].mechanism, access);
-        (void)json_array_append_new(list, access);
-    }
-    return SOTTO_OK;
-}
-
-static json_t *uncharged_accesses(const sotto_training_record *record)
-{
-    const bool steps = sotto_plan_takes_steps(record->plan);
-    return json_pack(
-        "[{s:s, s:s}, {s:s, s:s}]", "what",
-        "while reading, the table is checked against the schema: columns, types, declared categories", "why",
-        "a failed check ends the run with a message to the custodian alone, before anything is charged or "
-        "released; that there is a release tells that every cell could be read under the schema",
-        "what",
-        steps
-            ? "losses, realised batch sizes, the number of rows and how many values were clamped are written to "
-              "private/"
-            : "the number of rows and how many values were clamped are written to private/",
-        "why",
-        "they are computed from real data without noise, are not covered by the guarantee, and must stay "
-        "with the custodian");
-}
-
 static json_t *preprocessing(const sotto_training_record *record)
 {
     json_t *list = json_array();
     add_text(
         list,
-        "bounds, categories, bins, spikes and the row count are those that the schema declares as public; "
-        "this program took none of them from the data, and that nobody else did is the custodian's word");
+        sotto_statement_by_row(record)
+            ? "bounds, categories, bins, spikes and the row count are those that the schema declares as public; "
+              "this program took none of them from the data, and that nobody else did is the custodian's word"
+            : "bounds, categories, bins, spikes and the numbers of rows and of units are those that the schema "
+              "declares as public; this program took none of them from the data, and that nobody else did is the "
+              "custodian's word");
     add_text(
         list,
         "values outside the declared bounds were set to the bound, undeclared categories to the declared "
@@ -175,8 +41,11 @@ static json_t *preprocessing(const sotto_training_record *record)
     if (record->config->holdout > 0)
         add_text(
             list,
-            "each row was kept out of training by an independent coin; no reduction of epsilon is claimed "
-            "for that");
+            sotto_statement_by_row(record)
+                ? "each row was kept out of training by an independent coin; no reduction of epsilon is claimed "
+                  "for that"
+                : "each unit was kept out of training, with all its rows, by an independent coin; no reduction of "
+                  "epsilon is claimed for that");
     return list;
 }
 
@@ -227,8 +96,10 @@ static json_t *not_covered(const sotto_training_record *record)
             : "running time, memory use and other side channels of the machine while it counts: how long that takes "
               "depends on how many rows there are, and a little on what was drawn",
         "tables without rows, or with cells that the schema has no place for: they end in an error instead of a release",
-        "what follows about one person from the population as a whole, as it would without that person's row",
-        "several rows of one person: the unit is a row",
+        sotto_statement_by_row(record)
+            ? "what follows about one person from the population as a whole, as it would without that person's row"
+            : "what follows about one person from the population as a whole, as it would without that person's rows",
+        sotto_statement_by_row(record) ? "several rows of one person: the unit is a row" : NULL,
         NULL,
     };
     json_t *list = json_array();
@@ -236,6 +107,7 @@ static json_t *not_covered(const sotto_training_record *record)
         add_text(list, "anything at all: the noise was made from a fixed seed");
     add_texts(list, !steps ? of_releases : is_exact(record) ? of_exact : of_float);
     add_texts(list, of_both);
+    sotto_statement_unit_gaps(record, list);
     return list;
 }
 
@@ -268,7 +140,7 @@ static sotto_status hashes(const sotto_training_record *record, json_t **hashes,
 static json_t *training_facts(const sotto_training_record *record)
 {
     const sotto_plan *plan = record->plan;
-    char clipping[CLIPPING_SIZE];
+    char clipping[SOTTO_STATEMENT_CLIPPING_SIZE];
     if (!sotto_plan_takes_steps(plan))
         return json_pack(
             "{s:s, s:I, s:I, s:n, s:n, s:n, s:s, s:I}", "model", sotto_model_type(plan->model),
@@ -277,7 +149,7 @@ static json_t *training_facts(const sotto_training_record *record)
             "at its plan's end: this model learns from the accesses above alone, and takes no private "
             "steps",
             "private_parameters", (json_int_t)0);
-    clipping_facts(plan, clipping);
+    sotto_statement_clipping(record, clipping);
     return json_pack("{s:s, s:I, s:I, s:f, s:f, s:s, s:s, s:I}", "model", sotto_model_type(plan->model),
                      "steps_planned", (json_int_t)plan->training.steps, "steps_taken",
                      (json_int_t)record->steps_taken, "noise_multiplier", plan->step.noise_multiplier,
@@ -287,18 +159,28 @@ static json_t *training_facts(const sotto_training_record *record)
                      (json_int_t)sotto_network_parameters(sotto_model_private_wanted(plan->model).network));
 }
 
-static json_t *sampling_facts(const sotto_plan *plan)
+static json_t *sampling_facts(const sotto_training_record *record)
 {
+    const sotto_plan *plan = record->plan;
     if (!sotto_plan_takes_steps(plan))
-        return json_pack("{s:s, s:s, s:n, s:n, s:I}", "assumed",
-                         "none: every access reads every row for training", "actual", "none", "sample_rate",
-                         "expected_batch_size", "rows", (json_int_t)plan->schema->rows);
-    return json_pack("{s:s, s:s, s:f, s:f, s:I}", "assumed",
-                     "Poisson: each row is in a step's batch independently", "actual",
-                     "Poisson: one coin for each row and step from an AES-256-CTR stream, never likelier "
-                     "than the rate",
-                     "sample_rate", plan->step.sample_rate, "expected_batch_size",
-                     plan->step.sample_rate * plan->public_units, "rows", (json_int_t)plan->schema->rows);
+        return json_pack(
+            "{s:s, s:s, s:n, s:n, s:I}", "assumed",
+            sotto_statement_by_row(record) ? "none: every access reads every row for training"
+                                           : "none: every access reads every row kept for training",
+            "actual", "none", "sample_rate", "expected_batch_size", "rows", (json_int_t)plan->schema->rows);
+    return json_pack(
+        "{s:s, s:s, s:f, s:f, s:I}", "assumed",
+        sotto_statement_by_row(record)
+            ? "Poisson: each row is in a step's batch independently"
+            : "Poisson: each unit is in a step's batch independently, with one row",
+        "actual",
+        sotto_statement_by_row(record)
+            ? "Poisson: one coin for each row and step from an AES-256-CTR stream, never likelier "
+              "than the rate"
+            : "Poisson: one coin for each unit and step from an AES-256-CTR stream, never likelier "
+              "than the rate; which of its kept rows a sampled unit brings is drawn anew in each step",
+        "sample_rate", plan->step.sample_rate, "expected_batch_size",
+        plan->step.sample_rate * plan->public_units, "rows", (json_int_t)plan->schema->rows);
 }
 
 static void today(char text[16])
@@ -312,9 +194,11 @@ static void today(char text[16])
 /* What was spent is not in it yet. */
 static json_t *guarantee(const sotto_training_record *record)
 {
+    char unit[SOTTO_STATEMENT_UNIT_SIZE], adjacency[SOTTO_STATEMENT_UNIT_SIZE];
+    sotto_statement_unit(record, unit, adjacency);
     return json_pack(
         "{s:n, s:n, s:n, s:f, s:s, s:s, s:s}", "sentence", "epsilon", "delta", "target_epsilon",
-        record->config->epsilon, "unit", "row", "adjacency", "add or remove one row", "trust_model",
+        record->config->epsilon, "unit", unit, "adjacency", adjacency, "trust_model",
         "central: the custodian who runs this program sees the real rows; everyone else sees release/ only");
 }
 
@@ -345,8 +229,8 @@ static json_t *noise_facts(const sotto_training_record *record)
     return json_pack(
         "{s:s, s:s, s:s}", "mode", "exact", "what",
         sotto_plan_takes_steps(record->plan)
-            ? "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added in integers: each row's "
-              "contribution is a vector of integers whose norm is checked in integers, and sums are exact"
+            ? "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added in integers: each "
+              "example's contribution is a vector of integers whose norm is checked in integers, and sums are exact"
             : "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added to counts in integers, "
               "and exact coins for what is picked",
         "random_source", source);
@@ -362,8 +246,8 @@ static json_t *assemble(const sotto_training_record *record, json_t *released, j
         "{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:O, s:o, s:o, s:{s:s}, s:[], s:[], s:o, s:s, s:o, s:o, s:o}",
         "format", "sotto privacy statement 1", "made_by", "sotto " SOTTO_VERSION, "date", date, "not_private",
         record->not_private[0] ? record->not_private : NULL, "guarantee", guarantee(record), "accesses",
-        accesses, "uncharged_accesses", uncharged_accesses(record), "released", released, "sampling",
-        sampling_facts(record->plan), "training", training_facts(record), "accounting", "adaptivity",
+        accesses, "uncharged_accesses", sotto_statement_uncharged(record), "released", released, "sampling",
+        sampling_facts(record), "training", training_facts(record), "accounting", "adaptivity",
         adaptivity(record), "curve", "attack", "preprocessing", preprocessing(record), "tuning",
         record->tuning, "noise", noise_facts(record), "hashes", hashed, "not_covered", not_covered(record));
 }
@@ -387,7 +271,7 @@ sotto_status sotto_statement_make(const sotto_training_record *record, json_t *r
     json_t *list = json_array(), *hashed = NULL;
     sotto_status status = spent(record, &spending, err);
     if (status == SOTTO_OK)
-        status = accesses(record, list, err);
+        status = sotto_statement_accesses(record, list, err);
     if (status == SOTTO_OK)
         status = hashes(record, &hashed, err);
     if (status != SOTTO_OK) {

@@ -2,6 +2,7 @@
 
 /* What follows in a statement from what was spent: the promise, its curve, how it was found. */
 #include <math.h>
+#include <string.h>
 
 #include "report/report.h"
 #include "run/run.h"
@@ -77,6 +78,7 @@ static void put_sentence(const sotto_spending *spending, const char *not_private
     char sentence[640];
     char epsilon[SOTTO_FIGURE_SIZE];
     char delta[SOTTO_FIGURE_SIZE];
+    const bool by_row = strcmp(json_string_value(json_object_get(guarantee, "unit")), "row") == 0;
     sotto_figure_up(spending->epsilon, 6, epsilon);
     sotto_figure_up(spending->delta, 6, delta);
     if (not_private)
@@ -84,10 +86,10 @@ static void put_sentence(const sotto_spending *spending, const char *not_private
     else
         (void)snprintf(
             sentence, sizeof sentence,
-            "Whatever is made from the files in release/, adding one row to the table or taking one away "
+            "Whatever is made from the files in release/, adding %s to the table or taking %s away "
             "changes the probability of any outcome by a factor of at most e^%s, up to an additional "
             "probability of %s.",
-            epsilon, delta);
+            by_row ? "one row" : "all rows of one unit", by_row ? "one" : "them", epsilon, delta);
     (void)json_object_set_new(guarantee, "sentence", json_string(sentence));
     (void)json_object_set_new(guarantee, "epsilon", json_real(spending->epsilon));
     (void)json_object_set_new(guarantee, "delta", json_real(spending->delta));

@@ -69,6 +69,10 @@ static sotto_status read_keys(sotto_sweep *sweep, const sotto_node *section, sot
         key->key = sotto_node_key(section, i);
         if (is_own(key->key))
             continue;
+        if (strcmp(key->key, "privacy.unit") == 0)
+            return sotto_node_error(sotto_node_key_at(section, i), err,
+                                    "sweep.privacy.unit: what all runs cost together is told for one kind of "
+                                    "unit; set privacy.unit for the whole sweep");
         if (is_fixed(key->key))
             return sotto_node_error(sotto_node_key_at(section, i), err,
                                     "sweep.%s: a sweep is over one table and one output; sweep over keys of "

@@ -35,13 +35,13 @@ static sotto_status plan_one(sotto_sweep *sweep, size_t combination, sotto_run_c
     if (status == SOTTO_OK)
         status = sotto_plan_make(&plan, &config, sotto_run_threads(options.threads), err);
     if (status == SOTTO_OK)
-        *cost = sotto_plan_cost(&plan);
-    if (status == SOTTO_OK && sweep->delta >= 1.0 / (double)plan.schema->rows)
-        status =
-            sotto_error_set(err, SOTTO_ERROR_INPUT,
-                            "sweep.budget.delta is %g; it must be below 1/rows = %g, or publishing a row at "
-                            "random would pass",
-                            sweep->delta, 1.0 / (double)plan.schema->rows);
+        *cost = sotto_plan_cost(&plan, &config);
+    if (status == SOTTO_OK && sweep->delta >= 1.0 / (double)plan.units)
+        status = sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "sweep.budget.delta is %g; it must be below 1/%ss = %g, or publishing a %s at random would pass",
+            sweep->delta, config.unit ? "unit" : "row", 1.0 / (double)plan.units,
+            config.unit ? "unit" : "row");
     if (status == SOTTO_OK && config.delta > sweep->delta)
         status = sotto_error_set(err, SOTTO_ERROR_INPUT,
                                  "privacy.delta is %g, more than the %g at which all runs together are "

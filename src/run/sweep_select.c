@@ -114,9 +114,23 @@ static size_t choose(const sotto_sweep_outcome *outcome, const char *directory, 
 
 /* ---------------------------------------------------------------------- statement */
 
+/* Runs may differ in what they did free of charge, too: in how many rows of a unit they read. */
+static void add_others(json_t *list, const json_t *more)
+{
+    size_t i, k;
+    const json_t *one, *known;
+    json_array_foreach(more, i, one)
+    {
+        bool new = true;
+        json_array_foreach(list, k, known) new = new && !json_equal(one, known);
+        if (new)
+            (void)json_array_append(list, (json_t *)one);
+    }
+}
+
 /* Every access of every run that was begun. An attempt that was interrupted is charged as if it had ended. */
 static sotto_status all_accesses(const sotto_sweep_outcome *outcome, const char *directory, json_t *list,
-                                 sotto_error *err)
+                                 json_t *uncharged, sotto_error *err)
 {
     for (size_t i = 0; i < outcome->sweep->cells; i++) {
         char id[SOTTO_SWEEP_ID_SIZE];
@@ -142,6 +156,7 @@ static sotto_status all_accesses(const sotto_sweep_outcome *outcome, const char 
                 (void)json_array_append_new(list, one);
             }
         }
+        add_others(uncharged, json_object_get(statement, "uncharged_accesses"));
         json_decref(statement);
     }
     return SOTTO_OK;
@@ -176,7 +191,8 @@ static sotto_status state(const sotto_sweep_outcome *outcome, const char *direct
 {
     const sotto_sweep *sweep = outcome->sweep;
     json_t *accesses = json_array(), *guarantee = json_object_get(statement, "guarantee");
-    sotto_status status = all_accesses(outcome, directory, accesses, err);
+    sotto_status status =
+        all_accesses(outcome, directory, accesses, json_object_get(statement, "uncharged_accesses"), err);
     if (status != SOTTO_OK) {
         json_decref(accesses);
         return status;

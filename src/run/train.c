@@ -45,7 +45,7 @@ static sotto_status read_input(struct training *training, const sotto_run_option
     const sotto_config *config = &training->config;
     sotto_plan *plan = &training->plan;
     /* Were a table with one row more refused, the release itself would tell that it was not there. */
-    const sotto_table_options any_rows = {.any_row_count = true};
+    sotto_table_options any_rows = {.any_row_count = true};
     sotto_status status = sotto_config_load(&training->config, options, err);
     if (status == SOTTO_OK)
         status = sotto_plan_make(plan, config, sotto_run_threads(options->threads), err);
@@ -54,6 +54,7 @@ static sotto_status read_input(struct training *training, const sotto_run_option
                                     "there is no output; add `output: runs/NAME` or give --output DIR");
     if (status == SOTTO_OK)
         status = sotto_run_directory_check(config->output, err);
+    any_rows.units = config->unit != NULL;
     if (status == SOTTO_OK)
         status = sotto_table_load(&training->table, plan->schema, config->table, &any_rows, err);
     if (status == SOTTO_OK && sotto_table_stamped(training->table))
@@ -82,6 +83,16 @@ static json_t *column_counts(const sotto_table *table)
     return list;
 }
 
+/* Whatever is sampled, counted or picked from: nobody else's rows are read. */
+static sotto_units units_of(const struct training *training)
+{
+    const sotto_split *split = training->split;
+    return (sotto_units){.rows = split->train,
+                         .first = split->first,
+                         .count = split->train_units,
+                         .most = training->config.max_rows_per_unit};
+}
+
 static sotto_status start_record(struct training *training, sotto_error *err)
 {
     const sotto_plan *plan = &training->plan;
@@ -89,12 +100,10 @@ static sotto_status start_record(struct training *training, sotto_error *err)
     record->config = &training->config;
     record->plan = plan;
     record->budget = training->budget;
-    record->real = (sotto_real_rows){training->table, training->split->train, training->split->train_count,
-                                     training->budget};
+    record->real = (sotto_real_rows){training->table, units_of(training), training->budget};
     record->not_private = sotto_random_is_private(training->random) ? "" : SOTTO_NOT_PRIVATE;
     record->synthetic_rows = training->config.sample_rows ? training->config.sample_rows : plan->schema->rows;
-    record->train_rows = training->split->train_count;
-    record->holdout_rows = training->split->holdout_count;
+    record->split = training->split;
     memcpy(record->table_sha256, sotto_table_sha256(training->table), sizeof record->table_sha256);
     const uint64_t last = plan->training.steps > 0 ? plan->training.steps - 1 : 0;
     record->stride = last / most_step_records + 1;
@@ -105,19 +114,30 @@ static sotto_status start_record(struct training *training, sotto_error *err)
                : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for records");
 }
 
+/* Which units, and which rows of each, training may see; all coins of it are tossed here, once. */
+static sotto_status split_units(struct training *training, sotto_error *err)
+{
+    const sotto_config *config = &training->config;
+    sotto_stream *coins = NULL;
+    sotto_status status = sotto_stream_create(&coins, training->random, SOTTO_PURPOSE_SPLIT, err);
+    if (status == SOTTO_OK && config->unit)
+        status = sotto_split_create_units(&training->split, training->table, training->plan.unit_column,
+                                          config->max_rows_per_unit, config->holdout, coins, err);
+    else if (status == SOTTO_OK)
+        status = sotto_split_create(&training->split, sotto_table_rows(training->table), config->holdout,
+                                    coins, err);
+    sotto_stream_destroy(coins);
+    return status;
+}
+
 static sotto_status set_up(struct training *training, const sotto_run_options *options, sotto_error *err)
 {
     const sotto_config *config = &training->config;
     const sotto_plan *plan = &training->plan;
-    sotto_stream *coins = NULL;
     sotto_status status =
         sotto_run_random(&training->random, options->insecure_test_only_seed, options->seed, err);
     if (status == SOTTO_OK)
-        status = sotto_stream_create(&coins, training->random, SOTTO_PURPOSE_SPLIT, err);
-    if (status == SOTTO_OK)
-        status = sotto_split_create(&training->split, sotto_table_rows(training->table), config->holdout,
-                                    coins, err);
-    sotto_stream_destroy(coins);
+        status = split_units(training, err);
     if (status == SOTTO_OK)
         status = sotto_budget_create(config->accountant, config->epsilon, plan->shares.accountant,
                                      &training->budget, err);
@@ -139,8 +159,7 @@ static sotto_status buy_releases(struct training *training, sotto_error *err)
                                      .mechanisms = plan->release_mechanisms,
                                      .budget = training->budget,
                                      .random = training->random,
-                                     .units = training->split->train,
-                                     .unit_count = training->split->train_count};
+                                     .units = units_of(training)};
     for (size_t i = 0; i < plan->release_count; i++) {
         const sotto_mechanism *one = &plan->release_mechanisms[i];
         if (one->kind == SOTTO_MECHANISM_GAUSSIAN)
@@ -156,20 +175,20 @@ static sotto_status buy_releases(struct training *training, sotto_error *err)
 static sotto_status buy_figures(struct training *training, sotto_error *err)
 {
     const sotto_plan *plan = &training->plan;
+    const sotto_units units = units_of(training);
     if (!plan->figures)
         return SOTTO_OK;
     sotto_run_log(&training->directory, "%s: one Gaussian release at noise multiplier %.9g",
                   SOTTO_FIGURES_LABEL, plan->figures_counts.noise_multiplier);
-    return sotto_figures_buy(plan->figures, training->table, &plan->figures_counts, training->budget,
-                             training->split->train, training->split->train_count, training->random, err);
+    return sotto_figures_buy(plan->figures, training->table, &plan->figures_counts, training->budget, &units,
+                             training->random, err);
 }
 
 static sotto_status make_step(struct training *training, sotto_error *err)
 {
     const sotto_model_private wanted = sotto_model_private_wanted(training->plan.model);
     sotto_dpsgd_options options = sotto_plan_step_options(&training->plan, &training->config);
-    options.units = training->split->train;
-    options.unit_count = training->split->train_count;
+    options.units = units_of(training);
     options.weights = wanted.weights;
     options.parameters = wanted.parameters;
     options.budget = training->budget;
@@ -286,23 +305,43 @@ static sotto_status summarise(const struct training *training, char **json, sott
 }
 
 /* Sampling and division go by the declared number alone; the custodian should know where it is off. */
-static void note_row_count(struct training *training)
+static void note_unit_count(struct training *training)
 {
-    const size_t declared = training->plan.schema->rows;
-    const size_t rows = sotto_table_rows(training->table);
-    if (rows == declared)
+    const sotto_plan *plan = &training->plan;
+    const bool by_row = plan->unit_column == SOTTO_NONE;
+    const size_t declared = plan->units;
+    const size_t found =
+        by_row ? sotto_table_rows(training->table) : sotto_table_units(training->table, plan->unit_column);
+    const char *noun = by_row ? "rows" : "units";
+    if (found == declared)
         return;
-    if (sotto_plan_takes_steps(&training->plan))
+    if (sotto_plan_takes_steps(plan))
         sotto_run_log(
             &training->directory,
-            "the table has %zu rows and the schema declares %zu: sampling goes by the declared number, so "
-            "batches are %.3g times as large as planned; correct `rows` if it is not meant so",
-            rows, declared, (double)rows / (double)declared);
+            "the table has %zu %s and the schema declares %zu: sampling goes by the declared number, so "
+            "batches are %.3g times as large as planned; correct `%s` if it is not meant so",
+            found, noun, declared, (double)found / (double)declared, noun);
+    else
+        sotto_run_log(&training->directory,
+                      "the table has %zu %s and the schema declares %zu; correct `%s` if it is not meant so",
+                      found, noun, declared, noun);
+}
+
+static void note_split(struct training *training)
+{
+    const sotto_split *split = training->split;
+    if (training->plan.unit_column == SOTTO_NONE)
+        sotto_run_log(&training->directory, "%zu rows for training, %zu held out", split->train_count,
+                      split->holdout_count);
     else
         sotto_run_log(
             &training->directory,
-            "the table has %zu rows and the schema declares %zu; correct `rows` if it is not meant so", rows,
-            declared);
+            "of %zu units at most %zu rows each: %zu units with %zu rows for training, %zu with %zu held out; "
+            "%zu rows of units for training were dropped",
+            sotto_table_units(training->table, training->plan.unit_column),
+            training->config.max_rows_per_unit, split->train_units, split->train_count, split->holdout_units,
+            split->holdout_count,
+            sotto_table_rows(training->table) - split->train_count - split->holdout_count);
 }
 
 /* Before anything is charged: whoever sees that nothing can be learned may still stop for free. */
@@ -320,9 +359,9 @@ sotto_status sotto_run_train(const sotto_run_options *options, char **json, sott
 }
 
 /* Is the plan what was charged for? */
-static bool is_as_charged(const sotto_plan *plan, const sotto_run_cost *cost)
+static bool is_as_charged(const struct training *training, const sotto_run_cost *cost)
 {
-    const sotto_run_cost now = sotto_plan_cost(plan);
+    const sotto_run_cost now = sotto_plan_cost(&training->plan, &training->config);
     if (now.release_count != cost->release_count)
         return false;
     for (size_t i = 0; i < now.release_count; i++)
@@ -331,7 +370,8 @@ static bool is_as_charged(const sotto_plan *plan, const sotto_run_cost *cost)
     if (now.step.kind != cost->step.kind ||
         (now.step.kind != 0 && !sotto_mechanism_equal(&now.step, &cost->step)))
         return false;
-    return now.steps == cost->steps && now.draws == cost->draws && now.epsilon == cost->epsilon &&
+    return now.unit_column == cost->unit_column && now.max_rows_per_unit == cost->max_rows_per_unit &&
+           now.steps == cost->steps && now.draws == cost->draws && now.epsilon == cost->epsilon &&
            strcmp(now.schema_sha256, cost->schema_sha256) == 0;
 }
 
@@ -343,7 +383,7 @@ static sotto_status check_part(const struct training *training, const sotto_swee
             training->config.sweep, err,
             "this config describes a sweep of many runs, and train makes one; run `sotto sweep`, "
             "or remove the section `sweep`");
-    if (part && !is_as_charged(&training->plan, part->cost))
+    if (part && !is_as_charged(training, part->cost))
         return sotto_error_set_at(
             err, SOTTO_ERROR_INPUT, training->config.path, 0, 0,
             "the config or the schema was changed after the sweep began, so this run is not the "
@@ -374,9 +414,8 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
                                           training.record.not_private, err);
     if (status != SOTTO_OK)
         goto done;
-    sotto_run_log(&training.directory, "%zu rows for training, %zu held out", training.split->train_count,
-                  training.split->holdout_count);
-    note_row_count(&training);
+    note_split(&training);
+    note_unit_count(&training);
     give_warnings(&training, options);
     status = buy_releases(&training, err);
     if (status == SOTTO_OK)
