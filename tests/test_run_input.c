@@ -193,6 +193,40 @@ START_TEST(a_stamped_table_is_not_trained_on)
 }
 END_TEST
 
+/* A model that no memory holds is refused with the column that makes it so, and one that fits is not. */
+START_TEST(a_model_that_no_memory_holds_is_refused)
+{
+    sotto_config read;
+    sotto_plan plan = {0};
+    sotto_error err = {0};
+    const sotto_run_options options = options_for(NULL);
+    ck_assert_int_eq(sotto_config_load(&read, &options, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_plan_make(&plan, &read, 1, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_plan_check_memory(&plan, &read, 1e9, NULL), SOTTO_OK);
+    ck_assert_int_eq(sotto_plan_check_memory(&plan, &read, 1e4, &err), SOTTO_ERROR_INPUT);
+    ck_assert_msg(strstr(err.message, "\"pay\" alone makes 21") != NULL, "%s", err.message);
+    sotto_plan_destroy(&plan);
+    sotto_config_destroy(&read);
+
+    char *whole = NULL;
+    size_t length;
+    FILE *file = open_memstream(&whole, &length);
+    (void)fprintf(file, "rows: 600\ncolumns:\n  - {name: ill, type: category, values: [no, yes]}\n");
+    for (int c = 0; c < 5000; c++)
+        (void)fprintf(file, "  - {name: c%d, type: number, min: 0, max: 1, decimals: 9, bins: 1000}\n", c);
+    ck_assert_int_eq(fclose(file), 0);
+    put("schema.yaml", whole);
+    free(whole);
+    const char *settings[] = {"model.discriminator.hidden=[8192]", "model.generator.hidden=[8192]"};
+    sotto_run_options wide = options_for(NULL);
+    wide.settings = settings;
+    wide.setting_count = 2;
+    char *json;
+    ck_assert_int_eq(sotto_run_plan(&wide, &json, &err), SOTTO_ERROR_INPUT); /* 6 TiB and more */
+    ck_assert_msg(strstr(err.message, "GiB of memory") != NULL, "%s", err.message);
+}
+END_TEST
+
 START_TEST(a_run_is_never_overwritten)
 {
     sotto_run_options options = options_for(NULL);
@@ -242,6 +276,7 @@ TCase *input_tests(void)
     tcase_add_test(tests, a_table_with_a_row_more_or_less_trains);
     tcase_add_test(tests, a_drafted_schema_is_refused_until_it_is_edited);
     tcase_add_test(tests, a_stamped_table_is_not_trained_on);
+    tcase_add_test(tests, a_model_that_no_memory_holds_is_refused);
     tcase_add_test(tests, a_run_is_never_overwritten);
     tcase_add_test(tests, hostile_numbers_train_to_the_end);
     return tests;

@@ -265,6 +265,9 @@ sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsig
     sotto_status status = make_model(plan, config, err);
     if (status != SOTTO_OK)
         return status;
+    status = sotto_plan_check_memory(plan, config, sotto_machine_memory(), err);
+    if (status != SOTTO_OK)
+        return status;
     status = plan_training(plan, config, threads, err);
     if (status == SOTTO_OK)
         status = check_against_schema(plan, config, err);

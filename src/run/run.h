@@ -129,6 +129,14 @@ sotto_status sotto_plan_releases(sotto_plan *plan, const sotto_config *config, s
 sotto_status sotto_plan_compose_releases(const sotto_plan *plan, sotto_accountant *accountant,
                                          sotto_error *err);
 
+/** SOTTO_ERROR_INPUT where the model's networks surely take more than `bytes` of memory, saying which column
+ * makes them so large. */
+sotto_status sotto_plan_check_memory(const sotto_plan *plan, const sotto_config *config, double bytes,
+                                     sotto_error *err);
+
+/** Bytes of memory that this machine has; 1e300 where it does not say. */
+double sotto_machine_memory(void);
+
 /** Refuse settings of private steps where the model takes none: they would do nothing. */
 sotto_status sotto_plan_refuse_idle(const sotto_plan *plan, const sotto_config *config, sotto_error *err);
 
