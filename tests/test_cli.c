@@ -349,6 +349,35 @@ START_TEST(schema_check_counts_what_it_mapped)
 }
 END_TEST
 
+/* Units are shown by their number, never by a value; another number than is declared is found. */
+START_TEST(units_are_counted_and_planned_for)
+{
+    put_file("s.yaml", "rows: 4\ncolumns:\n  - {name: who, type: identifier, units: 3}\n"
+                       "  - {name: ill, type: category, values: [no, yes]}\n");
+    put_file("t.csv", "who,ill\nanna,no\nbert,yes\nanna,yes\ncleo,no\n");
+    ck_assert_int_eq(run("schema check %s/s.yaml %s/t.csv", folder, folder), 0);
+    ck_assert_ptr_nonnull(strstr(seen.out, "tells 3 units apart"));
+    ck_assert_ptr_nonnull(strstr(seen.out, "Units by who: 3; 0 rows without one"));
+    ck_assert_ptr_null(strstr(seen.out, "anna"));
+    (void)run("schema check %s/s.yaml %s/t.csv --json", folder, folder);
+    json_t *record = expect_json();
+    json_t *table = json_object_get(record, "table");
+    ck_assert_double_eq(sotto_cli_member(json_array_get(json_object_get(table, "columns"), 0), "units"), 3);
+    ck_assert_double_eq(sotto_cli_member(json_array_get(json_object_get(record, "columns"), 0), "units"), 3);
+    json_decref(record);
+    put_file("t.csv", "who,ill\nanna,no\nbert,yes\ndora,yes\ncleo,no\n");
+    ck_assert_int_eq(run("schema check %s/s.yaml %s/t.csv", folder, folder), 2);
+    ck_assert_ptr_nonnull(strstr(seen.err, "4 units by column 'who'"));
+    ck_assert_int_eq(run("schema check %s/s.yaml %s/t.csv --any-row-count", folder, folder), 0);
+    put_file("c.yaml", "data: {table: t.csv, schema: s.yaml}\n"
+                       "privacy: {epsilon: 1, delta: 1e-5, unit: who, max_rows_per_unit: 2}\n"
+                       "model: {type: independent}\n");
+    ck_assert_int_eq(run("plan %s/c.yaml", folder), 0);
+    ck_assert_ptr_nonnull(
+        strstr(seen.out, "all rows with one value of who, of which at most 2 are read: 3 units"));
+}
+END_TEST
+
 START_TEST(schema_draft_is_private_and_never_overwrites)
 {
     char path[128];
@@ -523,6 +552,7 @@ static Suite *cli_suite(void)
     tcase_add_test(files, report_writes_and_shows_the_statement);
     tcase_add_test(files, schema_check_shows_what_it_declares);
     tcase_add_test(files, schema_check_counts_what_it_mapped);
+    tcase_add_test(files, units_are_counted_and_planned_for);
     tcase_add_test(files, schema_draft_is_private_and_never_overwrites);
     suite_add_tcase(suite, files);
     TCase *words = tcase_create("words");

@@ -44,7 +44,7 @@ static const char check_help[] =
     "too.\n"
     "\n"
     "Options:\n"
-    "  --any-row-count   do not ask for the declared numbers of rows and units: for a test table or synthetic rows\n"
+    "  --any-row-count   any number of rows and units: for a test table or synthetic rows\n"
     "  --strict          a value outside the declared domain is an error\n"
     "  --json            print the result as JSON\n"
     "  --quiet           print nothing: the exit status says whether it is sound\n"

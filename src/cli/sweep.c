@@ -16,7 +16,7 @@ static const char help[] =
     "    repeats: 3                              runs of each combination\n"
     "    evaluate: {test: adult_test.csv, target: income}\n"
     "    budget: {epsilon: 40}                   of all runs together; more is refused before the first\n"
-    "    select: best                            choose a run by noisy figures that are paid for, and publish it\n"
+    "    select: best                            choose a run by noisy figures that are paid for\n"
     "\n"
     "Every run that begins is charged, also one that is killed. The page and the tables are computed from real\n"
     "rows without noise and must not leave the building; whoever chooses a run by them and releases it is\n"
