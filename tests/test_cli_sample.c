@@ -104,6 +104,29 @@ START_TEST(sample_meets_what_is_asked)
 }
 END_TEST
 
+/* A model that is conditional on both columns makes what it hardly ever would. */
+START_TEST(conditions_are_asked_for_outright)
+{
+    ck_assert_msg(run("train %s/config.yaml --quiet --set model.type=gan --set model.condition=[town] "
+                      "--set training.steps=3 --set training.expected_batch_size=50",
+                      folder) == 0,
+                  "%s", seen.err);
+    ck_assert_uint_eq(lines_with("run/release/synthetic.csv", "east,"), 20);
+    ck_assert_uint_ge(lines_with("run/release/privacy.json", "target and the condition columns"), 1);
+    ck_assert_msg(
+        run("sample %s/run --rows 5000 --where ill=yes --where town=east --output %s/rows.csv --quiet",
+            folder, folder) == 0,
+        "%s", seen.err);
+    ck_assert_uint_eq(lines_with("rows.csv", "east,yes\n"), 5000);
+    (void)run("train %s/config.yaml --output %s/other --set model.type=gan --set model.condition=[ill]",
+              folder, folder);
+    expect_usage("\"ill\" is a condition already");
+    (void)run("train %s/config.yaml --output %s/other --set model.type=vae --set model.condition=[town]",
+              folder, folder);
+    expect_usage("model has no setting 'condition'");
+}
+END_TEST
+
 START_TEST(sample_says_what_cannot_be)
 {
     static const struct {
@@ -134,6 +157,7 @@ TCase *sample_case(void)
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, sample_meets_what_is_asked);
+    tcase_add_test(tests, conditions_are_asked_for_outright);
     tcase_add_test(tests, sample_says_what_cannot_be);
     return tests;
 }

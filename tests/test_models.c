@@ -152,9 +152,10 @@ START_TEST(counts_become_the_output_under_each_label)
     }
     memset(model->generator_parameters, 0, sotto_network_parameters(model->generator) * sizeof(float));
     ck_assert_int_eq(sotto_model_counts_give(scene.model, counts, NULL), SOTTO_OK);
-    ck_assert_double_eq_tol(model->label_frequency[0], 0.25, 1e-9);
+    ck_assert_double_eq_tol(model->frequency[0], 0.25, 1e-9);
     for (uint16_t label = 0; label < 2; label++) {
-        gan_batch_draw(model, &model->batch, model->stream, label, 64);
+        size_t asked[] = {SOTTO_NONE, SOTTO_NONE, SOTTO_NONE, label};
+        gan_batch_draw(model, &model->batch, model->stream, asked, 64);
         gan_generate(model, model->generator_weights, &model->batch, 64, true);
         for (size_t b = 0; b < 3; b++) {
             const sotto_block *block = sotto_encoder_block(scene.encoder, b);
@@ -263,7 +264,7 @@ START_TEST(heads_draw_from_the_softmax)
         for (size_t s = 0; s < 4; s++)
             model->generator_parameters[parameters - model->width + block->slot_offset + s] =
                 logf((float)law[s]);
-        gan_batch_draw(model, &model->batch, model->stream, SOTTO_NONE, 20000);
+        gan_batch_draw(model, &model->batch, model->stream, NULL, 20000);
         sotto_weights_refresh(model->generator_weights);
         gan_generate(model, model->generator_weights, &model->batch, 20000, false);
         double seen[4] = {0};

@@ -48,5 +48,6 @@ TCase *releases_tests(void); /* test_run_releases.c */
 TCase *vae_tests(void);      /* test_run_vae.c */
 TCase *balance_tests(void);  /* test_run_balance.c */
 TCase *units_tests(void);    /* test_run_units.c */
+TCase *gan_tests(void);      /* test_run_gan.c */
 
 #endif

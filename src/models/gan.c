@@ -60,11 +60,10 @@ static sotto_status make_networks(gan *model, sotto_error *err)
 {
     sotto_layer layers[MOST_LAYERS];
     const gan_options *options = &model->options;
-    const size_t conditions = model->classes > 1 ? model->classes : 0;
     size_t count = add_trunk(&options->generator, layers, 0);
     layers[count++] = sotto_layer_by_class();
     layers[count++] = sotto_layer_dense(model->width);
-    sotto_status status = sotto_network_create(&model->generator, options->latent + conditions,
+    sotto_status status = sotto_network_create(&model->generator, options->latent + model->told,
                                                model->classes, layers, count, err);
     if (status != SOTTO_OK)
         return status;
@@ -95,7 +94,9 @@ static sotto_status lay_out(gan *model, sotto_error *err)
             model->segments[model->segment_count++] =
                 (sotto_tensor_segment){.offset = block->slot_offset, .count = block->slot_count};
     }
-    sotto_status status = gan_tables_plan(model, err);
+    sotto_status status = gan_conditions_plan(model, err);
+    if (status == SOTTO_OK)
+        status = gan_tables_plan(model, err);
     return status == SOTTO_OK ? make_networks(model, err) : status;
 }
 
@@ -121,14 +122,6 @@ static sotto_status take_trained(gan *model, sotto_error *err)
     return complete ? SOTTO_OK : SOTTO_ERROR_MEMORY;
 }
 
-static sotto_status take_frequencies(gan *model, sotto_error *err)
-{
-    model->label_frequency = sotto_arena_take(model->arena, model->classes, sizeof(double), err);
-    for (size_t k = 0; model->label_frequency && k < model->classes; k++)
-        model->label_frequency[k] = 1.0 / (double)model->classes;
-    return model->label_frequency ? SOTTO_OK : SOTTO_ERROR_MEMORY;
-}
-
 static sotto_status gan_create(sotto_model **out, const sotto_node *section, const sotto_encoder *encoder,
                                sotto_error *err)
 {
@@ -146,8 +139,6 @@ static sotto_status gan_create(sotto_model **out, const sotto_node *section, con
     status = gan_options_parse(&model->options, section, sotto_encoder_schema(encoder), err);
     if (status == SOTTO_OK)
         status = lay_out(model, err);
-    if (status == SOTTO_OK)
-        status = take_frequencies(model, err);
     if (status != SOTTO_OK) {
         gan_destroy(&model->base);
         return status;
@@ -267,16 +258,34 @@ static sotto_status gan_prepare(sotto_model *base, const sotto_training *trainin
     return sotto_public_step_create(&model->step, &options, err);
 }
 
+/* What the counts are of, for the statement. */
+static const char *counted(const gan *model)
+{
+    const bool by_label = model->target_block != SOTTO_NONE;
+    if (model->combinations == 1)
+        return !model->anchored ? "how many rows have each value of the target column"
+               : by_label
+                   ? "how many rows fall into each slot of each column, for each value of the target column"
+                   : "how many rows fall into each slot of each column";
+    if (!model->anchored)
+        return by_label
+                   ? "how many rows have each combination of values of the target and the condition columns"
+                   : "how many rows have each combination of values of the condition columns";
+    return by_label
+               ? "how many rows fall into each slot of each column, for each value of the target column, and how "
+                 "many have each combination of values of the target and the condition columns"
+               : "how many rows fall into each slot of each column, and how many have each combination of values "
+                 "of the condition columns";
+}
+
 static sotto_model_counts gan_counts_wanted(const sotto_model *base)
 {
     const gan *model = (const gan *)base;
     return (sotto_model_counts){
-        .label = model->anchored ? "marginals" : "label counts",
-        .what = !model->anchored ? "how many rows have each value of the target column"
-                : model->target_block == SOTTO_NONE
-                    ? "how many rows fall into each slot of each column"
-                    : "how many rows fall into each slot of each column, for each "
-                      "value of the target column",
+        .label = model->anchored           ? "marginals"
+                 : model->combinations > 1 ? "condition counts"
+                                           : "label counts",
+        .what = counted(model),
         .share = model->options.share,
         .query = gan_tables_query(model),
     };
@@ -311,18 +320,24 @@ static sotto_model_losses gan_last_losses(const sotto_model *base)
 
 /* ---- sampling and files ---- */
 
-static sotto_status gan_sample(sotto_model *base, sotto_stream *stream, size_t target_slot, size_t count,
-                               uint16_t *slots, float *values, sotto_error *err)
+static bool gan_conditional(const sotto_model *base, size_t block)
+{
+    const gan *model = (const gan *)base;
+    return block == model->target_block || model->condition_of[block] != SOTTO_NONE;
+}
+
+static sotto_status gan_sample_given(sotto_model *base, sotto_stream *stream, const size_t *wanted,
+                                     size_t count, uint16_t *slots, float *values, sotto_error *err)
 {
     gan *model = (gan *)base;
     if (count > SOTTO_MODEL_ROWS)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "at most %d rows are sampled at once",
                                SOTTO_MODEL_ROWS);
-    if (target_slot != SOTTO_NONE && target_slot >= model->classes)
-        return sotto_error_set(err, SOTTO_ERROR_INPUT, "there is no label number %zu", target_slot);
-    if (model->target_block == SOTTO_NONE)
-        target_slot = SOTTO_NONE;
-    gan_batch_draw(model, &model->batch, stream, target_slot, count);
+    for (size_t b = 0; b < model->blocks; b++)
+        if (wanted[b] != SOTTO_NONE && gan_conditional(base, b) &&
+            wanted[b] >= sotto_encoder_block(base->encoder, b)->slot_count)
+            return sotto_error_set(err, SOTTO_ERROR_INPUT, "there is no label number %zu", wanted[b]);
+    gan_batch_draw(model, &model->batch, stream, wanted, count);
     sotto_weights_refresh(model->average_weights); /* read from a file, or averaged further */
     gan_generate(model, model->average_weights, &model->batch, count, false);
     memcpy(slots, model->batch.slots, count * model->blocks * sizeof *slots);
@@ -333,6 +348,15 @@ static sotto_status gan_sample(sotto_model *base, sotto_stream *stream, size_t t
                 block->has_value ? model->batch.x[i * model->width + block->value_offset] : 0.0f;
         }
     return SOTTO_OK;
+}
+
+static sotto_status gan_sample(sotto_model *base, sotto_stream *stream, size_t target_slot, size_t count,
+                               uint16_t *slots, float *values, sotto_error *err)
+{
+    gan *model = (gan *)base;
+    for (size_t b = 0; b < model->blocks; b++)
+        model->wanted[b] = b == model->target_block ? target_slot : SOTTO_NONE;
+    return gan_sample_given(base, stream, model->wanted, count, slots, values, err);
 }
 
 static size_t gan_target(const sotto_model *base)
@@ -355,8 +379,8 @@ static float *gan_released(sotto_model *base, size_t *count)
 static double *gan_frequencies(sotto_model *base, size_t *count)
 {
     gan *model = (gan *)base;
-    *count = model->classes;
-    return model->label_frequency;
+    *count = model->cells;
+    return model->frequency;
 }
 
 const sotto_model_kind sotto_gan_kind = {
@@ -373,6 +397,8 @@ const sotto_model_kind sotto_gan_kind = {
     .step = gan_step,
     .last_losses = gan_last_losses,
     .sample = gan_sample,
+    .conditional = gan_conditional,
+    .sample_given = gan_sample_given,
     .target = gan_target,
     .format = gan_format,
     .released = gan_released,

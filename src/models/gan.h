@@ -5,10 +5,10 @@
 /*
  * Inside this room: the generative adversarial network.
  *
- * The generator turns latent noise z and a label k into a row; the discriminator, which alone sees real rows,
- * is trained by the private step; the generator learns from the discriminator and from noisy counts, which
- * are both already private. With a target column both networks see h⊗y, the label's own copy of their
- * features.
+ * The generator turns latent noise z, a label k and values of further conditions into a row; the
+ * discriminator, which alone sees real rows, is trained by the private step; the generator learns from the
+ * discriminator and from noisy counts, which are both already private. With a target column both networks see
+ * h⊗y, the label's own copy of their features.
  */
 
 #include "models/kind.h"
@@ -17,6 +17,11 @@
 
 typedef enum gan_activation { GAN_LEAKY_RELU, GAN_RELU, GAN_SILU, GAN_TANH } gan_activation;
 typedef enum gan_heads { GAN_STRAIGHT_THROUGH, GAN_GUMBEL } gan_heads;
+enum {
+    GAN_CONDITIONS = 16, /**< the most conditions besides the target */
+    GAN_CELLS = 4096,    /**< the most combinations of a label and their values */
+};
+
 typedef enum gan_tables { GAN_TABLES_PER_LABEL, GAN_TABLES_LABEL, GAN_TABLES_NONE } gan_tables;
 
 /** The hidden part of one network, as configured. */
@@ -30,7 +35,9 @@ typedef struct gan_trunk {
 /** The `model` section of a config. */
 typedef struct gan_options {
     sotto_numbers numbers;
-    size_t target; /**< schema column, or SOTTO_NONE */
+    size_t target;                    /**< schema column, or SOTTO_NONE */
+    size_t condition[GAN_CONDITIONS]; /**< schema columns: category columns, not the target, none twice */
+    size_t condition_count;
     size_t latent;
     gan_trunk generator;
     gan_trunk discriminator;
@@ -81,7 +88,8 @@ typedef struct gan_lane {
 typedef struct gan_batch {
     size_t rows;
     float *latent;    /**< [rows, latent] */
-    uint16_t *labels; /**< [rows] */
+    uint32_t *cells;  /**< [rows]: label and conditions */
+    uint16_t *labels; /**< [rows]: of them */
     float *uniforms;  /**< [rows, draws] in (0, 1): one for each block, or for each slot with Gumbel heads */
     size_t draws;
     float *x;        /**< [rows, width]: one-hot slots and bounded values, as the encoder lays them out */
@@ -105,9 +113,16 @@ typedef struct gan {
     sotto_weights *average_weights;       /**< of `average`, for sampling */
     float *average; /**< of the generator's parameters: what is sampled from and released */
     float *discriminator_parameters;
-    double *label_frequency; /**< [classes], sums to 1 */
-    size_t *table_size;      /**< [blocks], of the counts wanted */
-    size_t *table_block;     /**< [blocks]: which block a table counts; SOTTO_NONE for the label alone */
+    size_t *condition_of; /**< [blocks]: which condition a block is, or SOTTO_NONE */
+    size_t condition_block[GAN_CONDITIONS], condition_slots[GAN_CONDITIONS];
+    size_t *wanted;      /**< [blocks]: scratch of asking for a label alone */
+    size_t combinations; /**< of the conditions' slots; 1 without */
+    size_t cells;        /**< classes × combinations */
+    size_t told;         /**< inputs that tell the generator its cell */
+    double *frequency;   /**< [cells], sums to 1 */
+    double *cumulative;  /**< [cells]: scratch of a draw */
+    size_t *table_size;  /**< [blocks], of the counts wanted */
+    size_t *table_block; /**< [blocks]: which block a table counts by label; SOTTO_NONE for the cells */
     size_t table_count;
     float *marginals; /**< [classes, width]: noisy frequencies of slots given the label */
     bool anchored;
@@ -127,8 +142,10 @@ typedef struct gan {
 /** Room for `rows` fakes. */
 sotto_status gan_batch_take(gan *model, gan_batch *batch, size_t rows, sotto_error *err);
 
-/** New latents, labels (all `label` unless that is SOTTO_NONE) and head draws for the first `count` rows. */
-void gan_batch_draw(const gan *model, gan_batch *batch, sotto_stream *stream, size_t label, size_t count);
+/** New latents, labels and conditions (such as `wanted` [blocks] has, where it is not NULL) and head draws
+ * for the first `count` rows. */
+void gan_batch_draw(const gan *model, gan_batch *batch, sotto_stream *stream, const size_t *wanted,
+                    size_t count);
 
 /** Run the generator with `weights` on the first `count` rows of the batch: fills x and slots. */
 void gan_generate(gan *model, const sotto_weights *weights, gan_batch *batch, size_t count, bool want_means);
@@ -145,13 +162,32 @@ void gan_fakes_forward(gan *model, const sotto_weights *weights, const gan_batch
 void gan_heads_backward(const gan *model, const gan_lane *lane, const float *x, const float *x_gradient,
                         const uint16_t *labels, size_t count, float *out);
 
+/* gan_conditions.c: labels and conditions as one number. */
+
+/** Blocks, cells and room for their frequencies, all equal at first. */
+sotto_status gan_conditions_plan(gan *model, sotto_error *err);
+
+/** The cell of a row of the table: private. */
+size_t gan_cell_of_row(const gan *model, uint32_t unit);
+
+size_t gan_cell_label(const gan *model, size_t cell);
+size_t gan_cell_slot(const gan *model, size_t cell, size_t condition);
+
+/** What the generator is told: the one-hots of label and conditions, `input` [told]. */
+void gan_cell_tell(const gan *model, size_t cell, float *input);
+
+/** `count` draws by the frequencies, of cells that agree with `wanted` [blocks] (NULL: of all). */
+void gan_cells_draw(const gan *model, sotto_stream *stream, const size_t *wanted, size_t count,
+                    uint32_t *cells);
+
 /* gan_marginals.c: noisy counts and what is made of them. */
 
 /** Lay out the tables. */
 sotto_status gan_tables_plan(gan *model, sotto_error *err);
 sotto_counts_query gan_tables_query(const gan *model);
 
-/** Turn noisy counts into label frequencies and marginals, and set the generator's output biases by them. */
+/** Turn noisy counts into frequencies of cells and marginals, and set the generator's output biases by them.
+ */
 sotto_status gan_tables_give(gan *model, const double *counts, sotto_error *err);
 
 /* gan_ladder.c */

@@ -12,21 +12,23 @@ sotto_status gan_batch_take(gan *model, gan_batch *batch, size_t rows, sotto_err
     batch->rows = rows;
     batch->draws = model->options.heads == GAN_GUMBEL ? model->width : model->blocks;
     batch->latent = sotto_arena_take(arena, rows, model->options.latent * sizeof(float), err);
+    batch->cells = sotto_arena_take(arena, rows, sizeof *batch->cells, err);
     batch->labels = sotto_arena_take(arena, rows, sizeof *batch->labels, err);
     batch->uniforms = sotto_arena_take(arena, rows, batch->draws * sizeof(float), err);
     batch->x = sotto_arena_take(arena, rows, model->width * sizeof(float), err);
     batch->slots = sotto_arena_take(arena, rows, model->blocks * sizeof *batch->slots, err);
-    bool complete = batch->latent && batch->labels && batch->uniforms && batch->x && batch->slots;
+    bool complete =
+        batch->latent && batch->cells && batch->labels && batch->uniforms && batch->x && batch->slots;
     return complete ? SOTTO_OK : SOTTO_ERROR_MEMORY;
 }
 
-void gan_batch_draw(const gan *model, gan_batch *batch, sotto_stream *stream, size_t label, size_t count)
+void gan_batch_draw(const gan *model, gan_batch *batch, sotto_stream *stream, const size_t *wanted,
+                    size_t count)
 {
     sotto_stream_gaussian(stream, 1.0, batch->latent, count * model->options.latent);
+    gan_cells_draw(model, stream, wanted, count, batch->cells);
     for (size_t i = 0; i < count; i++)
-        batch->labels[i] = (uint16_t)(label != SOTTO_NONE
-                                          ? label
-                                          : sotto_model_draw(model->label_frequency, model->classes, stream));
+        batch->labels[i] = (uint16_t)gan_cell_label(model, batch->cells[i]);
     sotto_model_uniforms(stream, batch->uniforms, count * batch->draws);
 }
 
@@ -52,7 +54,7 @@ static size_t pick_gumbel(const float *logits, const float *uniforms, size_t cou
 
 /* One row: a slot for each block, one-hot in x, and the bounded value where the "value" slot speaks. */
 static void row_heads(const gan *model, const float *logits, const float *soft, const float *uniforms,
-                      size_t label, float *relaxed, float *x, uint16_t *slots)
+                      size_t cell, float *relaxed, float *x, uint16_t *slots)
 {
     memset(x, 0, model->width * sizeof *x);
     for (size_t b = 0; b < model->blocks; b++) {
@@ -60,7 +62,9 @@ static void row_heads(const gan *model, const float *logits, const float *soft, 
         const size_t offset = block->slot_offset;
         size_t slot = block->rest_slot;
         if (b == model->target_block)
-            slot = label;
+            slot = gan_cell_label(model, cell);
+        else if (model->condition_of[b] != SOTTO_NONE)
+            slot = gan_cell_slot(model, cell, model->condition_of[b]);
         else if (block->slot_count > 0 && model->options.heads == GAN_GUMBEL)
             slot = pick_gumbel(logits + offset, uniforms + offset, block->slot_count,
                                (float)model->options.temperature, relaxed + offset);
@@ -84,8 +88,7 @@ void gan_fakes_forward(gan *model, const sotto_weights *weights, const gan_batch
     uint16_t *classes = sotto_workspace_classes(workspace);
     for (size_t i = 0; i < count; i++) {
         memcpy(input + i * inputs, batch->latent + (first + i) * latent, latent * sizeof *input);
-        for (size_t k = latent; k < inputs; k++)
-            input[i * inputs + k] = k - latent == batch->labels[first + i] ? 1.0f : 0.0f;
+        gan_cell_tell(model, batch->cells[first + i], input + i * inputs + latent);
         classes[i] = batch->labels[first + i];
     }
     const float *logits = sotto_network_forward(weights, workspace);
@@ -93,8 +96,8 @@ void gan_fakes_forward(gan *model, const sotto_weights *weights, const gan_batch
     sotto_tensor_softmax(count, model->width, model->segments, model->segment_count, lane->soft);
     for (size_t i = 0; i < count; i++)
         row_heads(model, logits + i * model->width, lane->soft + i * model->width,
-                  batch->uniforms + (first + i) * batch->draws, classes[i], lane->relaxed + i * model->width,
-                  x + i * model->width, slots + i * model->blocks);
+                  batch->uniforms + (first + i) * batch->draws, batch->cells[first + i],
+                  lane->relaxed + i * model->width, x + i * model->width, slots + i * model->blocks);
 }
 
 static void add_means(const gan *model, gan_lane *lane, const uint16_t *labels, size_t count)
@@ -181,8 +184,8 @@ void gan_heads_backward(const gan *model, const gan_lane *lane, const float *x, 
         for (size_t b = 0; b < model->blocks; b++) {
             const sotto_block *block = sotto_encoder_block(model->base.encoder, b);
             const size_t at = row + block->slot_offset;
-            if (b == model->target_block)
-                continue;
+            if (b == model->target_block || model->condition_of[b] != SOTTO_NONE)
+                continue; /* it is told these, and need not say them */
             add_softmax_backward(taught + at, x_gradient + at, block->slot_count, scale, out + at);
             if (model->anchored && model->options.weight > 0 && block->slot_count > 1) {
                 float *gradient = lane->anchor;

@@ -45,6 +45,75 @@ static sotto_status parse_trunk(gan_trunk *trunk, size_t *latent, const sotto_no
     return status;
 }
 
+/* One condition: like a target, and neither that nor another condition. */
+static sotto_status add_condition(gan_options *options, const sotto_node *node, const sotto_schema *schema,
+                                  sotto_error *err)
+{
+    const char *name;
+    sotto_status status = sotto_node_string(node, "model.condition", &name, err);
+    if (status != SOTTO_OK)
+        return status;
+    const size_t column = sotto_schema_find(schema, name);
+    if (column == SOTTO_NONE)
+        return sotto_node_error(node, err,
+                                "model.condition has \"%s\", which the schema has no column called", name);
+    if (schema->columns[column].type != SOTTO_COLUMN_CATEGORY)
+        return sotto_node_error(node, err,
+                                "model.condition \"%s\" is of type %s; it must be a category column", name,
+                                sotto_column_type_name(schema->columns[column].type));
+    bool known = column == options->target;
+    for (size_t j = 0; j < options->condition_count; j++)
+        known = known || options->condition[j] == column;
+    if (known)
+        return sotto_node_error(
+            node, err,
+            "model.condition \"%s\" is a condition already, as model.target or further up; "
+            "remove it",
+            name);
+    if (options->condition_count == GAN_CONDITIONS)
+        return sotto_node_error(node, err, "model.condition has more than %d columns; remove some",
+                                GAN_CONDITIONS);
+    options->condition[options->condition_count++] = column;
+    return SOTTO_OK;
+}
+
+/* All combinations are counted in one table, and spread over it the rows must still rise above its noise. */
+static sotto_status check_combinations(const gan_options *options, const sotto_node *node,
+                                       const sotto_schema *schema, sotto_error *err)
+{
+    size_t combinations = 1;
+    for (size_t j = 0; j <= options->condition_count; j++) {
+        const size_t number = j < options->condition_count ? options->condition[j] : options->target;
+        if (number == SOTTO_NONE)
+            continue;
+        const sotto_column *column = &schema->columns[number];
+        const size_t values = column->value_count + column->missing_allowed;
+        if (values > GAN_CELLS || combinations * values > GAN_CELLS)
+            return sotto_node_error(
+                node, err,
+                "model.condition and model.target have more than %d combinations of values; all "
+                "of them are counted, so condition on fewer columns",
+                GAN_CELLS);
+        combinations *= values;
+    }
+    return SOTTO_OK;
+}
+
+static sotto_status parse_condition(gan_options *options, const sotto_node *node, const sotto_schema *schema,
+                                    sotto_error *err)
+{
+    const char *text = sotto_node_text(node);
+    if (text && strcmp(text, "none") == 0)
+        return SOTTO_OK;
+    if (sotto_node_kind_of(node) != SOTTO_NODE_LIST)
+        return sotto_node_error(node, err,
+                                "model.condition is not a list of columns; write it like `[education, sex]`");
+    sotto_status status = SOTTO_OK;
+    for (size_t i = 0; i < sotto_node_count(node) && status == SOTTO_OK; i++)
+        status = add_condition(options, sotto_node_at(node, i), schema, err);
+    return status == SOTTO_OK ? check_combinations(options, node, schema, err) : status;
+}
+
 static sotto_status parse_heads(gan_options *options, const sotto_node *node, sotto_error *err)
 {
     static const char *const known[] = {"type", "temperature", NULL};
@@ -75,6 +144,11 @@ static sotto_status parse_marginals(gan_options *options, const sotto_node *node
         return sotto_node_error(node, err,
                                 "model.marginals.tables is none, but model.target needs at least the noisy "
                                 "frequencies of its labels; write `tables: label`, or drop the target");
+    if (status == SOTTO_OK && options->condition_count > 0 && options->tables == GAN_TABLES_NONE)
+        return sotto_node_error(
+            node, err,
+            "model.marginals.tables is none, but model.condition needs the noisy frequencies of "
+            "its values; write `tables: label`, or drop the conditions");
     if (status == SOTTO_OK && (child = sotto_node_get(node, "share")))
         status = sotto_node_double(child, "model.marginals.share", 0.001, 0.99, &options->share, err);
     if (status == SOTTO_OK && (child = sotto_node_get(node, "weight")))
@@ -108,8 +182,8 @@ static sotto_status parse_numbers(gan_options *options, const sotto_node *sectio
 sotto_status gan_options_parse(gan_options *options, const sotto_node *section, const sotto_schema *schema,
                                sotto_error *err)
 {
-    static const char *const known[] = {"type",          "numbers", "target",    "loss", "generator",
-                                        "discriminator", "heads",   "marginals", NULL};
+    static const char *const known[] = {"type",      "numbers",       "target", "condition", "loss",
+                                        "generator", "discriminator", "heads",  "marginals", NULL};
     *options = defaults;
     if (!section)
         return SOTTO_OK;
@@ -121,6 +195,8 @@ sotto_status gan_options_parse(gan_options *options, const sotto_node *section, 
         status = parse_numbers(options, section, err);
     if (status == SOTTO_OK && (child = sotto_node_get(section, "target")))
         status = sotto_model_read_target(child, schema, &options->target, err);
+    if (status == SOTTO_OK && (child = sotto_node_get(section, "condition")))
+        status = parse_condition(options, child, schema, err);
     if (status == SOTTO_OK && (child = sotto_node_get(section, "loss"))) {
         size_t choice = 0;
         status = sotto_node_choice(child, "model.loss", losses, &choice, err);
@@ -158,6 +234,12 @@ void gan_options_format(const gan_options *options, const sotto_schema *schema, 
         sotto_model_format_quoted(schema->columns[options->target].name, file);
         (void)fputc('\n', file);
     }
+    for (size_t j = 0; j < options->condition_count; j++) {
+        (void)fputs(j == 0 ? "  condition: [" : ", ", file);
+        sotto_model_format_quoted(schema->columns[options->condition[j]].name, file);
+    }
+    if (options->condition_count > 0)
+        (void)fputs("]\n", file);
     (void)fprintf(file, "  loss: %s\n", losses[options->loss - SOTTO_ADVERSARIAL_CROSS_ENTROPY]);
     format_trunk(&options->generator, "generator", options->latent, file);
     format_trunk(&options->discriminator, "discriminator", 0, file);

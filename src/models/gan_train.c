@@ -127,7 +127,7 @@ static void train_generator(gan *model, uint64_t private_steps)
 {
     const size_t batch = model->training.batch;
     sotto_public_step_seek(model->step, private_steps - 1);
-    gan_batch_draw(model, &model->batch, model->stream, SOTTO_NONE, batch);
+    gan_batch_draw(model, &model->batch, model->stream, NULL, batch);
     sotto_public_step_take(model->step, batch, generator_pass, model);
     model->losses.generator = mean_loss(model, 2, batch);
     gan_ladder_tell(&model->ladder, found_out(model, batch));
@@ -144,7 +144,7 @@ sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
     if (status != SOTTO_OK)
         return status;
     clear_losses(model);
-    gan_batch_draw(model, &model->batch, model->stream, SOTTO_NONE, batch);
+    gan_batch_draw(model, &model->batch, model->stream, NULL, batch);
     gan_generate(model, model->generator_weights, &model->batch, batch, generator_turn && model->anchored);
     status = sotto_dpsgd_accumulate(step, batch, discriminator_pass, model, err);
     for (size_t i = 0; i < SOTTO_LANES && status == SOTTO_OK; i++)

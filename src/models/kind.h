@@ -33,6 +33,10 @@ typedef struct sotto_model_kind {
 
     sotto_status (*sample)(sotto_model *, sotto_stream *, size_t, size_t, uint16_t *, float *, sotto_error *);
     size_t (*target)(const sotto_model *);
+    /* Of a kind that is conditional on more than its target; both NULL for any other. */
+    bool (*conditional)(const sotto_model *, size_t block);
+    sotto_status (*sample_given)(sotto_model *, sotto_stream *, const size_t *wanted, size_t, uint16_t *,
+                                 float *, sotto_error *);
 
     /* Files: the section as YAML, the learned label frequencies, and the released parameters. */
     void (*format)(const sotto_model *, FILE *);

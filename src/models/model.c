@@ -175,6 +175,8 @@ sotto_status sotto_model_sample(sotto_model *model, sotto_stream *stream, size_t
 
 bool sotto_model_conditional(const sotto_model *model, size_t block)
 {
+    if (model->kind->conditional)
+        return model->kind->conditional(model, block);
     return block == sotto_model_target(model) && block != SOTTO_NONE;
 }
 
@@ -182,6 +184,8 @@ sotto_status sotto_model_sample_given(sotto_model *model, sotto_stream *stream, 
                                       size_t count, uint16_t *slots, float *values, sotto_error *err)
 {
     const size_t target = sotto_model_target(model);
+    if (model->kind->sample_given)
+        return model->kind->sample_given(model, stream, wanted, count, slots, values, err);
     return sotto_model_sample(model, stream, target == SOTTO_NONE ? SOTTO_NONE : wanted[target], count, slots,
                               values, err);
 }
