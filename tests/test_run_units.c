@@ -118,7 +118,7 @@ static const struct {
     {"privacy.unit=[id]", "privacy.unit"},
     {"privacy.max_rows_per_unit=0", "max_rows_per_unit"},
     {"privacy.max_rows_per_unit=1.5", "max_rows_per_unit"},
-    {"privacy.max_rows_per_unit=10001", "max_rows_per_unit"},
+    {"privacy.max_rows_per_unit=1001", "max_rows_per_unit"},
     {"privacy.delta=0.0034", "below 1/units"},
     {"training.expected_batch_size=301", "declares 300 units"},
 };

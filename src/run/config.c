@@ -152,7 +152,7 @@ static sotto_status read_unit(sotto_config *config, const sotto_node *section, s
     if (!config->unit)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading the config");
     return most
-               ? sotto_node_size(most, "privacy.max_rows_per_unit", 1, 10000, &config->max_rows_per_unit, err)
+               ? sotto_node_size(most, "privacy.max_rows_per_unit", 1, 1000, &config->max_rows_per_unit, err)
                : SOTTO_OK;
 }
 
