@@ -26,7 +26,11 @@ static const char gan[] =
     "training: {expected_batch_size: 100, steps: 20, discriminator_steps: 2}\n";
 static const char vae[] = "model: {type: vae, target: ill, latent: 3, encoder: [16], decoder: [16]}\n"
                           "training: {expected_batch_size: 100, steps: 20}\n";
+static const char conditional[] =
+    "model: {target: ill, condition: [town], generator: {latent: 4, hidden: [16]}, discriminator: {hidden: [16]}}\n"
+    "training: {expected_batch_size: 100, steps: 20, discriminator_steps: 2}\n";
 static const char *const models[] = {gan,
+                                     conditional,
                                      vae,
                                      "model: {type: marginals, target: ill}\n",
                                      "model: {type: marginals}\n",
