@@ -435,6 +435,7 @@ START_TEST(errors_have_place_and_status)
         {{SOTTO_ERROR_NUMERIC, "", 0, 0, "n"}, 1, "sotto: n\n"},
         {{SOTTO_ERROR_ENTROPY, "", 0, 0, "e"}, 1, "sotto: e\n"},
         {{SOTTO_INTERRUPTED, "", 0, 0, "stopped"}, 130, "sotto: stopped\n"},
+        {{SOTTO_DIVERGED, "", 0, 0, "gone"}, 1, "sotto: gone\n"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int descriptor = listen_to_stderr();

@@ -233,6 +233,24 @@ START_TEST(a_sweep_is_planned_made_and_reported)
 }
 END_TEST
 
+/* It fails, says why, and shows what is left of it all the same. */
+START_TEST(a_diverging_run_exits_with_1)
+{
+    ck_assert_int_eq(
+        run("train %s/config.yaml --set training.optimizer.learning_rate=90 --output %s/run", folder, folder),
+        1);
+    ck_assert_ptr_nonnull(strstr(seen.err, "ended itself after step"));
+    ck_assert_ptr_nonnull(strstr(seen.out, "stopped: it was diverging"));
+    ck_assert_ptr_nonnull(strstr(seen.out, "release/privacy.json"));
+    ck_assert_ptr_null(strstr(seen.out, "synthetic.csv"));
+    ck_assert_int_eq(run("report %s/run", folder), 0);
+    ck_assert_int_eq(run("sample %s/run --output %s/more.csv", folder, folder), 2);
+    ck_assert_int_ne(access(at("more.csv"), F_OK), 0);
+    ck_assert_int_eq(
+        run("evaluate --schema %s/schema.yaml --train %s/train.csv --run %s/run", folder, folder, folder), 2);
+}
+END_TEST
+
 START_TEST(a_sweep_over_its_budget_exits_with_3)
 {
     char text[1024];
@@ -255,6 +273,7 @@ TCase *evaluate_case(void)
     tcase_add_loop_test(tests, evaluate_says_what_is_wrong, 0, sizeof wrong / sizeof *wrong);
     tcase_add_test(tests, evaluating_a_run_leaves_its_release_alone);
     tcase_add_test(tests, a_sweep_is_planned_made_and_reported);
+    tcase_add_test(tests, a_diverging_run_exits_with_1);
     tcase_add_test(tests, a_sweep_over_its_budget_exits_with_3);
     return tests;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* How the adversarial network trains: what decides whose turn it is. */
+/* How the adversarial network trains: what decides whose turn it is, and when to give up. */
 #include <check.h>
 #include <math.h>
 #include <string.h>
@@ -228,6 +228,184 @@ START_TEST(a_ladder_needs_a_discriminator_that_names_fakes)
 }
 END_TEST
 
+/* ---- health ---- */
+
+static sotto_model_health look(sotto_health *health)
+{
+    sotto_model_health seen;
+    ck_assert_int_eq(sotto_health_examine(health, &seen, NULL), SOTTO_OK);
+    return seen;
+}
+
+static sotto_health *health_of(struct run *run)
+{
+    sotto_health *health;
+    ck_assert_int_eq(sotto_health_create(&health, run->scene.model, run->random, NULL), SOTTO_OK);
+    return health;
+}
+
+static bool same(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+/* P6: where real rows move no parameter, they move nothing that decides whether a run goes on. */
+START_TEST(health_looks_at_what_is_private_already)
+{
+    const sotto_training training = training_of(2, 0.0);
+    struct run one, other;
+    begin(&one, 0, "{marginals: {tables: none}}", &training);
+    begin(&other, 1, "{marginals: {tables: none}}", &training);
+    freeze_discriminator(&one);
+    freeze_discriminator(&other);
+    sotto_health *first = health_of(&one), *second = health_of(&other);
+    bool told_apart = false;
+    for (int i = 0; i < 12; i++) {
+        take(&one, 1);
+        take(&other, 1);
+        const sotto_model_health a = look(first), b = look(second);
+        ck_assert(same(a.parameters, b.parameters) && same(a.entropy, b.entropy));
+        ck_assert(same(a.distance, b.distance) && same(a.distinct, b.distinct));
+        ck_assert(same(a.wanted_entropy, b.wanted_entropy));
+        told_apart = told_apart || model_of(&one)->losses.real != model_of(&other)->losses.real;
+    }
+    ck_assert(told_apart);
+    ck_assert_ptr_null(sotto_health_verdict(first));
+    sotto_health_destroy(first);
+    sotto_health_destroy(second);
+    end(&one);
+    end(&other);
+}
+END_TEST
+
+/* Training goes on as if nobody had looked. */
+START_TEST(looking_changes_nothing)
+{
+    const sotto_training training = training_of(1, 1e-3);
+    struct run seen, unseen;
+    begin(&seen, 0, "{target: label, marginals: {tables: label}}", &training);
+    begin(&unseen, 0, "{target: label, marginals: {tables: label}}", &training);
+    sotto_health *healths[] = {health_of(&seen), health_of(&unseen)};
+    for (int i = 0; i < 5; i++) {
+        take(&seen, 1);
+        take(&unseen, 1);
+        (void)look(healths[0]);
+    }
+    size_t count;
+    const float *a = seen.scene.model->kind->released(seen.scene.model, &count);
+    const float *b = unseen.scene.model->kind->released(unseen.scene.model, &count);
+    ck_assert_mem_eq(a, b, count * sizeof *a);
+    sotto_health_destroy(healths[0]);
+    sotto_health_destroy(healths[1]);
+    end(&seen);
+    end(&unseen);
+}
+END_TEST
+
+/* Parameters end a run at once, be they of the network that is trained privately or of the one released. */
+START_TEST(parameters_that_explode_end_a_run)
+{
+    static const float values[] = {101.0f, NAN, INFINITY};
+    const sotto_training training = training_of(1, 1e-3);
+    for (size_t k = 0; k < 6; k++) {
+        struct run run;
+        begin(&run, 0, "{marginals: {tables: none}}", &training);
+        sotto_health *health = health_of(&run);
+        size_t count;
+        float *released = run.scene.model->kind->released(run.scene.model, &count);
+        const sotto_model_private wanted = sotto_model_private_wanted(run.scene.model);
+        float *parameters = k < 3 ? released : wanted.parameters;
+        count = k < 3 ? count : sotto_network_parameters(wanted.network);
+        (void)look(health);
+        ck_assert_ptr_null(sotto_health_verdict(health));
+        for (size_t i = 0; i < (k % 3 ? 1 : count); i++)
+            parameters[i] = values[k % 3];
+        (void)look(health);
+        const char *verdict = sotto_health_verdict(health);
+        ck_assert_ptr_nonnull(verdict);
+        ck_assert_ptr_nonnull(strstr(verdict, k % 3 ? "no numbers" : "grown to 101"));
+        sotto_health_destroy(health);
+        end(&run);
+    }
+}
+END_TEST
+
+/* Set the generator that rows are drawn from: slot `slot` of each block nearly always, or any slot alike. */
+static void set_rows(struct run *run, bool collapsed, size_t slot)
+{
+    gan *model = model_of(run);
+    const size_t count = sotto_network_parameters(model->generator);
+    memset(model->average, 0, count * sizeof *model->average);
+    for (size_t b = 0; b < model->blocks && collapsed; b++) {
+        const sotto_block *block = sotto_encoder_block(run->scene.encoder, b);
+        model->average[count - model->width + block->slot_offset + (slot < block->slot_count ? slot : 0)] =
+            30.0f;
+    }
+}
+
+/* Counts in which each slot of a column is as frequent as the next, or the first alone is there. */
+static void give_counts(struct run *run, bool constant)
+{
+    const sotto_model_counts wanted = sotto_model_counts_wanted(run->scene.model);
+    double counts[400] = {0};
+    for (size_t t = 0, at = 0; t < wanted.query.tables; at += wanted.query.table_size[t++])
+        for (size_t s = 0; s < wanted.query.table_size[t]; s++)
+            counts[at + s] = constant ? (s == 0) * 1000.0 : 1000.0 / (double)wanted.query.table_size[t];
+    ck_assert_int_eq(sotto_model_counts_give(run->scene.model, counts, NULL), SOTTO_OK);
+}
+
+/* Rows that collapse end a run at the fifth look in a row, and no sooner; they may recover. */
+START_TEST(rows_that_collapse_end_a_run)
+{
+    static const char *const sections[] = {"{marginals: {tables: none}}", "{}"};
+    const sotto_training training = training_of(1, 1e-3);
+    for (size_t k = 0; k < 2; k++) {
+        struct run run;
+        begin(&run, 0, sections[k], &training);
+        if (k == 1)
+            give_counts(&run, false);
+        sotto_health *health = health_of(&run);
+        set_rows(&run, false, 0);
+        ck_assert_double_gt(look(health).distinct, 0.1);
+        for (int i = 0; i < 9; i++) {
+            set_rows(&run, i != 4, 1); /* four looks, a recovery, four looks */
+            (void)look(health);
+            ck_assert_ptr_null(sotto_health_verdict(health));
+        }
+        const sotto_model_health seen = look(health);
+        ck_assert_double_lt(seen.entropy, 0.01);
+        ck_assert(k == 1 ? seen.distance > 0.5 && seen.wanted_entropy > 1.0 : isnan(seen.distance));
+        ck_assert_ptr_nonnull(sotto_health_verdict(health));
+        sotto_health_destroy(health);
+        end(&run);
+    }
+}
+END_TEST
+
+/* Where noisy counts say that all rows are alike, rows that are alike are right; where they say which, rows
+ * of another kind are wrong, though not before they have moved there. */
+START_TEST(noisy_counts_say_what_rows_should_be)
+{
+    const sotto_training training = training_of(1, 1e-3);
+    struct run run;
+    begin(&run, 0, "{}", &training);
+    give_counts(&run, true);
+    sotto_health *health = health_of(&run);
+    set_rows(&run, true, 0);
+    for (int i = 0; i < 10; i++)
+        ck_assert_double_lt(look(health).distance, 0.01);
+    ck_assert_ptr_null(sotto_health_verdict(health));
+    set_rows(&run, true, 1);
+    for (int i = 0; i < 4; i++)
+        ck_assert_double_gt(look(health).distance, 0.99);
+    ck_assert_ptr_null(sotto_health_verdict(health));
+    (void)look(health);
+    ck_assert_ptr_nonnull(strstr(sotto_health_verdict(health), "far from the noisy counts"));
+    sotto_health_destroy(health);
+    end(&run);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("models-gan");
@@ -238,6 +416,11 @@ int main(void)
     tcase_add_test(tests, the_ladder_looks_at_fakes_alone);
     tcase_add_test(tests, a_blind_discriminator_gets_more_steps);
     tcase_add_test(tests, a_ladder_needs_a_discriminator_that_names_fakes);
+    tcase_add_test(tests, health_looks_at_what_is_private_already);
+    tcase_add_test(tests, looking_changes_nothing);
+    tcase_add_test(tests, parameters_that_explode_end_a_run);
+    tcase_add_test(tests, rows_that_collapse_end_a_run);
+    tcase_add_test(tests, noisy_counts_say_what_rows_should_be);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

@@ -165,10 +165,13 @@ START_TEST(what_a_run_spent_is_shown)
     ck_assert_ptr_nonnull(strstr(page, "ε = 0.99984 at δ = 1e-5"));
     ck_assert_ptr_nonnull(strstr(page, "<td class=\"number\">4,000</td><td class=\"number\">0.9998</td>"));
     ck_assert_ptr_nonnull(strstr(page, "What an attacker must get wrong"));
+    ck_assert_ptr_nonnull(strstr(page, "How training went"));
+    ck_assert_ptr_nonnull(strstr(page, "data-label=\"Different rows\""));
     expect_well_formed(page);
     free(page);
     ck_assert_int_eq(sotto_report_evaluation_html(evaluation, NULL, NULL, &page, NULL), SOTTO_OK);
     ck_assert_ptr_nonnull(strstr(page, "nothing is known of ε"));
+    ck_assert_ptr_null(strstr(page, "#training"));
     free(page);
     ck_assert_int_eq(sotto_report_evaluation_html(evaluation, "{}", NULL, &page, NULL), SOTTO_ERROR_INPUT);
     ck_assert_ptr_null(page);

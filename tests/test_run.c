@@ -510,5 +510,6 @@ int main(void)
     suite_add_tcase(suite, balance_tests());
     suite_add_tcase(suite, units_tests());
     suite_add_tcase(suite, gan_tests());
+    suite_add_tcase(suite, diverging_tests());
     return run_suite(suite);
 }

@@ -39,15 +39,16 @@ double number(const json_t *json, const char *first, const char *second);
 /* Every synthetic row is valid under the schema by the strict reader, and there are as many as asked for. */
 void check_rows(const char *name, size_t rows);
 
-TCase *input_tests(void);    /* test_run_input.c */
-TCase *noise_tests(void);    /* test_run_noise.c */
-TCase *figures_tests(void);  /* test_run_figures.c */
-TCase *select_tests(void);   /* test_run_select.c */
-TCase *sweep_tests(void);    /* test_run_sweep.c */
-TCase *releases_tests(void); /* test_run_releases.c */
-TCase *vae_tests(void);      /* test_run_vae.c */
-TCase *balance_tests(void);  /* test_run_balance.c */
-TCase *units_tests(void);    /* test_run_units.c */
-TCase *gan_tests(void);      /* test_run_gan.c */
+TCase *input_tests(void);     /* test_run_input.c */
+TCase *noise_tests(void);     /* test_run_noise.c */
+TCase *figures_tests(void);   /* test_run_figures.c */
+TCase *select_tests(void);    /* test_run_select.c */
+TCase *sweep_tests(void);     /* test_run_sweep.c */
+TCase *releases_tests(void);  /* test_run_releases.c */
+TCase *vae_tests(void);       /* test_run_vae.c */
+TCase *balance_tests(void);   /* test_run_balance.c */
+TCase *units_tests(void);     /* test_run_units.c */
+TCase *gan_tests(void);       /* test_run_gan.c */
+TCase *diverging_tests(void); /* test_run_diverging.c */
 
 #endif

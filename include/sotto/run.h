@@ -69,7 +69,9 @@ SOTTO_API sotto_status sotto_run_plan(const sotto_run_options *options, char **j
 /**
  * Train, sample and write the run directory. SOTTO_ERROR_INPUT before anything is charged or made where
  * config, schema or table are wrong; SOTTO_ERROR_BUDGET where ε does not suffice for the plan;
- * SOTTO_INTERRUPTED (with `json` filled and the directory complete) where `stop` said so.
+ * SOTTO_INTERRUPTED (with `json` filled and the directory complete) where `stop` said so; SOTTO_DIVERGED
+ * (with `json` filled, and the privacy statement alone in release/) where training went nowhere and ended
+ * itself.
  */
 SOTTO_API sotto_status sotto_run_train(const sotto_run_options *options, char **json, sotto_error *err);
 

@@ -35,6 +35,7 @@ typedef enum sotto_status {
     SOTTO_ERROR_NUMERIC, /**< a computation could not reach its promised accuracy */
     SOTTO_ERROR_ENTROPY, /**< the operating system gave no randomness; nothing private may go on */
     SOTTO_INTERRUPTED,   /**< the user asked to stop; what is paid for is kept */
+    SOTTO_DIVERGED,      /**< training went nowhere and ended itself; what it spent is written down */
 } sotto_status;
 
 /** Where and why something failed. Plain data, owned by the caller; initialise with `{0}`. */

@@ -57,6 +57,8 @@ const char *sotto_status_name(sotto_status status)
         return "entropy";
     case SOTTO_INTERRUPTED:
         return "interrupted";
+    case SOTTO_DIVERGED:
+        return "diverged";
     }
     return "unknown";
 }

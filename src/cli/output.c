@@ -23,6 +23,7 @@ static int exit_status(sotto_status status)
     case SOTTO_ERROR_MEMORY:
     case SOTTO_ERROR_NUMERIC:
     case SOTTO_ERROR_ENTROPY:
+    case SOTTO_DIVERGED:
         break;
     }
     return SOTTO_EXIT_FAILED;

@@ -13,6 +13,7 @@ static const char help[] =
     "  private/   log, losses, batch sizes: computed from the real rows, must stay where the rows are\n"
     "Sums and noise are exact integers unless CONFIG says `noise: float`; keys are kept out of core dumps.\n"
     "Ctrl-C stops after the step at work and keeps what is paid for; a second Ctrl-C ends at once.\n"
+    "A run that diverges ends itself with exit status 1, and keeps what it has not spent.\n"
     "\n"
     "Options:\n"
     "  --set KEY=VALUE   override a setting of the config; may be given again\n"
@@ -109,10 +110,12 @@ static int train(const sotto_run_options *asked, bool as_json, bool quiet)
     sotto_status status = sotto_run_train(&run, &json, &err);
     sotto_bar_finish(&bar);
     int ended;
-    if (json && (status == SOTTO_OK || status == SOTTO_INTERRUPTED)) {
+    if (json && (status == SOTTO_OK || status == SOTTO_INTERRUPTED || status == SOTTO_DIVERGED)) {
         ended = report(json, as_json, quiet);
         if (ended == SOTTO_EXIT_DONE && status == SOTTO_INTERRUPTED)
             ended = SOTTO_EXIT_INTERRUPTED;
+        if (status == SOTTO_DIVERGED)
+            ended = sotto_cli_fail(&err);
     } else {
         err.code = status;
         ended = sotto_cli_fail(&err);

@@ -318,6 +318,23 @@ static sotto_model_losses gan_last_losses(const sotto_model *base)
     return ((const gan *)base)->losses;
 }
 
+/* Known of every column where per-label counts were bought. */
+static bool gan_marginal(const sotto_model *base, size_t block, double *frequencies)
+{
+    const gan *model = (const gan *)base;
+    const sotto_block *at = sotto_encoder_block(base->encoder, block);
+    if (!model->anchored)
+        return false;
+    for (size_t s = 0; s < at->slot_count; s++) {
+        frequencies[s] = 0.0;
+        for (size_t c = 0; c < model->cells; c++)
+            frequencies[s] +=
+                model->frequency[c] *
+                (double)model->marginals[gan_cell_label(model, c) * model->width + at->slot_offset + s];
+    }
+    return true;
+}
+
 /* ---- sampling and files ---- */
 
 static bool gan_conditional(const sotto_model *base, size_t block)
@@ -396,6 +413,7 @@ const sotto_model_kind sotto_gan_kind = {
     .data = gan_data,
     .step = gan_step,
     .last_losses = gan_last_losses,
+    .marginal = gan_marginal,
     .sample = gan_sample,
     .conditional = gan_conditional,
     .sample_given = gan_sample_given,

@@ -30,6 +30,9 @@ typedef struct sotto_model_kind {
     sotto_model_private (*private_wanted)(const sotto_model *);
     sotto_status (*step)(sotto_model *, sotto_dpsgd *, sotto_error *);
     sotto_model_losses (*last_losses)(const sotto_model *);
+    /* The noisy frequencies of a block's slots, sum 1: what made rows are held against in training. False,
+     * or NULL, where they were not bought. Looks at no row. */
+    bool (*marginal)(const sotto_model *, size_t block, double *frequencies);
 
     sotto_status (*sample)(sotto_model *, sotto_stream *, size_t, size_t, uint16_t *, float *, sotto_error *);
     size_t (*target)(const sotto_model *);

@@ -30,6 +30,7 @@ typedef struct sotto_training {
     sotto_optimizer_options generator_optimizer;
     double ema; /**< decay of the average of the released weights, in [0, 1); 0 is none */
     unsigned threads;
+    bool keep_on;   /**< even where training goes nowhere, which else ends the run */
     bool rehearsal; /**< no table will be given: made-up rows stand in for sampled ones, to time a step */
 } sotto_training;
 
@@ -171,6 +172,36 @@ sotto_status sotto_model_step(sotto_model *model, sotto_dpsgd *step, sotto_error
 
 /** Of the last step. */
 sotto_model_losses sotto_model_last_losses(const sotto_model *model);
+
+/* ------------------------------------------------------------------ health */
+
+/** How a model in training looks, from its parameters and from SOTTO_MODEL_ROWS rows that it makes beside
+ * noisy counts: post-processing (P6), but shown in private/ alone. NaN where there is none. */
+typedef struct sotto_model_health {
+    uint64_t step;         /**< after which; left to the caller */
+    double parameters;     /**< the larger root mean square of those trained privately and those released */
+    double entropy;        /**< of a column's slots, in nats, mean over the columns that are made */
+    double wanted_entropy; /**< the same of noisy frequencies, over the columns that have them */
+    double distance;       /**< total variation between the two, mean over those columns */
+    double
+        distinct; /**< how many different rows there are, of all, the target and other conditions left out */
+} sotto_model_health;
+
+enum { SOTTO_HEALTH_VERDICT = 200 };
+
+/** Looks at one model while it is trained. */
+typedef struct sotto_health sotto_health;
+
+/** For a prepared model that takes private steps (borrowed). Caller destroys. */
+sotto_status sotto_health_create(sotto_health **health, sotto_model *model, sotto_random *random,
+                                 sotto_error *err);
+void sotto_health_destroy(sotto_health *health);
+
+/** Look. Draws from a stream of its own, so that training goes on as if nobody had looked. */
+sotto_status sotto_health_examine(sotto_health *health, sotto_model_health *seen, sotto_error *err);
+
+/** Why training is going nowhere, as the part of a sentence that follows a colon; NULL while it is not. */
+const char *sotto_health_verdict(const sotto_health *health);
 
 /* ---------------------------------------------------------------- sampling */
 

@@ -121,6 +121,16 @@ static void put_summary(FILE *file, const json_t *root, const sotto_statement *s
 static const sotto_rule metrics_rules[] = {
     {"format", SOTTO_VALUE_TEXT, false},
     {"epsilon_by_step?[][]", SOTTO_VALUE_POSITIVE, false},
+    {"steps?[].step", SOTTO_VALUE_COUNT, false},
+    {"steps?[].loss_real", SOTTO_VALUE_NUMBER, true},
+    {"steps?[].loss_fake", SOTTO_VALUE_NUMBER, true},
+    {"steps?[].loss_generator", SOTTO_VALUE_NUMBER, true},
+    {"health?[].step", SOTTO_VALUE_COUNT, false},
+    {"health?[].parameters", SOTTO_VALUE_POSITIVE, true},
+    {"health?[].entropy", SOTTO_VALUE_POSITIVE, true},
+    {"health?[].wanted_entropy", SOTTO_VALUE_POSITIVE, true},
+    {"health?[].distance", SOTTO_VALUE_SHARE, true},
+    {"health?[].distinct", SOTTO_VALUE_SHARE, true},
 };
 
 enum { STEPS_DRAWN = 400 };
@@ -222,7 +232,7 @@ static void put_privacy(sotto_page *page, const json_t *metrics, const sotto_sta
 
 /* -------------------------------------------------------------------- page */
 
-static void put_origin(sotto_page *page)
+static void put_origin(sotto_page *page, bool training)
 {
     char figure[SOTTO_FIGURE_SIZE];
     static const char *const keys[][2] = {
@@ -233,12 +243,13 @@ static void put_origin(sotto_page *page)
                       sotto_figure_show(sotto_record_get(page->root, keys[i][0]), SOTTO_SHOW_COUNT, figure));
     (void)fputs(".</p>\n", page->file);
     sotto_page_element(page->file, "p class=\"note\"", sotto_record_text(page->root, "notice"));
-    (void)fputs(
+    (void)fprintf(
+        page->file,
         "<nav aria-label=\"Contents\"><a href=\"#summary\">In short</a> <a href=\"#next\">Next</a> <a "
-        "href=\"#privacy\">Privacy</a> <a href=\"#columns\">Columns</a> <a href=\"#pairs\">Pairs</a> <a "
+        "href=\"#privacy\">Privacy</a>%s <a href=\"#columns\">Columns</a> <a href=\"#pairs\">Pairs</a> <a "
         "href=\"#ways\">Several</a> <a href=\"#utility\">Models</a> <a href=\"#attacks\">Attacks</a> <a "
         "href=\"#times\">About</a></nav>\n</header>\n",
-        page->file);
+        training ? " <a href=\"#training\">Training</a>" : "");
     sotto_page_note(page);
 }
 
@@ -263,9 +274,10 @@ static sotto_status write_page(const json_t *root, const json_t *metrics, const 
     sotto_status status = sotto_page_open(&page, root, "Evaluation of a synthetic table", err);
     if (status != SOTTO_OK)
         return status;
-    put_origin(&page);
+    put_origin(&page, sotto_page_has_training(metrics));
     put_summary(page.file, root, statement);
     put_privacy(&page, metrics, statement);
+    sotto_page_training(&page, metrics);
     sotto_page_fidelity(&page);
     sotto_page_utility(&page);
     sotto_page_attacks(&page);

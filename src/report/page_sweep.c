@@ -89,14 +89,16 @@ static void put_summary(FILE *file, const json_t *root)
 {
     const json_t *cells = json_object_get(root, "cells");
     const size_t all = json_array_size(cells), done = count_status(cells, "done"),
-                 failed = count_status(cells, "failed");
+                 failed = count_status(cells, "failed"), diverged = count_status(cells, "diverged");
     char figure[SOTTO_FIGURE_SIZE], words[120];
     sotto_page_section(file, "summary", "In short", NULL);
     (void)fputs("<div class=\"cards\">\n", file);
     (void)snprintf(figure, sizeof figure, "%zu of %zu", done, all);
-    (void)snprintf(words, sizeof words, "runs done; %zu failed, %zu missing", failed,
-                   count_status(cells, "missing"));
-    sotto_page_card(file, figure, words, failed > 0);
+    const int used = snprintf(words, sizeof words, "runs done; %zu failed, %zu missing", failed,
+                              count_status(cells, "missing"));
+    if (diverged > 0 && used > 0)
+        (void)snprintf(words + used, sizeof words - (size_t)used, ", %zu diverged", diverged);
+    sotto_page_card(file, figure, words, failed + diverged > 0);
     put_card(file, sotto_record_get(root, "privacy.all"), SOTTO_SHOW_EPSILON, "ε = ", "of all runs together");
     put_card(file, sotto_record_get(root, "privacy.each.most"), SOTTO_SHOW_EPSILON, "ε ≤ ",
              "of each run alone");

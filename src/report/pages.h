@@ -320,6 +320,10 @@ void sotto_page_fidelity(sotto_page *page);
 void sotto_page_utility(sotto_page *page);
 void sotto_page_attacks(sotto_page *page);
 
+/** The section about training, of a run's metrics.json (may be NULL); whether there is one. */
+void sotto_page_training(sotto_page *page, const json_t *metrics);
+bool sotto_page_has_training(const json_t *metrics);
+
 /** The charts of a sweep's page, and settings in words ("model.kind gan"), the caller's to free. */
 void sotto_page_sweep_charts(sotto_page *page);
 char *sotto_sweep_settings(const json_t *settings, bool with_epsilon);

@@ -346,6 +346,7 @@ static sotto_status read_training(sotto_config *config, const sotto_node *sectio
                                         "optimizer",
                                         "generator_optimizer",
                                         "decay_fraction",
+                                        "stop_if_diverging",
                                         "ema",
                                         NULL};
     sotto_training *training = &config->training;
@@ -375,6 +376,11 @@ static sotto_status read_training(sotto_config *config, const sotto_node *sectio
                              &training->decay_fraction, err);
     if (status == SOTTO_OK)
         status = read_double(section, "ema", "training.ema", 0.0, 0.999999, &training->ema, err);
+    bool stop = true;
+    node = sotto_node_get(section, "stop_if_diverging");
+    if (status == SOTTO_OK && node)
+        status = sotto_node_bool(node, "training.stop_if_diverging", &stop, err);
+    training->keep_on = !stop;
     return status;
 }
 

@@ -162,6 +162,21 @@ static json_t *step_records(const sotto_training_record *record)
     return list;
 }
 
+/* How made rows looked on the way. */
+static json_t *health_records(const sotto_training_record *record)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < record->health_count; i++) {
+        const sotto_model_health *seen = &record->health[i];
+        (void)json_array_append_new(
+            list, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "step", (json_int_t)seen->step, "parameters",
+                            number_or_null(seen->parameters), "entropy", number_or_null(seen->entropy),
+                            "wanted_entropy", number_or_null(seen->wanted_entropy), "distance",
+                            number_or_null(seen->distance), "distinct", number_or_null(seen->distinct)));
+    }
+    return list;
+}
+
 /* ε after about forty stretches of equal length, from before the first step to after the last. */
 static sotto_status epsilon_records(const sotto_training_record *record, json_t **list, sotto_error *err)
 {
@@ -196,14 +211,15 @@ static sotto_status write_private(const sotto_run_directory *directory, const so
         status = epsilon_records(record, &epsilons, err);
     if (status == SOTTO_OK)
         status = sotto_json_text(
-            json_pack("{s:s, s:s?, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:O, s:O, s:o}", "format",
+            json_pack("{s:s, s:s?, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:O, s:O, s:s?, s:o, s:o}", "format",
                       "sotto metrics 1", "not_private", record->not_private[0] ? record->not_private : NULL,
                       "covered", not_covered, "balance", sotto_plan_balance(record->plan), "data_sha256",
                       record->table_sha256, "train_rows", (json_int_t)record->split->train_count,
                       "holdout_rows", (json_int_t)record->split->holdout_count, "train_units",
                       (json_int_t)record->split->train_units, "holdout_units",
                       (json_int_t)record->split->holdout_units, "columns", record->columns, "epsilon_by_step",
-                      epsilons, "steps", step_records(record)),
+                      epsilons, "diverged", record->diverged[0] ? record->diverged : NULL, "health",
+                      health_records(record), "steps", step_records(record)),
             &text, err);
     if (status == SOTTO_OK)
         status = write_text(folder, "metrics.json", 0600, "", text, strlen(text), err);
@@ -352,16 +368,11 @@ static sotto_status write_figures(const char *folder, const sotto_training_recor
     return status;
 }
 
-static sotto_status write_release(const char *folder, sotto_training_record *record, sotto_random *random,
-                                  const sotto_run_options *options, sotto_error *err)
+/* Everything that is made of the model; of one that diverged, nothing. */
+static sotto_status write_made(const char *folder, sotto_training_record *record, sotto_random *random,
+                               const sotto_run_options *options, json_t *released, sotto_error *err)
 {
-    json_t *released = json_array();
-    sotto_status status = make_folder(folder, 0755, false, err);
-    if (status == SOTTO_OK && chmod(folder, 0755) != 0)
-        status = sotto_error_set_at(err, SOTTO_ERROR_IO, folder, 0, 0, "cannot set the folder's mode: %s",
-                                    strerror(errno));
-    if (status == SOTTO_OK)
-        status = write_synthetic(folder, record, random, options, err);
+    sotto_status status = write_synthetic(folder, record, random, options, err);
     if (status == SOTTO_OK)
         status = buy_prediction(folder, record, random, err);
     if (status == SOTTO_OK)
@@ -374,6 +385,21 @@ static sotto_status write_release(const char *folder, sotto_training_record *rec
             "what makes further rows: its parameters, the label frequencies and the schema", released, err);
     if (status == SOTTO_OK && record->plan->figures && record->synthetic_rows > 0)
         status = write_figures(folder, record, released, err);
+    return status;
+}
+
+static sotto_status write_release(const char *folder, sotto_training_record *record, sotto_random *random,
+                                  const sotto_run_options *options, sotto_error *err)
+{
+    json_t *released = json_array();
+    sotto_status status = make_folder(folder, 0755, false, err);
+    if (status == SOTTO_OK && chmod(folder, 0755) != 0)
+        status = sotto_error_set_at(err, SOTTO_ERROR_IO, folder, 0, 0, "cannot set the folder's mode: %s",
+                                    strerror(errno));
+    if (record->diverged[0])
+        record->synthetic_rows = 0;
+    else if (status == SOTTO_OK)
+        status = write_made(folder, record, random, options, released, err);
     if (status == SOTTO_OK)
         status = write_statement(folder, record, released, err);
     json_decref(released);

@@ -189,17 +189,20 @@ typedef struct sotto_training_record {
     const sotto_budget *budget;
     sotto_real_rows real;
     uint64_t steps_taken;
-    bool interrupted;        /**< before the planned steps */
-    bool sampling_stopped;   /**< before all rows */
-    sotto_error scarce;      /**< its code is not SOTTO_OK where rows to be balanced were too scarce: why */
-    const char *not_private; /**< "" or the stamp */
-    const char *tuning;      /**< what the statement says of it */
+    bool interrupted;      /**< before the planned steps */
+    bool sampling_stopped; /**< before all rows */
+    sotto_error scarce;    /**< its code is not SOTTO_OK where rows to be balanced were too scarce: why */
+    char diverged[SOTTO_HEALTH_VERDICT]; /**< why training ended itself; "" where it did not */
+    const char *not_private;             /**< "" or the stamp */
+    const char *tuning;                  /**< what the statement says of it */
     size_t synthetic_rows;
     double seconds;
     char table_sha256[65];    /**< private */
     const sotto_split *split; /**< private: how many rows and units are on which side */
     sotto_step_record *steps; /**< private: taken at the start, filled in without a further allocation */
     size_t step_count;
+    sotto_model_health *health; /**< one for each look at the model, as `steps`; public, shown in private/ */
+    size_t health_count;
     uint64_t stride; /**< every stride-th step is recorded, so that a long run fits in memory */
     json_t *columns; /**< private: what was mapped into the declared domain */
 } sotto_training_record;

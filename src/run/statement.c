@@ -150,12 +150,19 @@ static json_t *training_facts(const sotto_training_record *record)
             "steps",
             "private_parameters", (json_int_t)0);
     sotto_statement_clipping(record, clipping);
-    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:s, s:s, s:I}", "model", sotto_model_type(plan->model),
+    char stopped[SOTTO_HEALTH_VERDICT + 160];
+    if (record->diverged[0])
+        (void)snprintf(stopped, sizeof stopped,
+                       "by itself, since it was diverging: %s; neither rows nor a model were made of it",
+                       record->diverged);
+    else
+        (void)snprintf(stopped, sizeof stopped, "%s",
+                       record->interrupted ? "on request, before the planned steps" : "at the planned steps");
+    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:s, s:s, s:s?, s:I}", "model", sotto_model_type(plan->model),
                      "steps_planned", (json_int_t)plan->training.steps, "steps_taken",
                      (json_int_t)record->steps_taken, "noise_multiplier", plan->step.noise_multiplier,
-                     "max_grad_norm", plan->clipping.max_grad_norm, "clipping", clipping, "stopped",
-                     record->interrupted ? "on request, before the planned steps" : "at the planned steps",
-                     "private_parameters",
+                     "max_grad_norm", plan->clipping.max_grad_norm, "clipping", clipping, "stopped", stopped,
+                     "diverged", record->diverged[0] ? record->diverged : NULL, "private_parameters",
                      (json_int_t)sotto_network_parameters(sotto_model_private_wanted(plan->model).network));
 }
 
@@ -206,6 +213,10 @@ static const char *adaptivity(const sotto_training_record *record)
 {
     if (!sotto_plan_takes_steps(record->plan))
         return "the kind, the parameters and the number of all accesses were fixed before the first";
+    if (record->diverged[0])
+        return "all parameters were fixed before the first step; the run ended itself by a rule that looks at what "
+               "private steps and counts had told, so for each number of steps the figures here bound all outcomes "
+               "that end there; the target bounds all outcomes together";
     return record->config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE
                ? "all sample rates and noise multipliers were fixed before the first step, and the clipping norm "
                  "follows from noisy counts that are charged; a run stopped early is charged the steps it took"

@@ -25,7 +25,7 @@
 /* Nothing more is to be charged for it. */
 static bool is_trained(const sotto_sweep_work *work, size_t cell)
 {
-    return sotto_sweep_cell_done(work->cells[cell]) ||
+    return sotto_sweep_cell_settled(work->cells[cell]) ||
            (work->begun[cell] > 0 && sotto_sweep_cell_trained(work->directory, cell));
 }
 
@@ -199,7 +199,7 @@ static sotto_status run_all(sotto_sweep_work *work, sotto_error *err)
     work->start = sotto_seconds();
     for (;;) {
         for (unsigned i = 0; i < work->jobs && !work->stopping && status == SOTTO_OK; i++) {
-            while (next < work->sweep.cells && sotto_sweep_cell_done(work->cells[next]))
+            while (next < work->sweep.cells && sotto_sweep_cell_settled(work->cells[next]))
                 next++;
             if (!work->slots[i].process && next < work->sweep.cells)
                 status = begin(work, i, next++, err);

@@ -112,7 +112,10 @@ sotto_status sotto_sweep_run_cell(sotto_sweep *sweep, const char *directory, siz
  */
 json_t *sotto_sweep_cell_record(const char *directory, size_t cell);
 
-/** Was it done (and not failed)? */
+/** Did it end in a way that another try would not mend: done, or diverged? */
+bool sotto_sweep_cell_settled(const json_t *record);
+
+/** Was it done (and neither failed nor diverged)? */
 bool sotto_sweep_cell_done(const json_t *record);
 
 /* ------------------------------------------------------------------ record */

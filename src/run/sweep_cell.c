@@ -168,15 +168,37 @@ static sotto_status evaluate(const sotto_sweep *sweep, const char *run, unsigned
     return status;
 }
 
-/* ε of a whole release, by its own statement; NaN where there is none. */
-static double epsilon_of(const char *run)
+/* A finished run's statement, a new reference; NULL where there is none. */
+static json_t *statement_of(const char *run)
 {
     char *path = sotto_path_join(run, "release/privacy.json");
     json_t *statement = path ? json_load_file(path, 0, NULL) : NULL;
+    free(path);
+    return statement;
+}
+
+/* A run that ended itself has a statement and nothing to evaluate: what an earlier try has seen holds. */
+static sotto_status check_converged(const char *run, sotto_error *err)
+{
+    json_t *statement = statement_of(run);
+    const json_t *training = json_object_get(statement, "training");
+    const char *why = json_string_value(json_object_get(training, "diverged"));
+    const sotto_status status =
+        why ? sotto_error_set(err, SOTTO_DIVERGED,
+                              "training ended itself after step %lld, since it was diverging: %s",
+                              (long long)json_integer_value(json_object_get(training, "steps_taken")), why)
+            : SOTTO_OK;
+    json_decref(statement);
+    return status;
+}
+
+/* ε of a whole release, by its own statement; NaN where there is none. */
+static double epsilon_of(const char *run)
+{
+    json_t *statement = statement_of(run);
     const json_t *epsilon = json_object_get(json_object_get(statement, "guarantee"), "epsilon");
     const double value = json_is_number(epsilon) ? json_number_value(epsilon) : NAN;
     json_decref(statement);
-    free(path);
     return value;
 }
 
@@ -198,16 +220,20 @@ static sotto_status write_cell(const sotto_sweep *sweep, const char *directory, 
     const size_t combination = sotto_sweep_combination(sweep, cell);
     sotto_sweep_id(cell, id);
     const bool stamped = sweep->options->insecure_test_only_seed;
-    sotto_status written = sotto_json_text(
-        json_pack("{s:s, s:s, s:s?, s:s, s:o, s:I, s:s, s:s?, s:o, s:f, s:o, s:o}", "format",
-                  "sotto sweep cell 1", "notice", sotto_sweep_notice, "not_private",
-                  stamped ? SOTTO_NOT_PRIVATE : NULL, "id", id, "settings",
-                  sotto_sweep_chosen(sweep, combination), "repeat",
-                  (json_int_t)(cell / sweep->combinations + 1), "status", done ? "done" : "failed", "reason",
-                  done ? NULL : reason, "epsilon", isfinite(epsilon) ? json_real(epsilon) : json_null(),
-                  "seconds", seconds, "figures", done ? figures_of(evaluation) : json_object(), "lines",
-                  done ? lines_of(evaluation) : json_object()),
-        &text, err);
+    sotto_status written =
+        sotto_json_text(json_pack("{s:s, s:s, s:s?, s:s, s:o, s:I, s:s, s:s?, s:o, s:f, s:o, s:o}", "format",
+                                  "sotto sweep cell 1", "notice", sotto_sweep_notice, "not_private",
+                                  stamped ? SOTTO_NOT_PRIVATE : NULL, "id", id, "settings",
+                                  sotto_sweep_chosen(sweep, combination), "repeat",
+                                  (json_int_t)(cell / sweep->combinations + 1), "status",
+                                  done                       ? "done"
+                                  : status == SOTTO_DIVERGED ? "diverged"
+                                                             : "failed",
+                                  "reason", done ? NULL : reason, "epsilon",
+                                  isfinite(epsilon) ? json_real(epsilon) : json_null(), "seconds", seconds,
+                                  "figures", done ? figures_of(evaluation) : json_object(), "lines",
+                                  done ? lines_of(evaluation) : json_object()),
+                        &text, err);
     if (written == SOTTO_OK)
         written = path ? sotto_file_write(path, 0600, text, strlen(text), err)
                        : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
@@ -234,6 +260,8 @@ sotto_status sotto_sweep_run_cell(sotto_sweep *sweep, const char *directory, siz
     if (status == SOTTO_OK && !(epsilon <= part->cost->epsilon * (1 + 1e-9)))
         status = sotto_error_set(&why, SOTTO_ERROR_BUDGET, "this run has spent more than was planned for it");
     if (status == SOTTO_OK)
+        status = check_converged(run, &why);
+    if (status == SOTTO_OK)
         status = evaluate(sweep, run, threads, &to, &evaluation, &why);
     status = write_cell(sweep, directory, cell, status, epsilon, evaluation, sotto_seconds() - start,
                         why.message, err);
@@ -254,6 +282,12 @@ json_t *sotto_sweep_cell_record(const char *directory, size_t cell)
         return record;
     json_decref(record);
     return NULL;
+}
+
+bool sotto_sweep_cell_settled(const json_t *record)
+{
+    const char *status = json_string_value(json_object_get(record, "status"));
+    return status && (strcmp(status, "done") == 0 || strcmp(status, "diverged") == 0);
 }
 
 bool sotto_sweep_cell_done(const json_t *record)

@@ -209,7 +209,7 @@ sotto_status sotto_sweep_open(sotto_sweep_work *work, sotto_error *err)
     free(cells);
     for (size_t i = 0; i < work->sweep.cells && status == SOTTO_OK; i++) {
         work->cells[i] = sotto_sweep_cell_record(work->directory, i);
-        work->done_before += sotto_sweep_cell_done(work->cells[i]);
+        work->done_before += sotto_sweep_cell_settled(work->cells[i]);
     }
     return status;
 }

@@ -97,6 +97,13 @@ static size_t choose(const sotto_sweep_outcome *outcome, const char *directory, 
     for (size_t i = 0; i < outcome->sweep->cells; i++) {
         const double score =
             sotto_sweep_cell_done(outcome->cells[i]) ? score_of(outcome->sweep, directory, i) : (double)NAN;
+        if (isnan(score) && sotto_sweep_cell_settled(outcome->cells[i]) &&
+            !sotto_sweep_cell_done(outcome->cells[i])) {
+            *why =
+                "a run has diverged and has no figure to be compared by; leave out its settings, or lower its "
+                "learning rate, and begin anew";
+            return 0;
+        }
         if (isnan(score)) {
             /* Whether a run fails may depend on rows, and no charge covers that. */
             *why =

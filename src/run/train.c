@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/report.h"
 #include "run/figures.h"
 
 static const uint64_t most_step_records = 100000;
+enum { LOOKS = 50 }; /* at the model, in a whole run */
 
 /* All that one training holds; released in one place. */
 struct training {
@@ -20,6 +22,7 @@ struct training {
     sotto_budget *budget;
     double epsilon_ahead; /* of all that the steps logged last will have cost, at most */
     sotto_dpsgd *step;
+    sotto_health *health;
     sotto_run_directory directory;
     sotto_training_record record;
 };
@@ -28,6 +31,8 @@ static void release(struct training *training)
 {
     sotto_run_directory_close(&training->directory);
     free(training->record.steps);
+    free(training->record.health);
+    sotto_health_destroy(training->health);
     json_decref(training->record.columns);
     sotto_dpsgd_destroy(training->step);
     sotto_budget_destroy(training->budget);
@@ -108,8 +113,9 @@ static sotto_status start_record(struct training *training, sotto_error *err)
     const uint64_t last = plan->training.steps > 0 ? plan->training.steps - 1 : 0;
     record->stride = last / most_step_records + 1;
     record->steps = calloc(last / record->stride + 1, sizeof *record->steps);
+    record->health = calloc(LOOKS + 2, sizeof *record->health);
     record->columns = column_counts(training->table);
-    return record->steps && record->columns
+    return record->steps && record->health && record->columns
                ? SOTTO_OK
                : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for records");
 }
@@ -193,7 +199,10 @@ static sotto_status make_step(struct training *training, sotto_error *err)
     options.parameters = wanted.parameters;
     options.budget = training->budget;
     options.random = training->random;
-    return sotto_dpsgd_create(&training->step, &options, err);
+    sotto_status status = sotto_dpsgd_create(&training->step, &options, err);
+    return status == SOTTO_OK
+               ? sotto_health_create(&training->health, training->plan.model, training->random, err)
+               : status;
 }
 
 static void record_step(struct training *training, uint64_t step)
@@ -205,6 +214,28 @@ static void record_step(struct training *training, uint64_t step)
             .seen = sotto_dpsgd_last(training->step),
             .losses = sotto_model_last_losses(training->plan.model),
         };
+}
+
+/*
+ * Every so often, and after the last step: does training still go somewhere? What is looked at has nothing of
+ * a row but what private steps and counts let through, and when depends on the plan alone.
+ */
+static sotto_status look_at_model(struct training *training, uint64_t step, sotto_error *err)
+{
+    const uint64_t steps = training->plan.training.steps, every = (steps + LOOKS - 1) / LOOKS;
+    sotto_training_record *record = &training->record;
+    if (step % every != 0 && step != steps)
+        return SOTTO_OK;
+    sotto_model_health *seen = &record->health[record->health_count++];
+    const sotto_status status = sotto_health_examine(training->health, seen, err);
+    seen->step = step;
+    const char *verdict = sotto_health_verdict(training->health);
+    if (status != SOTTO_OK || !verdict || training->plan.training.keep_on)
+        return status;
+    (void)snprintf(record->diverged, sizeof record->diverged, "%s", verdict);
+    sotto_run_log(&training->directory, "ended after step %llu of %llu: %s", (unsigned long long)step,
+                  (unsigned long long)steps, verdict);
+    return SOTTO_OK;
 }
 
 /* What may be shown to anyone: steps, time and the accountant's ε; no loss, no batch size. */
@@ -263,6 +294,9 @@ static sotto_status take_steps(struct training *training, const sotto_run_option
             return status;
         training->record.steps_taken = step;
         record_step(training, step);
+        status = look_at_model(training, step, err);
+        if (status != SOTTO_OK || training->record.diverged[0])
+            return status;
         const double now = sotto_seconds();
         if (options->progress && (now - shown > 0.2 || step == steps)) {
             status = show_progress(training, options, step, start, err);
@@ -280,6 +314,14 @@ static sotto_status take_steps(struct training *training, const sotto_run_option
     return SOTTO_OK;
 }
 
+static json_t *released_files(const struct training *training)
+{
+    if (training->record.diverged[0])
+        return json_pack("[s,s]", "release/privacy.json", "release/privacy.html");
+    return json_pack("[s,s,s,s,s*]", "release/synthetic.csv", "release/model.sotto", "release/privacy.json",
+                     "release/privacy.html", training->plan.figures ? "release/figures.json" : NULL);
+}
+
 static sotto_status summarise(const struct training *training, char **json, sotto_error *err)
 {
     const sotto_training_record *record = &training->record;
@@ -288,20 +330,38 @@ static sotto_status summarise(const struct training *training, char **json, sott
     if (status != SOTTO_OK)
         return status;
     json_t *summary = json_pack(
-        "{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:s?, s:f, s:s, s:s?, s:[s,s,s,s,s*], s:[s,s,s], s:o}", "output",
+        "{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:s?, s:f, s:s, s:s?, s:o, s:[s,s,s], s:o}", "output",
         training->directory.path, "epsilon", epsilon, "delta", training->config.delta, "target_epsilon",
         training->config.epsilon, "steps", (json_int_t)record->steps_taken, "steps_planned",
         (json_int_t)training->plan.training.steps, "rows", (json_int_t)record->synthetic_rows, "balance",
         sotto_plan_balance(&training->plan), "seconds", record->seconds, "stopped",
-        record->interrupted || record->sampling_stopped ? "interrupted"
-        : sotto_plan_takes_steps(record->plan)          ? "at the planned steps"
-                                                        : "at the plan's end",
+        record->diverged[0]                               ? "it was diverging"
+        : record->interrupted || record->sampling_stopped ? "interrupted"
+        : sotto_plan_takes_steps(record->plan)            ? "at the planned steps"
+                                                          : "at the plan's end",
         "not_private", record->not_private[0] ? record->not_private : NULL, "release",
-        "release/synthetic.csv", "release/model.sotto", "release/privacy.json", "release/privacy.html",
-        training->plan.figures ? "release/figures.json" : NULL, "private", "private/config.yaml",
-        "private/train.log", "private/metrics.json", "warnings",
-        sotto_plan_warnings(&training->plan, &training->config));
+        released_files(training), "private", "private/config.yaml", "private/train.log",
+        "private/metrics.json", "warnings", sotto_plan_warnings(&training->plan, &training->config));
     return sotto_json_text(summary, json, err);
+}
+
+/* What was spent stays spent, and is written down; what was not is left for another try. */
+static sotto_status say_diverged(const struct training *training, sotto_error *err)
+{
+    double epsilon;
+    char figure[SOTTO_FIGURE_SIZE];
+    const sotto_training_record *record = &training->record;
+    sotto_status status = sotto_budget_epsilon(training->budget, &epsilon, NULL, err);
+    if (status != SOTTO_OK)
+        return status;
+    sotto_figure_up(epsilon, 4, figure);
+    return sotto_error_set(
+        err, SOTTO_DIVERGED,
+        "training ended itself after step %llu of %llu, since it was diverging: %s. ε = %s was spent, and "
+        "no table was made; lower the learning rates, or set training.stop_if_diverging to false to go on "
+        "regardless",
+        (unsigned long long)record->steps_taken, (unsigned long long)training->plan.training.steps,
+        record->diverged, figure);
 }
 
 /* Sampling and division go by the declared number alone; the custodian should know where it is off. */
@@ -438,6 +498,8 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
             "%s. All else of the release is there, and paid for: `sotto sample` makes rows of "
             "its model",
             training.record.scarce.message);
+    if (status == SOTTO_OK && training.record.diverged[0])
+        status = say_diverged(&training, err);
 done:
     release(&training);
     return status;
