@@ -151,9 +151,8 @@ static sotto_status read_unit(sotto_config *config, const sotto_node *section, s
     config->unit = strdup(text);
     if (!config->unit)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading the config");
-    return most
-               ? sotto_node_size(most, "privacy.max_rows_per_unit", 1, 1000, &config->max_rows_per_unit, err)
-               : SOTTO_OK;
+    return most ? sotto_node_size(most, "privacy.max_rows_per_unit", 1, 1000, &config->max_rows_per_unit, err)
+                : SOTTO_OK;
 }
 
 static sotto_status read_accountant(sotto_config *config, const sotto_node *section, sotto_error *err)

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "report/report.h"
 #include "run/figures.h"
 
 static const char not_covered[] = "computed from real data without noise: not covered by the guarantee";
@@ -313,20 +312,8 @@ static sotto_status write_statement(const char *folder, const sotto_training_rec
                                     sotto_error *err)
 {
     json_t *statement = NULL;
-    char *text = NULL;
-    char *html = NULL;
-    sotto_status status = sotto_statement_make(record, released, &statement, err);
-    if (status == SOTTO_OK)
-        status = sotto_json_text(statement, &text, err);
-    if (status == SOTTO_OK)
-        status = sotto_report_html(text, &html, err);
-    if (status == SOTTO_OK)
-        status = write_text(folder, "privacy.json", 0644, "", text, strlen(text), err);
-    if (status == SOTTO_OK)
-        status = write_text(folder, "privacy.html", 0644, "", html, strlen(html), err);
-    free(text);
-    free(html);
-    return status;
+    const sotto_status status = sotto_statement_make(record, released, &statement, err);
+    return status == SOTTO_OK ? sotto_statement_write(folder, statement, err) : status;
 }
 
 /* The last access to real rows: how well the synthetic ones teach what holds of them. */

@@ -267,6 +267,9 @@ sotto_status sotto_spending_find(sotto_spending *spending, sotto_error *err);
 /** Write into a statement (or over what it says): sentence, ε and δ, accounting, curve, attack, draws. */
 sotto_status sotto_statement_spend(json_t *statement, const sotto_spending *spending, sotto_error *err);
 
+/** Write it into `folder` as privacy.json and privacy.html. Steals `statement`. */
+sotto_status sotto_statement_write(const char *folder, json_t *statement, sotto_error *err);
+
 /** Would the evaluation's columns and test table do? Reads schema and test table, and nothing else of the
  * options but target and sensitive: before anything is spent. */
 sotto_status sotto_evaluate_check(const sotto_evaluate_options *options, sotto_error *err);

@@ -2,6 +2,7 @@
 
 /* What follows in a statement from what was spent: the promise, its curve, how it was found. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/report.h"
@@ -123,4 +124,28 @@ sotto_status sotto_statement_spend(json_t *statement, const sotto_spending *spen
     (void)json_object_set_new(statement, "curve", points);
     (void)json_object_set_new(statement, "attack", tests);
     return SOTTO_OK;
+}
+
+static sotto_status write_file(const char *folder, const char *name, const char *text, sotto_error *err)
+{
+    char *path = sotto_path_join(folder, name);
+    const sotto_status status = path ? sotto_file_write(path, 0644, text, strlen(text), err)
+                                     : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    free(path);
+    return status;
+}
+
+sotto_status sotto_statement_write(const char *folder, json_t *statement, sotto_error *err)
+{
+    char *text = NULL, *html = NULL;
+    sotto_status status = sotto_json_text(statement, &text, err);
+    if (status == SOTTO_OK)
+        status = sotto_report_html(text, &html, err);
+    if (status == SOTTO_OK)
+        status = write_file(folder, "privacy.json", text, err);
+    if (status == SOTTO_OK)
+        status = write_file(folder, "privacy.html", html, err);
+    free(text);
+    free(html);
+    return status;
 }

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "report/report.h"
 #include "run/figures.h"
 #include "run/sweep.h"
 
@@ -282,27 +281,6 @@ static sotto_status publish_file(const char *directory, size_t chosen, const cha
     return status;
 }
 
-static sotto_status write_statement(const char *folder, json_t *statement, sotto_error *err)
-{
-    char *text = NULL, *html = NULL;
-    char *json_path = sotto_path_join(folder, "privacy.json");
-    char *html_path = sotto_path_join(folder, "privacy.html");
-    sotto_status status = json_path && html_path
-                              ? sotto_json_text(json_incref(statement), &text, err)
-                              : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
-    if (status == SOTTO_OK)
-        status = sotto_report_html(text, &html, err);
-    if (status == SOTTO_OK)
-        status = sotto_file_write(json_path, 0644, text, strlen(text), err);
-    if (status == SOTTO_OK)
-        status = sotto_file_write(html_path, 0644, html, strlen(html), err);
-    free(text);
-    free(html);
-    free(json_path);
-    free(html_path);
-    return status;
-}
-
 static sotto_status fill(const sotto_sweep_outcome *outcome, const char *directory, size_t chosen,
                          const char *folder, const sotto_spending *all, sotto_error *err)
 {
@@ -320,7 +298,7 @@ static sotto_status fill(const sotto_sweep_outcome *outcome, const char *directo
             status = publish_file(directory, chosen, folder, entry, all, err);
     }
     if (status == SOTTO_OK)
-        status = write_statement(folder, statement, err);
+        status = sotto_statement_write(folder, json_incref(statement), err);
     if (status == SOTTO_OK && chmod(folder, 0755) != 0)
         status = sotto_error_set_at(err, SOTTO_ERROR_IO, folder, 0, 0, "cannot set the folder's mode: %s",
                                     strerror(errno));
