@@ -109,8 +109,11 @@ START_TEST(a_ladder_changes_no_cost_and_can_be_timed)
     json_t *fixed = json_loads(texts[0], 0, NULL), *ladder = json_loads(texts[1], 0, NULL);
     ck_assert_double_eq(number(fixed, "epsilon", NULL), number(ladder, "epsilon", NULL));
     ck_assert_double_gt(number(ladder, "seconds_per_step", NULL), 0.0);
-    json_t *outcome = train_with(&options, SOTTO_OK);
+    json_t *outcome = train_with(&options, SOTTO_OK), *metrics = read_json("run/private/metrics.json");
     ck_assert_double_eq(number(outcome, "epsilon", NULL), number(ladder, "epsilon", NULL));
+    const json_t *first = json_array_get(json_object_get(metrics, "steps"), 0);
+    ck_assert_double_eq(number(first, "discriminator_steps", NULL), 1.0); /* the lowest rung */
+    json_decref(metrics);
     options.setting_count = 2;
     char *text;
     ck_assert_int_eq(sotto_run_plan(&options, &text, &err), SOTTO_ERROR_INPUT);

@@ -157,6 +157,7 @@ sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
         return status;
     model->losses.real = mean_loss(model, 0, sotto_dpsgd_last(step).batch);
     model->losses.fake = mean_loss(model, 1, batch);
+    model->losses.discriminator_steps = model->ladder.steps;
     if (generator_turn)
         train_generator(model, sotto_dpsgd_steps(step));
     return SOTTO_OK;

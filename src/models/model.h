@@ -77,6 +77,8 @@ typedef struct sotto_model_release {
 /** Losses of the last step on real rows: for private/ only. */
 typedef struct sotto_model_losses {
     double real, fake, generator;
+    uint64_t
+        discriminator_steps; /**< for each step of the generator, as a ladder has it now; 0: no such thing */
 } sotto_model_losses;
 
 /* ---------------------------------------------------------------- releases */

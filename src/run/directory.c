@@ -152,11 +152,14 @@ static json_t *step_records(const sotto_training_record *record)
     for (size_t i = 0; i < record->step_count; i++) {
         const sotto_step_record *step = &record->steps[i];
         (void)json_array_append_new(
-            list, json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "step", (json_int_t)step->step, "batch",
-                            (json_int_t)step->seen.batch, "clipped", (json_int_t)step->seen.clipped,
+            list, json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "step", (json_int_t)step->step,
+                            "batch", (json_int_t)step->seen.batch, "clipped", (json_int_t)step->seen.clipped,
                             "non_finite", (json_int_t)step->seen.non_finite, "loss_real",
                             number_or_null(step->losses.real), "loss_fake", number_or_null(step->losses.fake),
-                            "loss_generator", number_or_null(step->losses.generator)));
+                            "loss_generator", number_or_null(step->losses.generator), "discriminator_steps",
+                            step->losses.discriminator_steps
+                                ? json_integer((json_int_t)step->losses.discriminator_steps)
+                                : json_null()));
     }
     return list;
 }
