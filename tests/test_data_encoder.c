@@ -127,6 +127,30 @@ START_TEST(bounded_blocks_have_a_value)
 }
 END_TEST
 
+/* The slots of bins; a value where a bin holds more than one point, and so says more than its slot. */
+START_TEST(modes_have_bins_and_a_value_in_them)
+{
+    sotto_schema *schema = schema_of(mixed);
+    sotto_encoder *encoder = encoder_of(schema, SOTTO_NUMBERS_MODES);
+    sotto_encoder *binned = encoder_of(schema, SOTTO_NUMBERS_BINNED);
+    expect_gapless(encoder);
+    static const struct {
+        const char *name;
+        bool value;
+    } wanted[] = {{"age", true},  {"hours", true}, {"few", false}, {"flag", false}, {"one", false},
+                  {"cost", true}, {"job", false},  {"gain", true}, {"huge", true},  {"zero", false}};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        const sotto_block *block = block_of(encoder, wanted[i].name);
+        ck_assert_msg(block->has_value == wanted[i].value, "%s", wanted[i].name);
+        ck_assert_uint_eq(block->slot_count, block_of(binned, wanted[i].name)->slot_count);
+        ck_assert_uint_eq(block->rest_slot, block_of(binned, wanted[i].name)->rest_slot);
+    }
+    sotto_encoder_destroy(binned);
+    sotto_encoder_destroy(encoder);
+    sotto_schema_destroy(schema);
+}
+END_TEST
+
 /* --------------------------------------------------------------------- grid */
 
 static void make_grid(sotto_grid *grid, const sotto_schema *schema, const char *name, sotto_arena *arena)
@@ -230,6 +254,90 @@ START_TEST(scalars_come_back)
         ck_assert_int_eq(sotto_grid_from_scalar(&grid, NAN), sotto_grid_from_scalar(&grid, 0));
     }
     sotto_arena_destroy(arena);
+    sotto_schema_destroy(schema);
+}
+END_TEST
+
+/* Every point of a bin has its own offset, in order, in (−1, 1) and as even as can be; any float is a point
+ * of the bin. */
+START_TEST(offsets_come_back)
+{
+    static const char *const names[] = {"age", "hours", "gain", "cost", "few", "one", "day"};
+    static const float odd[] = {-1, 1, 0, -2, 2, 3e38f, INFINITY, -INFINITY, NAN, 1e-45f, 0.99999994f};
+    sotto_schema *schema = schema_of(mixed);
+    sotto_arena *arena;
+    ck_assert_int_eq(sotto_arena_create(&arena, NULL), SOTTO_OK);
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        sotto_grid grid;
+        make_grid(&grid, schema, names[n], arena);
+        size_t last = SIZE_MAX;
+        float before = 0;
+        for (int64_t point = grid.low; point <= grid.high; point++) {
+            if (sotto_grid_spike(&grid, point) != SOTTO_NONE)
+                continue;
+            const size_t bin = sotto_grid_bin(&grid, point);
+            const float x = sotto_grid_offset(&grid, point);
+            EXPECT(x > -1 && x < 1 && (bin != last || x > before), "%s: offset %g", names[n], (double)x);
+            EXPECT(sotto_grid_from_offset(&grid, bin, x) == point, "%s: %lld does not come back", names[n],
+                   (long long)point);
+            last = bin;
+            before = x;
+        }
+        for (size_t bin = 0; bin < grid.bin_count; bin++) {
+            for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+                ck_assert_uint_eq(sotto_grid_bin(&grid, sotto_grid_from_offset(&grid, bin, odd[i])), bin);
+            const int64_t first = sotto_grid_from_offset(&grid, bin, -1),
+                          end = sotto_grid_from_offset(&grid, bin, 1);
+            const double middle =
+                (double)sotto_grid_offset(&grid, first) + (double)sotto_grid_offset(&grid, end);
+            ck_assert_double_eq_tol(middle, 0, 1e-6);
+            ck_assert(bin == 0 || sotto_grid_spike(&grid, first - 1) != SOTTO_NONE ||
+                      sotto_grid_bin(&grid, first - 1) != bin);
+        }
+    }
+    sotto_arena_destroy(arena);
+    sotto_schema_destroy(schema);
+}
+END_TEST
+
+/* A made value is rounded to one that a row can have: rounding twice is rounding once, and what is written
+ * and read again has the value that was rounded to. */
+START_TEST(rounded_values_are_those_of_rows)
+{
+    static const sotto_numbers numbers[] = {SOTTO_NUMBERS_BOUNDED, SOTTO_NUMBERS_MODES};
+    sotto_schema *schema = schema_of(
+        "rows: 1\ncolumns:\n  - {name: x, type: integer, min: 0, max: 99, bins: 7, spikes: [50]}\n");
+    sotto_encoder *encoder = encoder_of(schema, numbers[_i]);
+    const sotto_block *block = sotto_encoder_block(encoder, 0);
+    const sotto_table_options any = {.any_row_count = true};
+    for (int i = 0; i < 100; i++) {
+        const uint16_t slot =
+            (uint16_t)(block->rest_slot + sotto_stream_below(stream, block->slot_count - block->rest_slot));
+        const float value = (float)(2.4 * sotto_stream_uniform(stream) - 1.2);
+        const float rounded = sotto_encoder_round(encoder, 0, slot, value);
+        ck_assert(rounded >= -1 && rounded <= 1);
+        ck_assert(sotto_encoder_round(encoder, 0, slot, rounded) == rounded);
+        char *path = file_of("", 0);
+        FILE *file = fopen(path, "wb");
+        sotto_csv_writer *writer = NULL;
+        ck_assert_int_eq(sotto_csv_writer_create(&writer, encoder, stream, file, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_csv_writer_row(writer, &slot, &value, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_csv_writer_flush(writer, NULL), SOTTO_OK);
+        sotto_csv_writer_destroy(writer);
+        fclose(file);
+        sotto_table *table = NULL;
+        sotto_encoded *encoded = NULL;
+        ck_assert_int_eq(sotto_table_load(&table, schema, path, &any, NULL), SOTTO_OK);
+        ck_assert_int_eq(sotto_encode(&encoded, encoder, table, NULL), SOTTO_OK);
+        if (sotto_encoded_slot(encoded, 0, 0) == slot) /* a bounded value may land on the spike */
+            ck_assert(sotto_encoded_value(encoded, 0, 0) == rounded);
+        else
+            ck_assert(numbers[_i] == SOTTO_NUMBERS_BOUNDED && sotto_encoded_value(encoded, 0, 0) == 0);
+        sotto_encoded_destroy(encoded);
+        sotto_table_destroy(table);
+        drop_file(path);
+    }
+    sotto_encoder_destroy(encoder);
     sotto_schema_destroy(schema);
 }
 END_TEST
@@ -351,6 +459,12 @@ END_TEST
 START_TEST(random_bounded_rows_lie_in_the_domain)
 {
     expect_rows_in_domain(SOTTO_NUMBERS_BOUNDED);
+}
+END_TEST
+
+START_TEST(random_moded_rows_lie_in_the_domain)
+{
+    expect_rows_in_domain(SOTTO_NUMBERS_MODES);
 }
 END_TEST
 
@@ -716,13 +830,17 @@ int main(void)
     tcase_add_checked_fixture(encoder, open_stream, close_stream);
     tcase_add_test(encoder, binned_blocks_have_the_promised_slots);
     tcase_add_test(encoder, bounded_blocks_have_a_value);
+    tcase_add_test(encoder, modes_have_bins_and_a_value_in_them);
     tcase_add_test(encoder, bins_partition_the_points);
     tcase_add_test(encoder, log_bins_are_even_in_the_logarithm);
     tcase_add_test(encoder, draws_are_uniform_and_skip_spikes);
     tcase_add_test(encoder, scalars_come_back);
+    tcase_add_test(encoder, offsets_come_back);
+    tcase_add_loop_test(encoder, rounded_values_are_those_of_rows, 0, 2);
     tcase_add_test(encoder, wide_scalars_stay_inside);
     tcase_add_test(encoder, random_binned_rows_lie_in_the_domain);
     tcase_add_test(encoder, random_bounded_rows_lie_in_the_domain);
+    tcase_add_test(encoder, random_moded_rows_lie_in_the_domain);
     tcase_add_test(encoder, writes_the_text_that_is_meant);
     tcase_add_test(encoder, a_lonely_missing_cell_is_a_row);
     tcase_add_test(encoder, reports_a_full_disk);

@@ -164,13 +164,14 @@ const sotto_column_counts *sotto_table_counts(const sotto_table *table, size_t c
 typedef enum sotto_numbers {
     SOTTO_NUMBERS_BINNED,  /**< one slot for each of N bins of equal width on the column's scale */
     SOTTO_NUMBERS_BOUNDED, /**< one scalar in [−1, 1], linear on the column's scale */
+    SOTTO_NUMBERS_MODES,   /**< binned, and one scalar in [−1, 1]: where in its bin a number lies */
 } sotto_numbers;
 
 /**
  * The elements of a row vector that belong to one modelled column: a one-hot of `slot_count` slots and
  * perhaps one bounded value. Slots in order: [missing], [each spike], then bins, or categories, or the one
- * "value" slot that says that the bounded value speaks. A bounded column with neither missing nor spikes has
- * no slots, only the value.
+ * "value" slot. A bounded column with neither missing nor spikes has no slots, only the value. Where there is
+ * a value, it speaks in the slots from `rest_slot` on: the "value" slot, or every bin.
  */
 typedef struct sotto_block {
     size_t column;       /**< index into the schema's columns */
@@ -205,6 +206,10 @@ const sotto_block *sotto_encoder_block(const sotto_encoder *encoder, size_t bloc
 /** The block of a schema column, or SOTTO_NONE for identifiers. */
 size_t sotto_encoder_find(const sotto_encoder *encoder, size_t column);
 
+/** The value, of a block that has one and in a slot in which it speaks, of the point that a decoder writes
+ * for `value`: what a row's own value can be. Any float gives one in [−1, 1]. */
+float sotto_encoder_round(const sotto_encoder *encoder, size_t block, size_t slot, float value);
+
 /* ----------------------------------------------------------------- encoded */
 
 /** A table as one slot (and perhaps one bounded value) for each row and block: 2 (6) bytes each. */
@@ -221,7 +226,7 @@ size_t sotto_encoded_rows(const sotto_encoded *encoded);
 /** The slot number within the block; 0 for a block without slots. */
 size_t sotto_encoded_slot(const sotto_encoded *encoded, size_t row, size_t block);
 
-/** The bounded value in [−1, 1]; 0 where the block has none or another slot than "value" speaks. */
+/** The bounded value in [−1, 1]; 0 where the block has none or it does not speak. */
 float sotto_encoded_value(const sotto_encoded *encoded, size_t row, size_t block);
 
 /**
@@ -246,7 +251,7 @@ sotto_status sotto_csv_writer_create(sotto_csv_writer **writer, const sotto_enco
 
 /**
  * Write one row: `slots[b]` is a slot number of block b (ignored where it has no slots), `values[b]` its
- * bounded value (ignored where it has none or another slot speaks; NULL where no block has one). Whatever the
+ * bounded value (ignored where it has none or does not speak; NULL where no block has one). Whatever the
  * numbers, the row lies in the declared domain: values are clamped to [−1, 1], NaN becomes 0. A slot out of
  * range is SOTTO_ERROR_INPUT. A bin's draw is uniform over the grid values in it; spikes belong to no bin.
  */
@@ -400,6 +405,11 @@ int64_t sotto_grid_draw(const sotto_grid *grid, size_t bin, sotto_stream *stream
  */
 float sotto_grid_scalar(const sotto_grid *grid, int64_t point);
 int64_t sotto_grid_from_scalar(const sotto_grid *grid, float scalar);
+
+/* Where a point that is no spike lies in its bin: of the bin's points in order, each has an equal part of
+ * [−1, 1], and this is the middle of its part. And back; any float gives a point of the bin. */
+float sotto_grid_offset(const sotto_grid *grid, int64_t point);
+int64_t sotto_grid_from_offset(const sotto_grid *grid, size_t bin, float offset);
 
 /* A block and what its slots stand for. */
 typedef struct sotto_part {

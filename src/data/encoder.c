@@ -6,6 +6,15 @@
 
 /* ------------------------------------------------------------------ encoder */
 
+/* Does any bin hold more than one point? Where none does, a bin says all. */
+static bool has_width(const sotto_grid *grid)
+{
+    for (size_t i = 0; i < grid->bin_count; i++)
+        if (grid->edges[i + 1] - grid->edges[i] > 1)
+            return true;
+    return false;
+}
+
 /* Lay out one column's block behind what the encoder holds already. */
 static void lay_out(sotto_encoder *encoder, sotto_part *part, size_t column)
 {
@@ -13,6 +22,7 @@ static void lay_out(sotto_encoder *encoder, sotto_part *part, size_t column)
     sotto_block *block = &part->block;
     bool category = of->type == SOTTO_COLUMN_CATEGORY;
     bool bounded = !category && encoder->numbers == SOTTO_NUMBERS_BOUNDED;
+    bool modes = !category && encoder->numbers == SOTTO_NUMBERS_MODES;
     size_t rest = category ? of->value_count : part->grid.bin_count;
     block->column = column;
     block->slot_offset = encoder->width;
@@ -20,7 +30,7 @@ static void lay_out(sotto_encoder *encoder, sotto_part *part, size_t column)
     block->spike_slot = of->missing_allowed;
     block->spike_count = part->grid.spike_count;
     block->rest_slot = block->spike_slot + block->spike_count;
-    block->has_value = bounded && rest > 0;
+    block->has_value = (bounded && rest > 0) || (modes && has_width(&part->grid));
     if (bounded)
         rest = block->has_value && block->rest_slot > 0;
     block->slot_count = block->rest_slot + rest;
@@ -113,6 +123,15 @@ size_t sotto_encoder_find(const sotto_encoder *encoder, size_t column)
     return encoder->part_of_column[column];
 }
 
+float sotto_encoder_round(const sotto_encoder *encoder, size_t block, size_t slot, float value)
+{
+    const sotto_part *part = &encoder->parts[block];
+    if (encoder->numbers == SOTTO_NUMBERS_BOUNDED)
+        return sotto_grid_scalar(&part->grid, sotto_grid_from_scalar(&part->grid, value));
+    return sotto_grid_offset(&part->grid,
+                             sotto_grid_from_offset(&part->grid, slot - part->block.rest_slot, value));
+}
+
 /* ------------------------------------------------------------------ encoded */
 
 struct sotto_encoded {
@@ -129,8 +148,8 @@ static void encode_category(const sotto_part *part, const sotto_table *table, si
     *slot = (uint16_t)(category == SOTTO_NONE ? part->block.missing_slot : part->block.rest_slot + category);
 }
 
-static void encode_number(const sotto_part *part, const sotto_table *table, size_t row, uint16_t *slot,
-                          float *value)
+static void encode_number(const sotto_part *part, bool bounded, const sotto_table *table, size_t row,
+                          uint16_t *slot, float *value)
 {
     const sotto_block *block = &part->block;
     double number = sotto_table_number(table, row, block->column);
@@ -146,10 +165,10 @@ static void encode_number(const sotto_part *part, const sotto_table *table, size
     }
     /* In a block without slots this is 0. */
     *slot = (uint16_t)block->rest_slot;
-    if (block->has_value)
-        *value = sotto_grid_scalar(&part->grid, point);
-    else
+    if (!bounded)
         *slot = (uint16_t)(block->rest_slot + sotto_grid_bin(&part->grid, point));
+    if (block->has_value)
+        *value = bounded ? sotto_grid_scalar(&part->grid, point) : sotto_grid_offset(&part->grid, point);
 }
 
 static void encode_row(sotto_encoded *to, const sotto_table *table, size_t row)
@@ -161,7 +180,7 @@ static void encode_row(sotto_encoded *to, const sotto_table *table, size_t row)
         if (part->column->type == SOTTO_COLUMN_CATEGORY)
             encode_category(part, table, row, slot);
         else
-            encode_number(part, table, row, slot,
+            encode_number(part, encoder->numbers == SOTTO_NUMBERS_BOUNDED, table, row, slot,
                           &to->values[row * encoder->value_count + part->value_index]);
     }
 }

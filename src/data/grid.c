@@ -134,11 +134,30 @@ float sotto_grid_scalar(const sotto_grid *grid, int64_t point)
     return (float)(2 * (above / grid->span) - 1);
 }
 
+/* A scalar's way from −1 to 1 in [0, 1]; NaN is half of it. */
+static double way_of(float scalar)
+{
+    return isnan(scalar) ? 0.5 : scalar < -1 ? 0 : scalar > 1 ? 1 : ((double)scalar + 1) / 2;
+}
+
 int64_t sotto_grid_from_scalar(const sotto_grid *grid, float scalar)
 {
-    double x = isnan(scalar) ? 0 : scalar < -1 ? -1 : scalar > 1 ? 1 : scalar;
-    double above = (x + 1) / 2 * grid->span;
+    double above = way_of(scalar) * grid->span;
     if (grid->log_scale)
         above = expm1(above) * sotto_power_of_ten(grid->decimals);
     return within(grid, (double)grid->low + nearbyint(above));
+}
+
+float sotto_grid_offset(const sotto_grid *grid, int64_t point)
+{
+    const size_t bin = sotto_grid_bin(grid, point);
+    const uint64_t first = grid->edges[bin], count = grid->edges[bin + 1] - first;
+    return (float)((2.0 * (double)(rank_of(grid, point) - first) + 1.0) / (double)count - 1.0);
+}
+
+int64_t sotto_grid_from_offset(const sotto_grid *grid, size_t bin, float offset)
+{
+    const uint64_t first = grid->edges[bin], count = grid->edges[bin + 1] - first;
+    const uint64_t above = (uint64_t)(way_of(offset) * (double)count);
+    return point_of(grid, first + (above < count ? above : count - 1));
 }

@@ -162,8 +162,10 @@ static void put_block(sotto_csv_writer *writer, size_t index, size_t slot, float
         put_point(writer, part, part->grid.spikes[slot - block->spike_slot]);
     else if (part->column->type == SOTTO_COLUMN_CATEGORY)
         put_cell(writer, writer->categories[index][slot - block->rest_slot]);
-    else if (block->has_value)
+    else if (block->has_value && writer->encoder->numbers == SOTTO_NUMBERS_BOUNDED)
         put_point(writer, part, sotto_grid_from_scalar(&part->grid, value));
+    else if (block->has_value)
+        put_point(writer, part, sotto_grid_from_offset(&part->grid, slot - block->rest_slot, value));
     else
         put_point(writer, part, sotto_grid_draw(&part->grid, slot - block->rest_slot, writer->stream));
 }
