@@ -91,6 +91,7 @@ START_TEST(options_survive_writing_and_reading)
     const char *sections[] = {
         "{}",
         "{target: label, loss: wasserstein, heads: {type: gumbel, temperature: 0.7}}",
+        "{numbers: modes}",
         "{numbers: bounded, loss: hinge, marginals: {tables: none, share: 0.1, weight: 0.25},\n"
         " generator: {hidden: [8, 8, 4], activation: silu, layer_norm: true, residual: true, latent: 3},\n"
         " discriminator: {hidden: [5], activation: tanh}}",
@@ -186,10 +187,8 @@ START_TEST(heads_backward_agrees_with_finite_differences)
     ck_assert_int_eq(sotto_model_prepare(scene.model, &training, random, NULL), SOTTO_OK);
     const size_t width = model->width;
     gan_lane *lane = &model->lane[0];
-    const uint16_t labels[1] = {0};
     float logits[64];
     float g[64];
-    float x[64] = {0};
     float out[64];
     for (size_t j = 0; j < width; j++) {
         logits[j] = sinf((float)j * 1.7f);
@@ -202,12 +201,11 @@ START_TEST(heads_backward_agrees_with_finite_differences)
     for (size_t b = 0; b < model->blocks; b++) { /* every value speaks */
         const sotto_block *block = sotto_encoder_block(scene.encoder, b);
         if (block->has_value) {
-            x[block->value_offset] = tanhf(logits[block->value_offset]);
-            if (block->slot_count)
-                x[block->slot_offset + block->rest_slot] = 1.0f;
+            lane->relaxed[block->value_offset] = tanhf(logits[block->value_offset]);
+            model->batch.slots[b] = (uint16_t)block->rest_slot;
         }
     }
-    gan_heads_backward(model, lane, x, g, labels, 1, out);
+    gan_heads_backward(model, lane, &model->batch, 0, 1, g, out);
     for (size_t j = 0; j < width; j++) {
         double losses[2] = {0, 0};
         for (int side = 0; side < 2; side++)
@@ -379,9 +377,12 @@ static struct trained train(int shift, const char *section, size_t unit_count, d
 START_TEST(rows_that_are_not_sampled_leave_no_trace)
 {
     const char *sections[] = {"{marginals: {tables: none}}", "{target: label, marginals: {tables: label}}",
-                              "{numbers: bounded, loss: wasserstein, marginals: {tables: none}}"};
-    for (size_t i = 0; i < 3; i++) {
-        const sotto_numbers numbers = i == 2 ? SOTTO_NUMBERS_BOUNDED : SOTTO_NUMBERS_BINNED;
+                              "{numbers: bounded, loss: wasserstein, marginals: {tables: none}}",
+                              "{numbers: modes, marginals: {tables: none}}"};
+    const sotto_numbers all[] = {SOTTO_NUMBERS_BINNED, SOTTO_NUMBERS_BINNED, SOTTO_NUMBERS_BOUNDED,
+                                 SOTTO_NUMBERS_MODES};
+    for (size_t i = 0; i < 4; i++) {
+        const sotto_numbers numbers = all[i];
         struct trained one = train(0, sections[i], 0, 0.5, numbers);
         struct trained other = train(1, sections[i], 0, 0.5, numbers);
         struct trained sampled = train(1, sections[i], 200, 0.5, numbers);

@@ -39,6 +39,14 @@ double number(const json_t *json, const char *first, const char *second);
 /* Every synthetic row is valid under the schema by the strict reader, and there are as many as asked for. */
 void check_rows(const char *name, size_t rows);
 
+/* What a statement says was done with the rows, composed anew, is the ε it says, and about the budget (P2,
+ * P7). Of Gaussian mechanisms alone, accounted for by Rényi curves. */
+void check_charges(const json_t *statement, double budget);
+
+/* Train as config.yaml says on two tables that differ in one row, with frozen noise: of all that lies in
+ * release/ nothing may differ but what a mechanism made, and the hashes of that (P12). */
+void check_neighbours(void);
+
 TCase *input_tests(void);     /* test_run_input.c */
 TCase *noise_tests(void);     /* test_run_noise.c */
 TCase *figures_tests(void);   /* test_run_figures.c */
@@ -50,5 +58,6 @@ TCase *balance_tests(void);   /* test_run_balance.c */
 TCase *units_tests(void);     /* test_run_units.c */
 TCase *gan_tests(void);       /* test_run_gan.c */
 TCase *diverging_tests(void); /* test_run_diverging.c */
+TCase *ctgan_tests(void);     /* test_run_ctgan.c */
 
 #endif

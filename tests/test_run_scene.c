@@ -151,3 +151,70 @@ void check_rows(const char *name, size_t rows)
     sotto_table_destroy(table);
     sotto_schema_destroy(read);
 }
+
+static sotto_mechanism mechanism_of(const json_t *access)
+{
+    sotto_mechanism one;
+    const double rate = number(access, "sample_rate", NULL), sigma = number(access, "noise_multiplier", NULL);
+    const char *kind = json_string_value(json_object_get(access, "mechanism"));
+    ck_assert_int_eq(strcmp(kind, "gaussian") == 0
+                         ? sotto_mechanism_gaussian(&one, sigma, NULL)
+                         : sotto_mechanism_sampled_gaussian(&one, rate, sigma, NULL),
+                     SOTTO_OK);
+    return one;
+}
+
+void check_charges(const json_t *statement, double budget)
+{
+    sotto_accountant *accountant;
+    const json_t *access;
+    double epsilon;
+    size_t i;
+    ck_assert_int_eq(sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, NULL), SOTTO_OK);
+    json_array_foreach(json_object_get(statement, "accesses"), i, access)
+    {
+        const sotto_mechanism one = mechanism_of(access);
+        ck_assert_int_eq(
+            sotto_accountant_compose(accountant, &one, (uint64_t)number(access, "count", NULL), NULL),
+            SOTTO_OK);
+    }
+    ck_assert_int_eq(sotto_accountant_epsilon(accountant, number(statement, "noise", "delta_accountant"),
+                                              &epsilon, NULL, NULL),
+                     SOTTO_OK);
+    ck_assert_double_eq(epsilon, number(statement, "guarantee", "epsilon"));
+    ck_assert_double_le(epsilon, budget);
+    ck_assert_double_gt(epsilon, 0.99 * budget);
+    sotto_accountant_destroy(accountant);
+}
+
+/* Bytes of a model file before what a mechanism made: sizes, stamp, ε and δ. */
+static size_t texts_of(const char *model)
+{
+    const char *frequencies = strstr(model, "frequencies:");
+    ck_assert_ptr_nonnull(frequencies);
+    return (size_t)(frequencies - model);
+}
+
+void check_neighbours(void)
+{
+    json_t *statements[2];
+    char *models[2];
+    for (size_t i = 0; i < 2; i++) {
+        size_t k;
+        const json_t *file;
+        put_table(0, i ? 17 : SIZE_MAX, "999.5");
+        sotto_run_options options = options_for(i ? "b" : "a");
+        options.insecure_test_only_seed = true;
+        json_decref(train_with(&options, SOTTO_OK));
+        statements[i] = read_json(i ? "b/release/privacy.json" : "a/release/privacy.json");
+        models[i] = get(i ? "b/release/model.sotto" : "a/release/model.sotto");
+        json_array_foreach(json_object_get(statements[i], "released"), k, file)(void)
+            json_object_del((json_t *)file, "sha256");
+    }
+    ck_assert(json_equal(statements[0], statements[1]));
+    ck_assert_mem_eq(models[0], models[1], texts_of(models[0])); /* but for the parameters */
+    for (size_t i = 0; i < 2; i++) {
+        json_decref(statements[i]);
+        free(models[i]);
+    }
+}

@@ -29,8 +29,12 @@ static const char vae[] = "model: {type: vae, target: ill, latent: 3, encoder: [
 static const char conditional[] =
     "model: {target: ill, condition: [town], generator: {latent: 4, hidden: [16]}, discriminator: {hidden: [16]}}\n"
     "training: {expected_batch_size: 100, steps: 20, discriminator_steps: 2}\n";
+static const char ctgan[] =
+    "model: {type: ctgan, target: ill, generator: {latent: 4, hidden: [16, 16]}, discriminator: {hidden: [16]}}\n"
+    "training: {expected_batch_size: 100, steps: 20, discriminator_steps: 2}\n";
 static const char *const models[] = {gan,
                                      conditional,
+                                     ctgan,
                                      vae,
                                      "model: {type: marginals, target: ill}\n",
                                      "model: {type: marginals}\n",

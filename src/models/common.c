@@ -85,10 +85,10 @@ sotto_status sotto_model_read_target(const sotto_node *node, const sotto_schema 
     if (column->type != SOTTO_COLUMN_CATEGORY)
         return sotto_node_error(node, err, "model.target \"%s\" is of type %s; it must be a category column",
                                 name, sotto_column_type_name(column->type));
-    if (column->value_count + column->missing_allowed > 64)
+    if (column->value_count + column->missing_allowed > SOTTO_MODEL_CLASSES)
         return sotto_node_error(node, err,
-                                "model.target \"%s\" has %zu values; at most 64 can be conditioned on", name,
-                                column->value_count + column->missing_allowed);
+                                "model.target \"%s\" has %zu values; at most %d can be conditioned on", name,
+                                column->value_count + column->missing_allowed, SOTTO_MODEL_CLASSES);
     return SOTTO_OK;
 }
 

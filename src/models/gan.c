@@ -22,7 +22,7 @@ static void gan_destroy(sotto_model *base)
     sotto_arena_destroy(model->arena);
 }
 
-static sotto_layer activation_layer(gan_activation activation)
+sotto_layer gan_activation_layer(gan_activation activation)
 {
     switch (activation) {
     case GAN_RELU:
@@ -37,8 +37,7 @@ static sotto_layer activation_layer(gan_activation activation)
     return sotto_layer_leaky_relu(0.2f);
 }
 
-/* Appends the hidden layers of a trunk; returns how many layers there are now. */
-static size_t add_trunk(const gan_trunk *trunk, sotto_layer *layers, size_t count)
+size_t gan_add_trunk(const gan_trunk *trunk, sotto_layer *layers, size_t count)
 {
     size_t previous = 0;
     for (size_t i = 0; i < trunk->hidden.count; i++) {
@@ -46,7 +45,7 @@ static size_t add_trunk(const gan_trunk *trunk, sotto_layer *layers, size_t coun
         layers[count++] = sotto_layer_dense(trunk->hidden.width[i]);
         if (trunk->layer_norm)
             layers[count++] = sotto_layer_norm();
-        layers[count++] = activation_layer(trunk->activation);
+        layers[count++] = gan_activation_layer(trunk->activation);
         if (trunk->residual && trunk->hidden.width[i] == previous)
             layers[count++] = sotto_layer_residual(from);
         previous = trunk->hidden.width[i];
@@ -56,29 +55,36 @@ static size_t add_trunk(const gan_trunk *trunk, sotto_layer *layers, size_t coun
 
 enum { MOST_LAYERS = 4 * SOTTO_MODEL_HIDDEN + 2 };
 
-static sotto_status make_networks(gan *model, sotto_error *err)
+static sotto_status plain_generator(gan *model, sotto_error *err)
 {
     sotto_layer layers[MOST_LAYERS];
     const gan_options *options = &model->options;
-    size_t count = add_trunk(&options->generator, layers, 0);
+    const size_t labels = model->classes > 1 ? model->classes : 0;
+    size_t count = gan_add_trunk(&options->generator, layers, 0);
     layers[count++] = sotto_layer_by_class();
     layers[count++] = sotto_layer_dense(model->width);
-    sotto_status status = sotto_network_create(&model->generator, options->latent + model->told,
-                                               model->classes, layers, count, err);
-    if (status != SOTTO_OK)
-        return status;
-    layers[0] = sotto_layer_by_class();
-    count = add_trunk(&options->discriminator, layers, 1);
-    layers[count++] = sotto_layer_dense_zero(1);
-    return sotto_network_create(&model->discriminator, model->width, model->classes, layers, count, err);
+    model->last =
+        options->generator.hidden.width[options->generator.hidden.count - 1] * model->classes + labels;
+    return sotto_network_create(&model->generator, options->latent + model->told, model->classes, layers,
+                                count, err);
 }
 
-static sotto_status lay_out(gan *model, sotto_error *err)
+/* It sees a row, and the row's condition where there is one. */
+static sotto_status make_discriminator(gan *model, sotto_error *err)
+{
+    sotto_layer layers[MOST_LAYERS] = {sotto_layer_by_class()};
+    size_t count = gan_add_trunk(&model->options.discriminator, layers, 1);
+    layers[count++] = sotto_layer_dense_zero(1);
+    return sotto_network_create(&model->discriminator, model->width + model->named.width, model->classes,
+                                layers, count, err);
+}
+
+static sotto_status lay_out(gan *model, const sotto_node *section, sotto_error *err)
 {
     const sotto_encoder *encoder = model->base.encoder;
     model->width = sotto_encoder_width(encoder);
     model->blocks = sotto_encoder_block_count(encoder);
-    model->entries = sotto_entries_of_row(encoder);
+    model->entries = sotto_entries_of_row(encoder) + model->dialect->conditional;
     model->classes = 1;
     model->target_block = SOTTO_NONE;
     if (model->options.target != SOTTO_NONE) {
@@ -97,17 +103,28 @@ static sotto_status lay_out(gan *model, sotto_error *err)
     sotto_status status = gan_conditions_plan(model, err);
     if (status == SOTTO_OK)
         status = gan_tables_plan(model, err);
-    return status == SOTTO_OK ? make_networks(model, err) : status;
+    if (status == SOTTO_OK && model->dialect->conditional)
+        status = ctgan_plan(model, section, err);
+    if (status == SOTTO_OK)
+        status = model->dialect->generator(model, err);
+    return status == SOTTO_OK ? make_discriminator(model, err) : status;
+}
+
+/* What is released: the generator, and where it is given conditions, the law that they are drawn from. */
+static size_t released_count(const gan *model)
+{
+    return sotto_network_parameters(model->generator) + model->classes * model->named.width;
 }
 
 /* What sampling needs; a discriminator is only taken for training. */
 static sotto_status take_released(gan *model, sotto_error *err)
 {
-    const size_t generator = sotto_network_parameters(model->generator);
-    model->average = sotto_arena_take(model->arena, generator, sizeof(float), err);
+    model->average = sotto_arena_take(model->arena, released_count(model), sizeof(float), err);
     model->means = sotto_arena_take(model->arena, model->classes, model->width * sizeof(double), err);
     if (!model->average || !model->means)
         return SOTTO_ERROR_MEMORY;
+    if (model->dialect->conditional)
+        model->marginals = model->average + sotto_network_parameters(model->generator);
     return sotto_weights_create(&model->average_weights, model->generator, model->average, err);
 }
 
@@ -117,13 +134,14 @@ static sotto_status take_trained(gan *model, sotto_error *err)
     const size_t discriminator = sotto_network_parameters(model->discriminator);
     model->generator_parameters = sotto_arena_take(model->arena, generator, sizeof(float), err);
     model->discriminator_parameters = sotto_arena_take(model->arena, discriminator, sizeof(float), err);
-    model->marginals = sotto_arena_take(model->arena, model->classes, model->width * sizeof(float), err);
+    if (!model->marginals)
+        model->marginals = sotto_arena_take(model->arena, model->classes, model->width * sizeof(float), err);
     bool complete = model->generator_parameters && model->discriminator_parameters && model->marginals;
     return complete ? SOTTO_OK : SOTTO_ERROR_MEMORY;
 }
 
-static sotto_status gan_create(sotto_model **out, const sotto_node *section, const sotto_encoder *encoder,
-                               sotto_error *err)
+static sotto_status create(sotto_model **out, const sotto_node *section, const sotto_encoder *encoder,
+                           const sotto_model_kind *kind, const gan_dialect *dialect, sotto_error *err)
 {
     sotto_arena *arena;
     sotto_status status = sotto_arena_create(&arena, err);
@@ -134,11 +152,12 @@ static sotto_status gan_create(sotto_model **out, const sotto_node *section, con
         sotto_arena_destroy(arena);
         return SOTTO_ERROR_MEMORY;
     }
-    model->base = (sotto_model){.kind = &sotto_gan_kind, .encoder = encoder};
+    model->base = (sotto_model){.kind = kind, .encoder = encoder};
+    model->dialect = dialect;
     model->arena = arena;
-    status = gan_options_parse(&model->options, section, sotto_encoder_schema(encoder), err);
+    status = gan_options_parse(&model->options, dialect, section, sotto_encoder_schema(encoder), err);
     if (status == SOTTO_OK)
-        status = lay_out(model, err);
+        status = lay_out(model, section, err);
     if (status != SOTTO_OK) {
         gan_destroy(&model->base);
         return status;
@@ -147,14 +166,36 @@ static sotto_status gan_create(sotto_model **out, const sotto_node *section, con
     return SOTTO_OK;
 }
 
+static sotto_status create_gan(sotto_model **out, const sotto_node *section, const sotto_encoder *encoder,
+                               sotto_error *err)
+{
+    return create(out, section, encoder, &sotto_gan_kind, &gan_plain, err);
+}
+
+static sotto_status create_ctgan(sotto_model **out, const sotto_node *section, const sotto_encoder *encoder,
+                                 sotto_error *err)
+{
+    return create(out, section, encoder, &sotto_ctgan_kind, &ctgan_dialect, err);
+}
+
 static sotto_status gan_numbers(const sotto_node *section, sotto_numbers *numbers, sotto_error *err)
 {
-    static const char *const names[] = {"binned", "bounded", NULL};
-    const sotto_node *node = sotto_node_get(section, "numbers");
-    size_t choice = 0;
-    sotto_status status = node ? sotto_node_choice(node, "model.numbers", names, &choice, err) : SOTTO_OK;
-    *numbers = choice == 0 ? SOTTO_NUMBERS_BINNED : SOTTO_NUMBERS_BOUNDED;
-    return status;
+    *numbers = gan_plain.defaults.numbers;
+    return gan_numbers_parse(numbers, section, err);
+}
+
+static sotto_status ctgan_numbers(const sotto_node *section, sotto_numbers *numbers, sotto_error *err)
+{
+    *numbers = ctgan_dialect.defaults.numbers;
+    return gan_numbers_parse(numbers, section, err);
+}
+
+/* Its generator has more to learn than a gan's: what goes with each value. */
+static sotto_status ctgan_training(const sotto_node *section, sotto_training *training, sotto_error *err)
+{
+    (void)section, (void)err;
+    training->generator_learning_rate = 1e-3;
+    return SOTTO_OK;
 }
 
 /* ---- before training ---- */
@@ -183,7 +224,7 @@ static sotto_status take_lanes(gan *model, bool training, sotto_error *err)
         if (!lane->soft || !lane->relaxed || !lane->anchor || !lane->values || !lane->means)
             return SOTTO_ERROR_MEMORY;
         sotto_status status =
-            sotto_entries_take(&lane->entries, model->arena, model->base.encoder, SOTTO_CHUNK_ROWS, err);
+            sotto_entries_take(&lane->entries, model->arena, model->entries, SOTTO_CHUNK_ROWS, err);
         if (status == SOTTO_OK)
             status = sotto_workspace_create(&lane->generator, model->generator, SOTTO_CHUNK_ROWS, 1, err);
         if (status == SOTTO_OK && training)
@@ -337,10 +378,15 @@ static bool gan_marginal(const sotto_model *base, size_t block, double *frequenc
 
 /* ---- sampling and files ---- */
 
-static bool gan_conditional(const sotto_model *base, size_t block)
+static bool gan_told(const sotto_model *base, size_t block)
 {
     const gan *model = (const gan *)base;
     return block == model->target_block || model->condition_of[block] != SOTTO_NONE;
+}
+
+static bool gan_conditional(const sotto_model *base, size_t block)
+{
+    return gan_told(base, block) || ctgan_names((const gan *)base, block);
 }
 
 static sotto_status gan_sample_given(sotto_model *base, sotto_stream *stream, const size_t *wanted,
@@ -360,7 +406,7 @@ static sotto_status gan_sample_given(sotto_model *base, sotto_stream *stream, co
     memcpy(slots, model->batch.slots, count * model->blocks * sizeof *slots);
     for (size_t i = 0; i < count; i++)
         for (size_t b = 0; b < model->blocks; b++) {
-            const sotto_block *block = sotto_encoder_block(base->encoder, b);
+            const sotto_block *block = sotto_encoder_block(model->base.encoder, b);
             values[i * model->blocks + b] =
                 block->has_value ? model->batch.x[i * model->width + block->value_offset] : 0.0f;
         }
@@ -383,13 +429,14 @@ static size_t gan_target(const sotto_model *base)
 
 static void gan_format(const sotto_model *base, FILE *file)
 {
-    gan_options_format(&((const gan *)base)->options, sotto_encoder_schema(base->encoder), file);
+    const gan *model = (const gan *)base;
+    gan_options_format(&model->options, model->dialect, sotto_encoder_schema(base->encoder), file);
 }
 
 static float *gan_released(sotto_model *base, size_t *count)
 {
     gan *model = (gan *)base;
-    *count = sotto_network_parameters(model->generator);
+    *count = released_count(model);
     return model->average;
 }
 
@@ -400,26 +447,33 @@ static double *gan_frequencies(sotto_model *base, size_t *count)
     return model->frequency;
 }
 
-const sotto_model_kind sotto_gan_kind = {
+static sotto_status gan_loaded(sotto_model *base, sotto_error *err)
+{
+    gan *model = (gan *)base;
+    return !model->dialect->conditional || ctgan_learn(model)
+               ? SOTTO_OK
+               : sotto_error_set(err, SOTTO_ERROR_INPUT, "its frequencies are none");
+}
+
+/* All but what is named here is the same. */
+#define GAN_KIND(...)                                                                                        \
+    {                                                                                                        \
+        .destroy = gan_destroy, .fits = gan_fits, .prepare = gan_prepare,                                    \
+        .counts_wanted = gan_counts_wanted, .counts_give = gan_counts_give,                                  \
+        .private_wanted = gan_private_wanted, .data = gan_data, .step = gan_step,                            \
+        .last_losses = gan_last_losses, .marginal = gan_marginal, .sample = gan_sample,                      \
+        .sample_given = gan_sample_given, .conditional = gan_conditional, .told = gan_told,                  \
+        .target = gan_target, .format = gan_format, .released = gan_released,                                \
+        .frequencies = gan_frequencies, .prepare_sampling = gan_prepare_sampling, .loaded = gan_loaded,      \
+        __VA_ARGS__                                                                                          \
+    }
+
+const sotto_model_kind sotto_gan_kind = GAN_KIND(.type = "gan", .create = create_gan, .numbers = gan_numbers);
+const sotto_model_kind sotto_ctgan_kind =
+    GAN_KIND(.type = "ctgan", .create = create_ctgan, .numbers = ctgan_numbers, .training = ctgan_training);
+
+const gan_dialect gan_plain = {
     .type = "gan",
-    .create = gan_create,
-    .destroy = gan_destroy,
-    .numbers = gan_numbers,
-    .fits = gan_fits,
-    .prepare = gan_prepare,
-    .counts_wanted = gan_counts_wanted,
-    .counts_give = gan_counts_give,
-    .private_wanted = gan_private_wanted,
-    .data = gan_data,
-    .step = gan_step,
-    .last_losses = gan_last_losses,
-    .marginal = gan_marginal,
-    .sample = gan_sample,
-    .conditional = gan_conditional,
-    .sample_given = gan_sample_given,
-    .target = gan_target,
-    .format = gan_format,
-    .released = gan_released,
-    .frequencies = gan_frequencies,
-    .prepare_sampling = gan_prepare_sampling,
+    .generator = plain_generator,
+    .defaults = {.numbers = SOTTO_NUMBERS_BINNED, GAN_DEFAULTS},
 };

@@ -3,12 +3,13 @@
 #define SOTTO_GAN_H
 
 /*
- * Inside this room: the generative adversarial network.
+ * Inside this room: the generative adversarial network, and the conditional one that shares its machinery.
  *
  * The generator turns latent noise z, a label k and values of further conditions into a row; the
  * discriminator, which alone sees real rows, is trained by the private step; the generator learns from the
  * discriminator and from noisy counts, which are both already private. With a target column both networks see
- * h⊗y, the label's own copy of their features.
+ * h⊗y, the label's own copy of their features. With `type: ctgan` both are also given, beside a
+ * row, the value that one of its columns has or is to have.
  */
 
 #include "models/kind.h"
@@ -45,16 +46,41 @@ typedef struct gan_options {
     gan_heads heads;
     double temperature; /**< of Gumbel heads */
     gan_tables tables;
-    double share;  /**< of ε for the noisy counts */
-    double weight; /**< of the cross-entropy between noisy marginals and the generator's */
+    double share;            /**< of ε for the noisy counts */
+    double weight;           /**< of the cross-entropy between noisy marginals and the generator's */
+    double condition_weight; /**< of the cross-entropy between a fake's condition and what it is */
 } gan_options;
 
+/** What holds where the section says nothing, but for `numbers` and `condition_weight`. */
+#define GAN_DEFAULTS                                                                                         \
+    .target = SOTTO_NONE, .latent = 32,                                                                      \
+    .generator = {.hidden = {.width = {128, 128}, .count = 2}, .activation = GAN_RELU},                      \
+    .discriminator = {.hidden = {.width = {128, 128}, .count = 2}, .activation = GAN_LEAKY_RELU},            \
+    .loss = SOTTO_ADVERSARIAL_CROSS_ENTROPY, .heads = GAN_STRAIGHT_THROUGH, .temperature = 1.0,              \
+    .tables = GAN_TABLES_PER_LABEL, .share = 0.4, .weight = 3.0
+
+typedef struct gan gan;
+
+/** How the kinds of this machinery differ; one for each. */
+typedef struct gan_dialect {
+    const char *type;
+    bool conditional;
+    gan_options defaults;
+    sotto_status (*generator)(gan *model, sotto_error *err); /**< make it, and set `last` */
+} gan_dialect;
+
+extern const gan_dialect gan_plain, ctgan_dialect;
+
 /** Read the section; `schema` resolves the target. */
-sotto_status gan_options_parse(gan_options *options, const sotto_node *section, const sotto_schema *schema,
-                               sotto_error *err);
+sotto_status gan_options_parse(gan_options *options, const gan_dialect *dialect, const sotto_node *section,
+                               const sotto_schema *schema, sotto_error *err);
+
+/** How numbers are to be encoded, where the section says so. */
+sotto_status gan_numbers_parse(sotto_numbers *numbers, const sotto_node *section, sotto_error *err);
 
 /** Write the section as YAML at an indent of two, so that parsing it gives the same options. */
-void gan_options_format(const gan_options *options, const sotto_schema *schema, FILE *file);
+void gan_options_format(const gan_options *options, const gan_dialect *dialect, const sotto_schema *schema,
+                        FILE *file);
 
 /** How many private steps there are for each step of the generator: as configured, or by the adaptive ladder
  * of Bie, Kamath and Zhang 2023. All it knows comes from fakes. */
@@ -73,14 +99,15 @@ typedef struct gan_ladder {
 typedef struct gan_lane {
     sotto_workspace *generator;
     sotto_workspace *discriminator;
-    float *soft;           /**< softmax of the logits */
-    float *relaxed;        /**< Gumbel heads: softmax of the perturbed logits over the temperature */
-    double *means;         /**< [classes, width]: sums of `soft` by label over this lane's chunks */
-    float *anchor;         /**< [width]: scratch */
-    double losses[3];      /**< sums over this lane: real, fake, generator */
-    size_t found_out;      /**< fakes of the generator's pass that the discriminator calls fakes */
-    bool unread;           /**< a chunk could not be given its rows */
-    double *values;        /**< [SOTTO_CHUNK_ROWS] */
+    float *soft;      /**< softmax of the logits */
+    float *relaxed;   /**< what gradients pass through: Gumbel heads' softmax of the perturbed logits over
+                         the temperature, and values before they are rounded */
+    double *means;    /**< [classes, width]: sums of `soft` by label over this lane's chunks */
+    float *anchor;    /**< [width]: scratch */
+    double losses[3]; /**< sums over this lane: real, fake, generator */
+    size_t found_out; /**< fakes of the generator's pass that the discriminator calls fakes */
+    bool unread;      /**< a chunk could not be given its rows */
+    double *values;   /**< [SOTTO_CHUNK_ROWS] */
     sotto_entries entries; /**< [SOTTO_CHUNK_ROWS] */
 } gan_lane;
 
@@ -90,14 +117,30 @@ typedef struct gan_batch {
     float *latent;    /**< [rows, latent] */
     uint32_t *cells;  /**< [rows]: label and conditions */
     uint16_t *labels; /**< [rows]: of them */
-    float *uniforms;  /**< [rows, draws] in (0, 1): one for each block, or for each slot with Gumbel heads */
+    uint32_t *wanted; /**< [rows], with conditions: the element of x that is to be 1 */
+    float *uniforms;  /**< [rows, draws] in (0, 1): one for each block, or for each slot with Gumbel heads; in
+                         modes one more for each block */
     size_t draws;
     float *x;        /**< [rows, width]: one-hot slots and bounded values, as the encoder lays them out */
     uint16_t *slots; /**< [rows, blocks] */
 } gan_batch;
 
-typedef struct gan {
+/**
+ * What conditions may name, and how often they do: noisy frequencies, or public. A slot's pull is 5 − log m
+ * of its noisy frequency m: beside an output bias of log m it makes the slot's softmax about 0.99 before the
+ * first step, which a short run would hardly learn.
+ */
+typedef struct ctgan_conditions {
+    size_t width;  /**< elements of a condition's vector, which is laid out as a row; 0 for none */
+    size_t count;  /**< columns that may be named */
+    size_t *block; /**< [count] */
+    double *drawn; /**< [classes, width]: cumulative frequencies of slots given the label, in each block */
+    float *pull;   /**< [classes, width]: what a condition adds to the logit of the slot that it names */
+} ctgan_conditions;
+
+struct gan {
     sotto_model base;
+    const gan_dialect *dialect;
     sotto_arena *arena;
     gan_options options;
     size_t width, blocks, classes;
@@ -133,9 +176,17 @@ typedef struct gan {
     const sotto_encoded *data;
     gan_batch batch; /**< [training.batch] */
     double *means;   /**< [classes, width]: mean softmax of the last batch made, by label */
+    size_t last;     /**< inputs of the generator's last layer */
+    ctgan_conditions named;
     sotto_model_losses losses;
     gan_lane lane[SOTTO_LANES];
-} gan;
+};
+
+/* gan.c: making. */
+
+/** Append a trunk's hidden layers; returns how many layers there are now. */
+size_t gan_add_trunk(const gan_trunk *trunk, sotto_layer *layers, size_t count);
+sotto_layer gan_activation_layer(gan_activation activation);
 
 /* gan_fakes.c: from noise to rows. */
 
@@ -146,6 +197,11 @@ sotto_status gan_batch_take(gan *model, gan_batch *batch, size_t rows, sotto_err
  * for the first `count` rows. */
 void gan_batch_draw(const gan *model, gan_batch *batch, sotto_stream *stream, const size_t *wanted,
                     size_t count);
+
+/** The same, all with the condition `element` unless that is SOTTO_NONE; labels that are not given are then
+ * drawn as the noisy marginals have them beside it. */
+void gan_batch_draw_given(const gan *model, gan_batch *batch, sotto_stream *stream, size_t label,
+                          size_t element, size_t count);
 
 /** Run the generator with `weights` on the first `count` rows of the batch: fills x and slots. */
 void gan_generate(gan *model, const sotto_weights *weights, gan_batch *batch, size_t count, bool want_means);
@@ -159,8 +215,8 @@ void gan_fakes_forward(gan *model, const sotto_weights *weights, const gan_batch
  * Back through the heads: from the gradient with respect to x, and the anchor, to the gradient with respect
  * to the generator's outputs, in `out` [rows, width].
  */
-void gan_heads_backward(const gan *model, const gan_lane *lane, const float *x, const float *x_gradient,
-                        const uint16_t *labels, size_t count, float *out);
+void gan_heads_backward(const gan *model, const gan_lane *lane, const gan_batch *batch, size_t first,
+                        size_t count, const float *x_gradient, float *out);
 
 /* gan_conditions.c: labels and conditions as one number. */
 
@@ -200,6 +256,27 @@ bool gan_ladder_turn(gan_ladder *ladder);
 
 /** After a step of the generator: which share of its fakes was found out. The ladder may move. */
 void gan_ladder_tell(gan_ladder *ladder, double found_out);
+
+/* ctgan.c: conditions of `type: ctgan`. */
+
+/** Which columns can be named. SOTTO_ERROR_INPUT, at the section, where none has two values. */
+sotto_status ctgan_plan(gan *model, const sotto_node *section, sotto_error *err);
+
+/** From the noisy marginals; false where they are none. */
+bool ctgan_learn(gan *model);
+
+/** Can a condition name the block? */
+bool ctgan_names(const gan *model, size_t block);
+
+/**
+ * A condition for each of the first `count` rows, whose labels are drawn: a column, all alike, then a value
+ * by the noisy marginals. Where `wanted` [blocks] (NULL: nothing) has columns that can be named, all get the
+ * rarest of these, and labels that are not wanted are drawn anew, as the noisy marginals have them beside it.
+ */
+void ctgan_draw(const gan *model, gan_batch *batch, sotto_stream *stream, const size_t *wanted, size_t count);
+
+/** The element that a row of the table has in the column that its `coin` picks. */
+uint32_t ctgan_condition_of(const gan *model, uint32_t unit, uint64_t coin);
 
 /* gan_train.c */
 sotto_status gan_step(sotto_model *model, sotto_dpsgd *step, sotto_error *err);

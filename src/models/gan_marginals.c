@@ -57,11 +57,9 @@ sotto_counts_query gan_tables_query(const gan *model)
 static void set_output_biases(gan *model)
 {
     const size_t hidden = model->options.generator.hidden.width[model->options.generator.hidden.count - 1];
-    float *end = model->generator_parameters + sotto_network_parameters(model->generator);
-    float *biases = end - model->width;
+    float *biases = model->generator_parameters + sotto_network_parameters(model->generator) - model->width;
     if (model->classes > 1)
-        biases = end - model->width - (hidden * model->classes + model->classes) * model->width +
-                 hidden * model->classes * model->width;
+        biases += (hidden * model->classes - model->last) * model->width;
     for (size_t i = 0; i < model->classes * model->width; i++)
         biases[i] = model->marginals[i] > 0.0f ? logf(model->marginals[i]) : 0.0f;
 }
@@ -122,6 +120,8 @@ sotto_status gan_tables_give(gan *model, const double *counts, sotto_error *err)
     }
     if (model->anchored)
         set_output_biases(model);
+    if (model->dialect->conditional)
+        (void)ctgan_learn(model);
     sotto_weights_refresh(model->generator_weights);
     memcpy(model->average, model->generator_parameters,
            sotto_network_parameters(model->generator) * sizeof *model->average);

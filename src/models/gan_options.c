@@ -7,19 +7,17 @@ static const char *const activations[] = {"leaky_relu", "relu", "silu", "tanh", 
 static const char *const losses[] = {"non-saturating", "wasserstein", "hinge", NULL};
 static const char *const heads[] = {"straight-through", "gumbel", NULL};
 static const char *const tables[] = {"per-label", "label", "none", NULL};
-static const char *const numbers[] = {"binned", "bounded", NULL};
+static const char *const numbers[] = {"binned", "bounded", "modes", NULL};
 
-static sotto_status parse_trunk(gan_trunk *trunk, size_t *latent, const sotto_node *node, const char *what,
-                                sotto_error *err)
+/* Reads what the keys before `residual` say, and `residual` itself where it is known. */
+static sotto_status parse_trunk(gan_trunk *trunk, const char *const *known, const sotto_node *node,
+                                const char *what, sotto_error *err)
 {
-    static const char *const with_latent[] = {"hidden",   "activation", "layer_norm",
-                                              "residual", "latent",     NULL};
-    static const char *const without[] = {"hidden", "activation", "layer_norm", "residual", NULL};
     if (!node)
         return SOTTO_OK;
     sotto_status status = sotto_model_refuse_coupling(node, err);
     if (status == SOTTO_OK)
-        status = sotto_node_expect_map(node, what, latent ? with_latent : without, err);
+        status = sotto_node_expect_map(node, what, known, err);
     const sotto_node *child;
     char name[64];
     if (status == SOTTO_OK && (child = sotto_node_get(node, "hidden"))) {
@@ -40,8 +38,6 @@ static sotto_status parse_trunk(gan_trunk *trunk, size_t *latent, const sotto_no
         (void)snprintf(name, sizeof name, "%s.residual", what);
         status = sotto_node_bool(child, name, &trunk->residual, err);
     }
-    if (status == SOTTO_OK && latent && (child = sotto_node_get(node, "latent")))
-        status = sotto_node_size(child, "model.generator.latent", 1, 4096, latent, err);
     return status;
 }
 
@@ -114,6 +110,30 @@ static sotto_status parse_condition(gan_options *options, const sotto_node *node
     return status == SOTTO_OK ? check_combinations(options, node, schema, err) : status;
 }
 
+static sotto_status parse_networks(gan_options *options, const gan_dialect *dialect,
+                                   const sotto_node *section, sotto_error *err)
+{
+    static const char *const plain[] = {"hidden", "activation", "layer_norm", "residual", "latent", NULL};
+    static const char *const always[] = {"hidden", "activation", "layer_norm", "latent", NULL};
+    static const char *const critic[] = {"hidden", "activation", "layer_norm", "residual", NULL};
+    const sotto_node *generator = sotto_node_get(section, "generator");
+    const sotto_node *residual = sotto_node_get(generator, "residual");
+    const sotto_node *latent = sotto_node_get(generator, "latent");
+    if (dialect->conditional && residual)
+        return sotto_node_error(
+            residual, err,
+            "model.generator.residual is not a choice for model.type ctgan, each of whose "
+            "layers hands on its input beside its output; remove it");
+    sotto_status status = parse_trunk(&options->generator, dialect->conditional ? always : plain, generator,
+                                      "model.generator", err);
+    if (status == SOTTO_OK && latent)
+        status = sotto_node_size(latent, "model.generator.latent", 1, 4096, &options->latent, err);
+    return status == SOTTO_OK
+               ? parse_trunk(&options->discriminator, critic, sotto_node_get(section, "discriminator"),
+                             "model.discriminator", err)
+               : status;
+}
+
 static sotto_status parse_heads(gan_options *options, const sotto_node *node, sotto_error *err)
 {
     static const char *const known[] = {"type", "temperature", NULL};
@@ -128,13 +148,19 @@ static sotto_status parse_heads(gan_options *options, const sotto_node *node, so
     return status;
 }
 
-static sotto_status parse_marginals(gan_options *options, const sotto_node *node, sotto_error *err)
+static sotto_status parse_marginals(gan_options *options, bool conditional, const sotto_node *node,
+                                    sotto_error *err)
 {
     static const char *const known[] = {"tables", "share", "weight", NULL};
     size_t choice = options->tables;
+    const sotto_node *child = sotto_node_get(node, "tables");
+    if (conditional && child)
+        return sotto_node_error(
+            child, err,
+            "model.marginals.tables is not a choice for model.type ctgan, which draws its "
+            "conditions from the tables of every column; remove it");
     sotto_status status = sotto_node_expect_map(node, "model.marginals", known, err);
-    const sotto_node *child;
-    if (status == SOTTO_OK && (child = sotto_node_get(node, "tables"))) {
+    if (status == SOTTO_OK && child) {
         status = sotto_node_choice(child, "model.marginals.tables", tables, &choice, err);
         options->tables = (gan_tables)choice;
         if (options->tables == GAN_TABLES_LABEL)
@@ -156,43 +182,43 @@ static sotto_status parse_marginals(gan_options *options, const sotto_node *node
     return status;
 }
 
-static const gan_options defaults = {
-    .numbers = SOTTO_NUMBERS_BINNED,
-    .target = SOTTO_NONE,
-    .latent = 32,
-    .generator = {.hidden = {.width = {128, 128}, .count = 2}, .activation = GAN_RELU},
-    .discriminator = {.hidden = {.width = {128, 128}, .count = 2}, .activation = GAN_LEAKY_RELU},
-    .loss = SOTTO_ADVERSARIAL_CROSS_ENTROPY,
-    .heads = GAN_STRAIGHT_THROUGH,
-    .temperature = 1.0,
-    .tables = GAN_TABLES_PER_LABEL,
-    .share = 0.4,
-    .weight = 3.0,
-};
-
-static sotto_status parse_numbers(gan_options *options, const sotto_node *section, sotto_error *err)
+static sotto_status refuse_condition(const sotto_node *section, sotto_error *err)
 {
-    size_t choice = options->numbers;
+    const sotto_node *node = sotto_node_get(section, "condition");
+    return node ? sotto_node_error(node, err,
+                                   "model.condition is for `type: gan`: any column can be the condition of a "
+                                   "ctgan; remove it")
+                : SOTTO_OK;
+}
+
+sotto_status gan_numbers_parse(sotto_numbers *to, const sotto_node *section, sotto_error *err)
+{
+    size_t choice = *to;
     const sotto_node *child = sotto_node_get(section, "numbers");
     sotto_status status = child ? sotto_node_choice(child, "model.numbers", numbers, &choice, err) : SOTTO_OK;
-    options->numbers = (sotto_numbers)choice;
+    *to = (sotto_numbers)choice;
     return status;
 }
 
-sotto_status gan_options_parse(gan_options *options, const sotto_node *section, const sotto_schema *schema,
-                               sotto_error *err)
+sotto_status gan_options_parse(gan_options *options, const gan_dialect *dialect, const sotto_node *section,
+                               const sotto_schema *schema, sotto_error *err)
 {
-    static const char *const known[] = {"type",      "numbers",       "target", "condition", "loss",
+    static const char *const plain[] = {"type",      "numbers",       "target", "condition", "loss",
                                         "generator", "discriminator", "heads",  "marginals", NULL};
-    *options = defaults;
+    static const char *const conditional[] = {
+        "type",  "numbers",   "target",           "loss", "generator", "discriminator",
+        "heads", "marginals", "condition_weight", NULL};
+    *options = dialect->defaults;
     if (!section)
         return SOTTO_OK;
     const sotto_node *child;
     sotto_status status = sotto_model_refuse_coupling(section, err);
+    if (status == SOTTO_OK && dialect->conditional)
+        status = refuse_condition(section, err);
     if (status == SOTTO_OK)
-        status = sotto_node_expect_map(section, "model", known, err);
+        status = sotto_node_expect_map(section, "model", dialect->conditional ? conditional : plain, err);
     if (status == SOTTO_OK)
-        status = parse_numbers(options, section, err);
+        status = gan_numbers_parse(&options->numbers, section, err);
     if (status == SOTTO_OK && (child = sotto_node_get(section, "target")))
         status = sotto_model_read_target(child, schema, &options->target, err);
     if (status == SOTTO_OK && (child = sotto_node_get(section, "condition")))
@@ -203,32 +229,32 @@ sotto_status gan_options_parse(gan_options *options, const sotto_node *section, 
         options->loss = (sotto_adversarial_loss)(choice + SOTTO_ADVERSARIAL_CROSS_ENTROPY);
     }
     if (status == SOTTO_OK)
-        status = parse_trunk(&options->generator, &options->latent, sotto_node_get(section, "generator"),
-                             "model.generator", err);
-    if (status == SOTTO_OK)
-        status = parse_trunk(&options->discriminator, NULL, sotto_node_get(section, "discriminator"),
-                             "model.discriminator", err);
+        status = parse_networks(options, dialect, section, err);
     if (status == SOTTO_OK && (child = sotto_node_get(section, "heads")))
         status = parse_heads(options, child, err);
     if (status == SOTTO_OK && (child = sotto_node_get(section, "marginals")))
-        status = parse_marginals(options, child, err);
+        status = parse_marginals(options, dialect->conditional, child, err);
+    if (status == SOTTO_OK && (child = sotto_node_get(section, "condition_weight")))
+        status = sotto_node_double(child, "model.condition_weight", 0, 1000, &options->condition_weight, err);
     return status;
 }
 
-static void format_trunk(const gan_trunk *trunk, const char *name, size_t latent, FILE *file)
+static void format_trunk(const gan_trunk *trunk, const char *name, bool residual, size_t latent, FILE *file)
 {
     (void)fprintf(file, "  %s:\n    hidden: ", name);
     sotto_model_format_hidden(&trunk->hidden, file);
-    (void)fprintf(file, "\n    activation: %s\n    layer_norm: %s\n    residual: %s\n",
-                  activations[trunk->activation], trunk->layer_norm ? "true" : "false",
-                  trunk->residual ? "true" : "false");
+    (void)fprintf(file, "\n    activation: %s\n    layer_norm: %s\n", activations[trunk->activation],
+                  trunk->layer_norm ? "true" : "false");
+    if (residual)
+        (void)fprintf(file, "    residual: %s\n", trunk->residual ? "true" : "false");
     if (latent)
         (void)fprintf(file, "    latent: %zu\n", latent);
 }
 
-void gan_options_format(const gan_options *options, const sotto_schema *schema, FILE *file)
+void gan_options_format(const gan_options *options, const gan_dialect *dialect, const sotto_schema *schema,
+                        FILE *file)
 {
-    (void)fprintf(file, "  type: gan\n  numbers: %s\n", numbers[options->numbers]);
+    (void)fprintf(file, "  type: %s\n  numbers: %s\n", dialect->type, numbers[options->numbers]);
     if (options->target != SOTTO_NONE) {
         (void)fputs("  target: ", file);
         sotto_model_format_quoted(schema->columns[options->target].name, file);
@@ -241,10 +267,14 @@ void gan_options_format(const gan_options *options, const sotto_schema *schema, 
     if (options->condition_count > 0)
         (void)fputs("]\n", file);
     (void)fprintf(file, "  loss: %s\n", losses[options->loss - SOTTO_ADVERSARIAL_CROSS_ENTROPY]);
-    format_trunk(&options->generator, "generator", options->latent, file);
-    format_trunk(&options->discriminator, "discriminator", 0, file);
+    format_trunk(&options->generator, "generator", !dialect->conditional, options->latent, file);
+    format_trunk(&options->discriminator, "discriminator", true, 0, file);
     (void)fprintf(file, "  heads: {type: %s, temperature: %.17g}\n", heads[options->heads],
                   options->temperature);
-    (void)fprintf(file, "  marginals: {tables: %s, share: %.17g, weight: %.17g}\n", tables[options->tables],
-                  options->share, options->weight);
+    if (dialect->conditional)
+        (void)fprintf(file, "  marginals: {share: %.17g, weight: %.17g}\n  condition_weight: %.17g\n",
+                      options->share, options->weight, options->condition_weight);
+    else
+        (void)fprintf(file, "  marginals: {tables: %s, share: %.17g, weight: %.17g}\n",
+                      tables[options->tables], options->share, options->weight);
 }

@@ -9,26 +9,41 @@
 
 #include "models/gan.h"
 
-/* Rows of the table. */
-static void add_real(const gan *model, const uint32_t *units, size_t count, sotto_entries *to)
+/* A row's condition stands behind the row. */
+static void add_condition(const gan *model, uint32_t element, sotto_entries *to)
 {
-    for (size_t i = 0; i < count; i++)
+    to->columns[to->count] = (uint32_t)model->width + element;
+    to->values[to->count++] = 1.0f;
+}
+
+/* Rows of the table; a row's coin, which the private step draws for each unit of a batch, picks the column
+ * that its condition names. */
+static void add_real(const gan *model, const uint32_t *units, const uint64_t *coins, size_t count,
+                     sotto_entries *to)
+{
+    for (size_t i = 0; i < count; i++) {
         for (size_t b = 0; b < model->blocks; b++)
             sotto_entries_add(to, sotto_encoder_block(model->base.encoder, b),
                               sotto_encoded_slot(model->data, units[i], b),
                               sotto_encoded_value(model->data, units[i], b));
+        if (model->dialect->conditional)
+            add_condition(model, ctgan_condition_of(model, units[i], coins[i]), to);
+    }
 }
 
-/* Rows that the generator has made: x [count, width], slots [count, blocks]. */
-static void add_fakes(const gan *model, const float *x, const uint16_t *slots, size_t count,
+/* Rows that the generator has made, from the batch's row `first` on: x [count, width]. */
+static void add_fakes(const gan *model, const gan_batch *batch, const float *x, size_t first, size_t count,
                       sotto_entries *to)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         for (size_t b = 0; b < model->blocks; b++) {
             const sotto_block *block = sotto_encoder_block(model->base.encoder, b);
-            sotto_entries_add(to, block, slots[i * model->blocks + b],
+            sotto_entries_add(to, block, batch->slots[(first + i) * model->blocks + b],
                               block->has_value ? x[i * model->width + block->value_offset] : 0.0f);
         }
+        if (model->dialect->conditional)
+            add_condition(model, batch->wanted[first + i], to);
+    }
 }
 
 /* The encoder lays columns out in ascending order; a step of which a chunk had no input is not released. */
@@ -49,9 +64,9 @@ static void discriminator_pass(void *context, const sotto_weights *weights, cons
     const size_t fake = chunk->public_count;
     uint16_t *classes = sotto_workspace_classes(chunk->workspace);
     sotto_entries rows = lane->entries;
-    add_real(model, chunk->units, real, &rows);
-    add_fakes(model, model->batch.x + chunk->public_first * model->width,
-              model->batch.slots + chunk->public_first * model->blocks, fake, &rows);
+    add_real(model, chunk->units, sotto_workspace_seeds(chunk->workspace), real, &rows);
+    add_fakes(model, &model->batch, model->batch.x + chunk->public_first * model->width, chunk->public_first,
+              fake, &rows);
     give(lane, chunk->workspace, real + fake, model, &rows);
     for (size_t i = 0; i < real && model->target_block != SOTTO_NONE; i++)
         classes[i] = (uint16_t)sotto_encoded_slot(model->data, chunk->units[i], model->target_block);
@@ -80,7 +95,7 @@ static void generator_pass(void *context, const sotto_weights *weights, const so
     sotto_entries rows = lane->entries;
     gan_fakes_forward(model, weights, &model->batch, chunk->public_first, count, lane, chunk->workspace, x,
                       slots);
-    add_fakes(model, x, slots, count, &rows);
+    add_fakes(model, &model->batch, x, chunk->public_first, count, &rows);
     give(lane, lane->discriminator, count, model, &rows);
     const uint16_t *labels = model->batch.labels + chunk->public_first;
     memcpy(sotto_workspace_classes(lane->discriminator), labels, count * sizeof *labels);
@@ -93,7 +108,8 @@ static void generator_pass(void *context, const sotto_weights *weights, const so
     for (size_t i = 0; i < count; i++)
         lane->found_out += logits[i] < 0.0f;
     sotto_network_backward(model->discriminator_weights, lane->discriminator, true);
-    gan_heads_backward(model, lane, x, sotto_workspace_input_gradient(lane->discriminator), labels, count,
+    gan_heads_backward(model, lane, &model->batch, chunk->public_first, count,
+                       sotto_workspace_input_gradient(lane->discriminator),
                        sotto_workspace_output_gradient(chunk->workspace));
     sotto_network_backward(weights, chunk->workspace, false);
 }

@@ -54,7 +54,8 @@ static sotto_status take(sotto_health *health, sotto_random *random, sotto_error
     for (size_t b = 0; b < health->blocks; b++) {
         const sotto_block *block = sotto_encoder_block(encoder, b);
         most = block->slot_count > most ? block->slot_count : most;
-        health->drawn[b] = sotto_model_conditional(health->model, b);
+        health->drawn[b] = health->model->kind->told ? health->model->kind->told(health->model, b)
+                                                     : sotto_model_conditional(health->model, b);
         health->has_made =
             health->has_made || (!health->drawn[b] && (block->slot_count > 1 || block->has_value));
     }

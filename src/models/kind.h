@@ -40,6 +40,9 @@ typedef struct sotto_model_kind {
     bool (*conditional)(const sotto_model *, size_t block);
     sotto_status (*sample_given)(sotto_model *, sotto_stream *, const size_t *wanted, size_t, uint16_t *,
                                  float *, sotto_error *);
+    /* Which slots are what it was told, and not of its making; NULL where that is all that it is conditional
+     * on. */
+    bool (*told)(const sotto_model *, size_t block);
 
     /* Files: the section as YAML, the learned label frequencies, and the released parameters. */
     void (*format)(const sotto_model *, FILE *);
@@ -59,6 +62,7 @@ struct sotto_model {
 };
 
 extern const sotto_model_kind sotto_gan_kind;
+extern const sotto_model_kind sotto_ctgan_kind;
 extern const sotto_model_kind sotto_vae_kind;
 extern const sotto_model_kind sotto_independent_kind;
 extern const sotto_model_kind sotto_per_label_kind;
@@ -80,8 +84,10 @@ void sotto_label_totals(const double *counts, const size_t *table_size, size_t t
  * None of weight 0 is drawn. */
 size_t sotto_cumulative_draw(const double *cumulative, size_t count, sotto_stream *stream);
 
-/** A model's target, a category column of at most 64 values, as the section names it: a schema column. An
- * error where it is none, or no such column. */
+enum { SOTTO_MODEL_CLASSES = 64 }; /**< the most values that a target may have */
+
+/** A model's target, a category column of at most so many values, as the section names it: a schema column.
+ * An error where it is none, or no such column. */
 sotto_status sotto_model_read_target(const sotto_node *node, const sotto_schema *schema, size_t *target,
                                      sotto_error *err);
 

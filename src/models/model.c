@@ -7,7 +7,8 @@
 
 /* A new kind of model is one file and one entry here; docs/adding-a-model.md walks through one. */
 static const sotto_model_kind *const kinds[] = {
-    &sotto_gan_kind, &sotto_vae_kind, &sotto_independent_kind, &sotto_per_label_kind, &sotto_marginals_kind,
+    &sotto_gan_kind,         &sotto_ctgan_kind,     &sotto_vae_kind,
+    &sotto_independent_kind, &sotto_per_label_kind, &sotto_marginals_kind,
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -56,10 +56,9 @@ size_t sotto_entries_of_row(const sotto_encoder *encoder)
     return entries;
 }
 
-sotto_status sotto_entries_take(sotto_entries *entries, sotto_arena *arena, const sotto_encoder *encoder,
-                                size_t rows, sotto_error *err)
+sotto_status sotto_entries_take(sotto_entries *entries, sotto_arena *arena, size_t each, size_t rows,
+                                sotto_error *err)
 {
-    const size_t each = sotto_entries_of_row(encoder);
     *entries = (sotto_entries){.columns = sotto_arena_take(arena, rows, each * sizeof(uint32_t), err),
                                .values = sotto_arena_take(arena, rows, each * sizeof(float), err)};
     return entries->columns && entries->values ? SOTTO_OK : SOTTO_ERROR_MEMORY;

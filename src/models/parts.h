@@ -42,9 +42,9 @@ typedef struct sotto_entries {
 /** How many entries a row has. */
 size_t sotto_entries_of_row(const sotto_encoder *encoder);
 
-/** Room for so many rows, of the arena. SOTTO_ERROR_MEMORY. */
-sotto_status sotto_entries_take(sotto_entries *entries, sotto_arena *arena, const sotto_encoder *encoder,
-                                size_t rows, sotto_error *err);
+/** Room for so many rows of so many entries, of the arena. SOTTO_ERROR_MEMORY. */
+sotto_status sotto_entries_take(sotto_entries *entries, sotto_arena *arena, size_t each, size_t rows,
+                                sotto_error *err);
 
 /** Append one block of a row. */
 void sotto_entries_add(sotto_entries *to, const sotto_block *block, size_t slot, float value);

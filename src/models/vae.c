@@ -174,7 +174,7 @@ static sotto_status take_rows(vae *model, vae_lane *lane, sotto_error *err)
     lane->slots = sotto_arena_take(model->arena, rows, blocks * sizeof *lane->slots, err);
     lane->values = sotto_arena_take(model->arena, rows, blocks * sizeof *lane->values, err);
     return lane->slots && lane->values
-               ? sotto_entries_take(&lane->entries, model->arena, model->base.encoder, rows, err)
+               ? sotto_entries_take(&lane->entries, model->arena, model->entries, rows, err)
                : SOTTO_ERROR_MEMORY;
 }
 
