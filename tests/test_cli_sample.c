@@ -127,6 +127,20 @@ START_TEST(conditions_are_asked_for_outright)
 }
 END_TEST
 
+/* A plan times steps of pairs; a penalty that would make no sense is refused where it stands. */
+START_TEST(a_gradient_penalty_is_planned_or_refused)
+{
+    const char *gan = "--set model.type=gan --set sample.balance=none --set model.gradient_penalty=10";
+    ck_assert_msg(run("plan %s/config.yaml %s --set model.loss=wasserstein --set training.steps=20 "
+                      "--set training.expected_batch_size=50",
+                      folder, gan) == 0,
+                  "%s", seen.err);
+    ck_assert_ptr_nonnull(strstr(seen.out, "discriminator steps, sampled gaussian"));
+    (void)run("plan %s/config.yaml %s", folder, gan);
+    expect_usage("write `loss: wasserstein`, or remove the penalty");
+}
+END_TEST
+
 START_TEST(sample_says_what_cannot_be)
 {
     static const struct {
@@ -158,6 +172,7 @@ TCase *sample_case(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, sample_meets_what_is_asked);
     tcase_add_test(tests, conditions_are_asked_for_outright);
+    tcase_add_test(tests, a_gradient_penalty_is_planned_or_refused);
     tcase_add_test(tests, sample_says_what_cannot_be);
     return tests;
 }

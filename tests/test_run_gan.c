@@ -11,6 +11,7 @@ static const char *const models[] = {
     "target: ill, condition: [town], marginals: {tables: label, share: 0.1}",
     "target: ill, condition: [town], marginals: {share: 0.1}",
     "condition: [ill, town], marginals: {tables: label, share: 0.1}",
+    "target: ill, condition: [town], marginals: {tables: label, share: 0.1}, loss: wasserstein, gradient_penalty: 10",
 };
 enum { MODELS = sizeof models / sizeof *models };
 

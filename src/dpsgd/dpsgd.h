@@ -123,6 +123,7 @@ typedef struct sotto_dpsgd_options {
     sotto_clipping clipping;
     sotto_arithmetic arithmetic;
     size_t views;        /**< rows of each example, 0 meaning 1: their gradients add up before the clip */
+    size_t penalties;    /**< of them, the last ones: rows of a gradient penalty, which the pass adds */
     double public_units; /**< n, the public number of units that q is a share of; B̄ = q·n (P4) */
     const char *label;   /**< how charges are recorded, "discriminator steps" */
     sotto_optimizer_options optimizer;

@@ -11,7 +11,7 @@ enum { ENTRIES = 8 };
 /* One example's contribution, made in some company. */
 typedef struct bench {
     const sotto_network *network;
-    size_t examples, views;
+    size_t examples, views, penalties;
     size_t entries; /* of a row, where it is given so; 0: it is given whole */
     sotto_arena *arena;
     sotto_workspace *workspace;
@@ -40,6 +40,8 @@ static void fill(bench *b, size_t count, float *x)
 static sotto_status open_bench(bench *b, sotto_error *err)
 {
     sotto_status status = sotto_workspace_create(&b->workspace, b->network, b->examples, b->views, err);
+    if (status == SOTTO_OK && b->penalties > 0)
+        status = sotto_workspace_penalty(b->workspace, b->penalties, err);
     if (status == SOTTO_OK)
         status = sotto_arena_create(&b->arena, err);
     if (status != SOTTO_OK)
@@ -116,6 +118,8 @@ static sotto_status contribute(bench *b, size_t place, size_t used, int32_t *sum
     (void)sotto_network_forward(b->weights, b->workspace);
     fill_rows(b, place, used, outputs, sotto_workspace_output_gradient(b->workspace));
     sotto_network_backward(b->weights, b->workspace, false);
+    if (b->penalties > 0)
+        sotto_network_penalty(b->weights, b->workspace, 1.0, NULL);
     sotto_network_squared_norms(b->network, b->workspace, b->norms2);
     /* Each block by itself, so that none is so small beside the others that its integers are zeros. */
     const size_t blocks = sotto_network_blocks(b->network);
@@ -147,12 +151,13 @@ static sotto_status try_places(bench *b, sotto_error *err)
     return status;
 }
 
-sotto_status sotto_exact_check(const sotto_network *network, size_t views, sotto_error *err)
+sotto_status sotto_exact_check(const sotto_network *network, size_t views, size_t penalties, sotto_error *err)
 {
     const size_t inputs = sotto_network_inputs(network);
     bench b = {.network = network,
                .examples = views < SOTTO_CHUNK_ROWS ? SOTTO_CHUNK_ROWS / views : 1,
                .views = views,
+               .penalties = penalties,
                .state = 1};
     sotto_status status = sotto_tensor_check(err);
     if (status == SOTTO_OK)

@@ -12,6 +12,7 @@
  * entries, and dropout on. Takes milliseconds. SOTTO_ERROR_NUMERIC where it is not:
  * exact arithmetic is then refused, never replaced by another.
  */
-sotto_status sotto_exact_check(const sotto_network *network, size_t views, sotto_error *err);
+sotto_status sotto_exact_check(const sotto_network *network, size_t views, size_t penalties,
+                               sotto_error *err);
 
 #endif

@@ -62,6 +62,8 @@ static sotto_status make_desk(sotto_lanes *lanes, struct desk *desk, sotto_error
         return SOTTO_ERROR_MEMORY;
     sotto_status status =
         sotto_workspace_create(&desk->workspace, lanes->network, lanes->chunk, lanes->options.views, err);
+    if (status == SOTTO_OK && lanes->options.penalties > 0)
+        status = sotto_workspace_penalty(desk->workspace, lanes->options.penalties, err);
     if (status == SOTTO_OK)
         sotto_workspace_train(desk->workspace, true);
     if (status != SOTTO_OK || !lanes->options.exact)

@@ -12,6 +12,7 @@ typedef struct sotto_lanes sotto_lanes;
 typedef struct sotto_lanes_options {
     const sotto_weights *weights; /**< borrowed */
     size_t views;                 /**< ≥ 1 */
+    size_t penalties;             /**< of them, below views */
     unsigned threads;             /**< ≥ 1 */
     bool exact;                   /**< integer sums, to be taken by sotto_lanes_integers */
 } sotto_lanes_options;

@@ -111,6 +111,7 @@ static sotto_status fill(sotto_dpsgd *step, sotto_error *err)
     const size_t parameters = sotto_network_parameters(sotto_weights_network(options->weights));
     const sotto_lanes_options lanes = {.weights = options->weights,
                                        .views = options->views,
+                                       .penalties = options->penalties,
                                        .threads = options->threads,
                                        .exact = is_exact(step)};
     step->sample = sotto_arena_take(step->arena, options->units.count, sizeof *step->sample, err);
@@ -118,9 +119,9 @@ static sotto_status fill(sotto_dpsgd *step, sotto_error *err)
     step->unit_seeds = sotto_arena_take(step->arena, options->units.count, sizeof *step->unit_seeds, err);
     if (!step->sample || !step->unit_seeds || !step->options.label)
         return SOTTO_ERROR_MEMORY;
-    sotto_status status =
-        is_exact(step) ? sotto_exact_check(sotto_weights_network(options->weights), options->views, err)
-                       : SOTTO_OK;
+    sotto_status status = is_exact(step) ? sotto_exact_check(sotto_weights_network(options->weights),
+                                                             options->views, options->penalties, err)
+                                         : SOTTO_OK;
     if (status == SOTTO_OK)
         status = sotto_lanes_create(&step->lanes, &lanes, err);
     if (status == SOTTO_OK)

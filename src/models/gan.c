@@ -273,7 +273,7 @@ static sotto_status gan_prepare(sotto_model *base, const sotto_training *trainin
     gan *model = (gan *)base;
     model->training = *training;
     model->ladder = gan_ladder_make(training->discriminator_steps, training->steps);
-    if (training->rehearsal) /* as many fakes more as there would be rows */
+    if (training->rehearsal && model->options.penalty == 0) /* as many fakes more as there would be rows */
         model->training.batch *= 2;
     sotto_status status = take_released(model, err);
     if (status == SOTTO_OK)
@@ -286,6 +286,8 @@ static sotto_status gan_prepare(sotto_model *base, const sotto_training *trainin
         status = gan_batch_take(
             model, &model->batch,
             model->training.batch > SOTTO_MODEL_ROWS ? model->training.batch : (size_t)SOTTO_MODEL_ROWS, err);
+    if (status == SOTTO_OK && model->options.penalty > 0)
+        status = gan_pairs_take(model, model->training.batch, err);
     if (status != SOTTO_OK)
         return status;
     sotto_public_options options = {.optimizer = training->generator_optimizer,
@@ -342,10 +344,16 @@ static sotto_model_private gan_private_wanted(const sotto_model *base)
     const gan *model = (const gan *)base;
     return (sotto_model_private){
         .label = "discriminator steps",
-        .what = "the sampled rows' clipped gradients of the discriminator's loss, added up with noise",
+        .what =
+            model->options.penalty > 0
+                ? "the sampled rows' gradients of the critic's loss, each with a fake's and the gradient penalty's "
+                  "between them clipped as one, added up with noise"
+                : "the sampled rows' clipped gradients of the discriminator's loss, added up with noise",
         .network = model->discriminator,
         .weights = model->discriminator_weights,
         .parameters = model->discriminator_parameters,
+        .views = model->options.penalty > 0 ? GAN_PAIR_ROWS : 1,
+        .penalties = model->options.penalty > 0 ? 1 : 0,
     };
 }
 

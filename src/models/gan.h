@@ -20,6 +20,7 @@ typedef enum gan_activation { GAN_LEAKY_RELU, GAN_RELU, GAN_SILU, GAN_TANH } gan
 typedef enum gan_heads { GAN_STRAIGHT_THROUGH, GAN_GUMBEL } gan_heads;
 enum {
     GAN_CONDITIONS = 16, /**< the most conditions besides the target */
+    GAN_PAIR_ROWS = 3,   /**< of an example under a gradient penalty: real, fake, and one between them */
     GAN_CELLS = 4096,    /**< the most combinations of a label and their values */
 };
 
@@ -43,6 +44,7 @@ typedef struct gan_options {
     gan_trunk generator;
     gan_trunk discriminator;
     sotto_adversarial_loss loss;
+    double penalty; /**< weight of the gradient penalty; 0: none */
     gan_heads heads;
     double temperature; /**< of Gumbel heads */
     gan_tables tables;
@@ -174,9 +176,11 @@ struct gan {
     gan_ladder ladder;
     sotto_stream *stream;
     const sotto_encoded *data;
-    gan_batch batch; /**< [training.batch] */
-    double *means;   /**< [classes, width]: mean softmax of the last batch made, by label */
-    size_t last;     /**< inputs of the generator's last layer */
+    gan_batch batch;        /**< [training.batch] */
+    uint32_t *by_label;     /**< [training.batch]: its fakes, label by label, under a gradient penalty */
+    size_t *first_of_label; /**< [classes + 1]: where each label's begin in that */
+    double *means;          /**< [classes, width]: mean softmax of the last batch made, by label */
+    size_t last;            /**< inputs of the generator's last layer */
     ctgan_conditions named;
     sotto_model_losses losses;
     gan_lane lane[SOTTO_LANES];
@@ -277,6 +281,21 @@ void ctgan_draw(const gan *model, gan_batch *batch, sotto_stream *stream, const 
 
 /** The element that a row of the table has in the column that its `coin` picks. */
 uint32_t ctgan_condition_of(const gan *model, uint32_t unit, uint64_t coin);
+
+/* gan_pairs.c: the critic's step under a gradient penalty. */
+
+/** Room for sorting `rows` fakes. */
+sotto_status gan_pairs_take(gan *model, size_t rows, sotto_error *err);
+
+/** Sort the first `count` ≥ 1 fakes of the batch by label. */
+void gan_pairs_sort(gan *model, size_t count);
+
+/** Which fake a row of this label is paired with, by the row's own seed: one of its label where there is any.
+ */
+size_t gan_pairs_fake(const gan *model, size_t label, uint64_t seed);
+
+/** The pass: examples of GAN_PAIR_ROWS rows, the last of which is a penalty row. */
+sotto_pass gan_pairs_pass;
 
 /* gan_train.c */
 sotto_status gan_step(sotto_model *model, sotto_dpsgd *step, sotto_error *err);

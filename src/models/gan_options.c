@@ -182,6 +182,23 @@ static sotto_status parse_marginals(gan_options *options, bool conditional, cons
     return status;
 }
 
+/* λ; `none` or 0 is none. */
+static sotto_status parse_penalty(gan_options *options, const sotto_node *node, sotto_error *err)
+{
+    const char *text = sotto_node_text(node);
+    if (text && strcmp(text, "none") == 0)
+        return SOTTO_OK;
+    sotto_status status = sotto_node_double(node, "model.gradient_penalty", 0, 1e4, &options->penalty, err);
+    if (status == SOTTO_OK && options->penalty > 0 && options->loss != SOTTO_ADVERSARIAL_WASSERSTEIN)
+        return sotto_node_error(
+            node, err,
+            "model.gradient_penalty draws the critic's gradient to norm 1, which is what makes it "
+            "measure the Wasserstein distance and nothing that model.loss %s is after; write `loss: "
+            "wasserstein`, or remove the penalty",
+            losses[options->loss - SOTTO_ADVERSARIAL_CROSS_ENTROPY]);
+    return status;
+}
+
 static sotto_status refuse_condition(const sotto_node *section, sotto_error *err)
 {
     const sotto_node *node = sotto_node_get(section, "condition");
@@ -203,8 +220,9 @@ sotto_status gan_numbers_parse(sotto_numbers *to, const sotto_node *section, sot
 sotto_status gan_options_parse(gan_options *options, const gan_dialect *dialect, const sotto_node *section,
                                const sotto_schema *schema, sotto_error *err)
 {
-    static const char *const plain[] = {"type",      "numbers",       "target", "condition", "loss",
-                                        "generator", "discriminator", "heads",  "marginals", NULL};
+    static const char *const plain[] = {"type",  "numbers",          "target",    "condition",
+                                        "loss",  "gradient_penalty", "generator", "discriminator",
+                                        "heads", "marginals",        NULL};
     static const char *const conditional[] = {
         "type",  "numbers",   "target",           "loss", "generator", "discriminator",
         "heads", "marginals", "condition_weight", NULL};
@@ -228,6 +246,8 @@ sotto_status gan_options_parse(gan_options *options, const gan_dialect *dialect,
         status = sotto_node_choice(child, "model.loss", losses, &choice, err);
         options->loss = (sotto_adversarial_loss)(choice + SOTTO_ADVERSARIAL_CROSS_ENTROPY);
     }
+    if (status == SOTTO_OK && (child = sotto_node_get(section, "gradient_penalty")))
+        status = parse_penalty(options, child, err);
     if (status == SOTTO_OK)
         status = parse_networks(options, dialect, section, err);
     if (status == SOTTO_OK && (child = sotto_node_get(section, "heads")))
@@ -267,6 +287,8 @@ void gan_options_format(const gan_options *options, const gan_dialect *dialect, 
     if (options->condition_count > 0)
         (void)fputs("]\n", file);
     (void)fprintf(file, "  loss: %s\n", losses[options->loss - SOTTO_ADVERSARIAL_CROSS_ENTROPY]);
+    if (options->penalty > 0)
+        (void)fprintf(file, "  gradient_penalty: %.17g\n", options->penalty);
     format_trunk(&options->generator, "generator", !dialect->conditional, options->latent, file);
     format_trunk(&options->discriminator, "discriminator", true, 0, file);
     (void)fprintf(file, "  heads: {type: %s, temperature: %.17g}\n", heads[options->heads],

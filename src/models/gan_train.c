@@ -162,7 +162,13 @@ sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
     clear_losses(model);
     gan_batch_draw(model, &model->batch, model->stream, NULL, batch);
     gan_generate(model, model->generator_weights, &model->batch, batch, generator_turn && model->anchored);
-    status = sotto_dpsgd_accumulate(step, batch, discriminator_pass, model, err);
+    if (model->options.penalty > 0) {
+        gan_pairs_sort(model, batch);
+        status =
+            sotto_dpsgd_accumulate(step, model->training.rehearsal ? batch : 0, gan_pairs_pass, model, err);
+    } else {
+        status = sotto_dpsgd_accumulate(step, batch, discriminator_pass, model, err);
+    }
     for (size_t i = 0; i < SOTTO_LANES && status == SOTTO_OK; i++)
         if (model->lane[i].unread)
             status =
@@ -171,8 +177,9 @@ sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
         status = sotto_dpsgd_end(step, err);
     if (status != SOTTO_OK)
         return status;
-    model->losses.real = mean_loss(model, 0, sotto_dpsgd_last(step).batch);
-    model->losses.fake = mean_loss(model, 1, batch);
+    const size_t real = sotto_dpsgd_last(step).batch;
+    model->losses.real = mean_loss(model, 0, real);
+    model->losses.fake = mean_loss(model, 1, model->options.penalty > 0 ? real : batch);
     model->losses.discriminator_steps = model->ladder.steps;
     if (generator_turn)
         train_generator(model, sotto_dpsgd_steps(step));

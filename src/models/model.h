@@ -41,6 +41,8 @@ typedef struct sotto_model_private {
     const sotto_network *network;
     sotto_weights *weights; /**< NULL before training is prepared */
     float *parameters;
+    size_t views;     /**< rows of each example, 0 meaning 1 */
+    size_t penalties; /**< of them, rows of a gradient penalty */
 } sotto_model_private;
 
 /** What a model asks to have counted. `query.tables` is 0 where it wants nothing. */

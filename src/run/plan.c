@@ -351,12 +351,15 @@ double sotto_plan_gradient_noise(const sotto_plan *plan)
 
 sotto_dpsgd_options sotto_plan_step_options(const sotto_plan *plan, const sotto_config *config)
 {
+    const sotto_model_private wanted = sotto_model_private_wanted(plan->model);
     return (sotto_dpsgd_options){
         .mechanism = plan->step,
         .clipping = plan->clipping,
         .arithmetic = config->arithmetic,
         .public_units = plan->public_units,
-        .label = sotto_model_private_wanted(plan->model).label,
+        .views = wanted.views,
+        .penalties = wanted.penalties,
+        .label = wanted.label,
         .optimizer = plan->training.optimizer,
         .schedule = {.rate = plan->training.learning_rate,
                      .steps = plan->training.steps,
