@@ -8,17 +8,9 @@
 
 #include "models/marginals.h"
 #include "suite.h"
-#include "test_models.h"
-
-enum { ROWS = 4000 };
+#include "test_marginals_scene.h"
 
 /* ---- fits ---- */
-
-static double uniform(uint64_t *state)
-{
-    *state = *state * 6364136223846793005U + 1442695040888963407U;
-    return (double)(*state >> 11) * 0x1p-53;
-}
 
 /* A made-up table and its margins. */
 static void make_table(size_t rows, size_t columns, uint64_t *state, double *table, double *row_sums,
@@ -28,7 +20,8 @@ static void make_table(size_t rows, size_t columns, uint64_t *state, double *tab
     memset(column_sums, 0, columns * sizeof *column_sums);
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++) {
-            const double cell = uniform(state) < 0.4 ? 0.0 : 100.0 * pow(uniform(state), 3);
+            const double cell =
+                marginals_uniform(state) < 0.4 ? 0.0 : 100.0 * pow(marginals_uniform(state), 3);
             table[i * columns + j] = cell;
             row_sums[i] += cell;
             column_sums[j] += cell;
@@ -74,7 +67,7 @@ START_TEST(a_fit_is_the_nearest_table_with_its_margins)
     for (size_t i = 0; i < A * B; i++)
         ck_assert_double_eq_tol(fitted[i], truth[i], 1e-4 * total / (A * B));
     for (size_t i = 0; i < A * B; i++)
-        fitted[i] = noisy[i] = truth[i] + 60 * (uniform(&state) - 0.5);
+        fitted[i] = noisy[i] = truth[i] + 60 * (marginals_uniform(&state) - 0.5);
     marginals_fit(fitted, A, B, rows, columns, scratch);
     expect_margins(fitted, A, B, rows, columns);
     for (int tries = 0; tries < 50; tries++) { /* tables with the same margins: truth, and scaled ones */
@@ -138,102 +131,7 @@ START_TEST(several_sums_are_weighted_by_their_precision)
 }
 END_TEST
 
-/* ---- a table whose law is known ---- */
-
-/* kind follows age, gain follows kind, and all of it the other way round under the other label. */
-static void write_table(const char *path, size_t rows)
-{
-    FILE *file = fopen(path, "w");
-    uint64_t state = 3;
-    ck_assert_ptr_nonnull(file);
-    (void)fputs("age,gain,kind,id,label\n", file);
-    for (size_t i = 0; i < rows; i++) {
-        const bool yes = uniform(&state) < 0.3;
-        const unsigned age = (unsigned)(100 * uniform(&state));
-        const unsigned kind = uniform(&state) < 0.6 ? (age / 34 + yes) % 3 : (unsigned)(3 * uniform(&state));
-        const bool gain = uniform(&state) < (kind == 0 ? 0.8 : 0.1);
-        (void)fprintf(file, "%u,%s,%c,p%zu,%s\n", age, gain ? "600" : "0", (int)('a' + kind), i,
-                      yes ? "yes" : "no");
-    }
-    ck_assert_int_eq(fclose(file), 0);
-}
-
-struct learned {
-    struct scene scene;
-    sotto_table *table;
-    sotto_encoded *data;
-    sotto_budget *budget;
-    sotto_random *random;
-    uint32_t units[ROWS];
-    sotto_model_release releases[SOTTO_MODEL_RELEASES];
-    sotto_mechanism mechanisms[SOTTO_MODEL_RELEASES];
-    sotto_release_door door;
-};
-
-/* Learn from the table with noise of multiplier σ, and picks of ε. */
-static struct learned *learn(const char *section, double sigma, double epsilon)
-{
-    char path[] = "/tmp/sotto-marginals-XXXXXX";
-    struct learned *l = calloc(1, sizeof *l);
-    const sotto_training training = {.threads = 1};
-    const sotto_table_options any_rows = {.any_row_count = true};
-    sotto_error err = {0};
-    ck_assert_int_ge(close(mkstemp(path)), 0);
-    write_table(path, ROWS);
-    ck_assert_msg(try_model(&l->scene, section, &err) == SOTTO_OK, "%s", err.message);
-    ck_assert_int_eq(sotto_table_load(&l->table, l->scene.schema, path, &any_rows, NULL), SOTTO_OK);
-    (void)unlink(path);
-    ck_assert_int_eq(sotto_encode(&l->data, l->scene.encoder, l->table, NULL), SOTTO_OK);
-    ck_assert_int_eq(sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1e12, 1e-5, &l->budget, NULL), SOTTO_OK);
-    l->random = test_random();
-    for (uint32_t i = 0; i < ROWS; i++)
-        l->units[i] = i;
-    l->door = (sotto_release_door){.count = sotto_model_releases(l->scene.model, l->releases),
-                                   .releases = l->releases,
-                                   .mechanisms = l->mechanisms,
-                                   .budget = l->budget,
-                                   .random = l->random,
-                                   .units = {.rows = l->units, .count = ROWS}};
-    for (size_t i = 0; i < l->door.count; i++)
-        ck_assert_int_eq(l->releases[i].kind == SOTTO_RELEASE_COUNTS
-                             ? sotto_mechanism_gaussian(&l->mechanisms[i], sigma, NULL)
-                             : sotto_mechanism_exponential(&l->mechanisms[i], epsilon, NULL),
-                         SOTTO_OK);
-    ck_assert_int_eq(sotto_model_prepare(l->scene.model, &training, l->random, NULL), SOTTO_OK);
-    sotto_model_data(l->scene.model, l->data);
-    ck_assert_msg(sotto_model_learn(l->scene.model, &l->door, &err) == SOTTO_OK, "%s", err.message);
-    return l;
-}
-
-static void forget(struct learned *l)
-{
-    sotto_encoded_destroy(l->data);
-    sotto_table_destroy(l->table);
-    sotto_budget_destroy(l->budget);
-    sotto_random_destroy(l->random);
-    close_scene(&l->scene);
-    free(l);
-}
-
-/* Slots of `count` rows by a fixed seed; the caller frees. */
-static uint16_t *draw(sotto_model *model, size_t blocks, size_t count)
-{
-    sotto_random *random = test_random();
-    sotto_stream *stream;
-    uint16_t *slots = calloc(count * blocks, sizeof *slots);
-    float *values = calloc(SOTTO_MODEL_ROWS * blocks, sizeof *values);
-    ck_assert_int_eq(sotto_stream_create(&stream, random, SOTTO_PURPOSE_GENERATION, NULL), SOTTO_OK);
-    for (size_t done = 0; done < count; done += 1000)
-        ck_assert_int_eq(
-            sotto_model_sample(model, stream, SOTTO_NONE, 1000, slots + done * blocks, values, NULL),
-            SOTTO_OK);
-    free(values);
-    sotto_stream_destroy(stream);
-    sotto_random_destroy(random);
-    return slots;
-}
-
-static const char *const sections[] = {"{type: marginals}",
+static const char *const sections[] = {"{type: marginals, algorithm: mst}",
                                        "{type: marginals, target: label, algorithm: mst}"};
 
 /*
@@ -244,10 +142,10 @@ static const char *const sections[] = {"{type: marginals}",
 START_TEST(pairs_of_the_tree_are_drawn_as_they_occur)
 {
     enum { DRAWS = 40000 };
-    struct learned *l = learn(sections[_i], 1e-3, 1e3);
+    struct marginals_scene *l = marginals_scene(sections[_i], 1e-3, 1e3);
     const marginals *model = (const marginals *)l->scene.model;
     const size_t blocks = model->blocks;
-    uint16_t *slots = draw(l->scene.model, blocks, DRAWS);
+    uint16_t *slots = marginals_draw(l->scene.model, blocks, DRAWS);
     for (size_t e = 1; e < model->column_count; e++) {
         const size_t a = model->columns[model->order[e]].block,
                      b = model->columns[model->columns[model->order[e]].parent].block;
@@ -274,14 +172,14 @@ START_TEST(pairs_of_the_tree_are_drawn_as_they_occur)
         ck_assert_double_le(strays, 20);
     }
     free(slots);
-    forget(l);
+    marginals_scene_close(l);
 }
 END_TEST
 
 /* The tree of a table where kind follows age and gain follows kind has those two edges. */
 START_TEST(the_tree_joins_what_depends)
 {
-    struct learned *l = learn(sections[1], 1e-3, 1e3);
+    struct marginals_scene *l = marginals_scene(sections[1], 1e-3, 1e3);
     const marginals *model = (const marginals *)l->scene.model;
     size_t kind = SOTTO_NONE;
     ck_assert_uint_eq(model->column_count, 3);
@@ -290,14 +188,14 @@ START_TEST(the_tree_joins_what_depends)
             kind = c;
     for (size_t c = 0; c < 3; c++)
         ck_assert(c == kind || model->columns[c].parent == kind || model->columns[kind].parent == c);
-    forget(l);
+    marginals_scene_close(l);
 }
 END_TEST
 
 /* P2, P7: what is charged is what was declared, and each charge's counts have its noise. */
 START_TEST(what_is_declared_is_what_is_charged)
 {
-    struct learned *l = learn(sections[_i], 5, 0.5);
+    struct marginals_scene *l = marginals_scene(sections[_i], 5, 0.5);
     size_t count;
     double all = 0;
     const sotto_charge *charges = sotto_budget_charges(l->budget, &count);
@@ -313,7 +211,7 @@ START_TEST(what_is_declared_is_what_is_charged)
     ck_assert_uint_eq(l->releases[1].uses, _i ? 2 : 3);
     ck_assert_uint_eq(l->releases[2].tables, _i ? 2 : 3);
     ck_assert_double_eq_tol(all, 1, 1e-12);
-    forget(l);
+    marginals_scene_close(l);
 }
 END_TEST
 
@@ -323,18 +221,19 @@ START_TEST(rows_reach_the_model_through_the_door_alone)
 {
     uint16_t *drawn[2];
     for (int i = 0; i < 2; i++) {
-        struct learned *l = learn(sections[1], 4, 0.5);
+        struct marginals_scene *l = marginals_scene(sections[1], 4, 0.5);
         sotto_random_destroy(l->random);
         l->random = test_random();
         l->door.random = l->random;
         l->door.units.count = 0;
-        uint16_t *before = draw(l->scene.model, 4, 1000);
+        memset(l->made, 0, sizeof l->made);
+        uint16_t *before = marginals_draw(l->scene.model, 4, 1000);
         free(before);
         if (i)
             sotto_model_data(l->scene.model, l->data);
         ck_assert_int_eq(sotto_model_learn(l->scene.model, &l->door, NULL), SOTTO_OK);
-        drawn[i] = draw(l->scene.model, 4, 1000);
-        forget(l);
+        drawn[i] = marginals_draw(l->scene.model, 4, 1000);
+        marginals_scene_close(l);
     }
     ck_assert_mem_eq(drawn[0], drawn[1], 4000 * sizeof(uint16_t));
     free(drawn[0]);
@@ -346,9 +245,9 @@ END_TEST
  */
 START_TEST(noise_alone_gives_rows_too)
 {
-    struct learned *l = learn(sections[_i], 5000, 1e-6);
+    struct marginals_scene *l = marginals_scene(sections[_i], 5000, 1e-6);
     const marginals *model = (const marginals *)l->scene.model;
-    uint16_t *slots = draw(l->scene.model, model->blocks, 5000);
+    uint16_t *slots = marginals_draw(l->scene.model, model->blocks, 5000);
     size_t rare = 0;
     for (size_t c = 0; c < model->column_count; c++)
         rare += model->columns[c].rare_count;
@@ -356,7 +255,7 @@ START_TEST(noise_alone_gives_rows_too)
     for (size_t i = 0; i < 5000 * model->blocks; i++)
         ck_assert_uint_lt(slots[i], sotto_encoder_block(l->scene.encoder, i % model->blocks)->slot_count);
     free(slots);
-    forget(l);
+    marginals_scene_close(l);
 }
 END_TEST
 
@@ -408,55 +307,27 @@ END_TEST
 
 /* ---- files ---- */
 
-static void put_file(char *path, const char *bytes, size_t length)
-{
-    ck_assert_int_ge(close(mkstemp(path)), 0);
-    ck_assert_int_eq(sotto_file_write(path, 0600, bytes, length, NULL), SOTTO_OK);
-}
-
 START_TEST(a_file_gives_the_tree_back)
 {
-    struct learned *l = learn(sections[_i], 20, 0.5); /* some slots are rare */
+    struct marginals_scene *l = marginals_scene(sections[_i], 20, 0.5); /* some slots are rare */
     char *bytes, path[] = "/tmp/sotto-marginals-XXXXXX";
     size_t length;
     const sotto_model_facts facts = {.epsilon = 1, .delta = 1e-5, .not_private = ""};
     ck_assert_int_eq(sotto_model_save(l->scene.model, &facts, &bytes, &length, NULL), SOTTO_OK);
-    put_file(path, bytes, length);
+    marginals_put_file(path, bytes, length);
     sotto_saved_model saved;
     sotto_error err = {0};
     ck_assert_msg(sotto_model_load(&saved, path, 1, &err) == SOTTO_OK, "%s", err.message);
-    uint16_t *before = draw(l->scene.model, 4, 3000), *after = draw(saved.model, 4, 3000);
+    uint16_t *before = marginals_draw(l->scene.model, 4, 3000), *after = marginals_draw(saved.model, 4, 3000);
     ck_assert_mem_eq(before, after, 12000 * sizeof *before);
     free(before);
     free(after);
     sotto_saved_model_destroy(&saved);
     (void)unlink(path);
     free(bytes);
-    forget(l);
+    marginals_scene_close(l);
 }
 END_TEST
-
-/* Put `text` for the line that begins with `key` in the header of a model file, and mend sizes and digest. */
-static char *change(const char *bytes, size_t length, const char *key, const char *text, size_t *changed)
-{
-    const char *start = strchr(bytes, '\n') + 1;
-    const char *line = strstr(start, key), *end = strchr(line, '\n');
-    unsigned long header, schema, parameters;
-    ck_assert_int_eq(sscanf(bytes, "sotto model 1 %lu %lu %lu", &header, &schema, &parameters), 3);
-    char *out;
-    FILE *file = open_memstream(&out, changed);
-    (void)fprintf(file, "sotto model 1 %lu %lu %lu\n", header - (unsigned long)(end - line) + strlen(text),
-                  schema, parameters);
-    (void)fwrite(start, 1, (size_t)(line - start), file);
-    (void)fputs(text, file);
-    (void)fwrite(end, 1, length - 64 - (size_t)(end - bytes), file);
-    ck_assert_int_eq(fflush(file), 0);
-    char digest[65];
-    sotto_sha256_hex(out, *changed, digest);
-    (void)fputs(digest, file);
-    ck_assert_int_eq(fclose(file), 0);
-    return out;
-}
 
 static const struct {
     const char *key, *text;
@@ -476,13 +347,13 @@ static const struct {
 
 START_TEST(hostile_trees_are_refused)
 {
-    struct learned *l = learn(sections[0], 1e-3, 1e3);
+    struct marginals_scene *l = marginals_scene(sections[0], 1e-3, 1e3);
     char *bytes, path[] = "/tmp/sotto-marginals-XXXXXX";
     size_t length, changed;
     const sotto_model_facts facts = {.epsilon = 1, .delta = 1e-5, .not_private = ""};
     ck_assert_int_eq(sotto_model_save(l->scene.model, &facts, &bytes, &length, NULL), SOTTO_OK);
-    char *mended = change(bytes, length, hostile[_i].key, hostile[_i].text, &changed);
-    put_file(path, mended, changed);
+    char *mended = marginals_change_file(bytes, length, hostile[_i].key, hostile[_i].text, &changed);
+    marginals_put_file(path, mended, changed);
     sotto_saved_model saved;
     sotto_error err = {0};
     ck_assert_int_eq(sotto_model_load(&saved, path, 1, &err), SOTTO_ERROR_INPUT);
@@ -490,7 +361,7 @@ START_TEST(hostile_trees_are_refused)
     (void)unlink(path);
     free(mended);
     free(bytes);
-    forget(l);
+    marginals_scene_close(l);
 }
 END_TEST
 

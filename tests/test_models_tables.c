@@ -171,6 +171,7 @@ START_TEST(the_door_refuses_what_was_not_declared)
     sotto_budget *budget;
     sotto_random *random = test_random();
     sotto_model_release releases[SOTTO_MODEL_RELEASES];
+    uint64_t made[SOTTO_MODEL_RELEASES] = {0};
     double counts[200];
     size_t charges;
     ck_assert_int_eq(try_model(&scene, sections[0], NULL), SOTTO_OK);
@@ -179,6 +180,7 @@ START_TEST(the_door_refuses_what_was_not_declared)
     sotto_release_door door = {.count = sotto_model_releases(scene.model, releases),
                                .releases = releases,
                                .mechanisms = &mechanism,
+                               .made = made,
                                .budget = budget,
                                .random = random};
     const sotto_model_counts wanted = sotto_model_counts_wanted(scene.model);
@@ -194,6 +196,8 @@ START_TEST(the_door_refuses_what_was_not_declared)
     ck_assert_int_eq(sotto_model_learn(scene.model, &door, NULL), SOTTO_OK); /* a table of no rows */
     (void)sotto_budget_charges(budget, &charges);
     ck_assert_uint_eq(charges, 1);
+    ck_assert_int_eq(sotto_release_counts(&door, 0, &wanted.query, counts, NULL), SOTTO_ERROR_INPUT);
+    ck_assert_uint_eq(sotto_budget_charges(budget, &charges)[0].count, 1); /* once, as declared */
     ck_assert_double_eq_tol(sotto_release_deviation(&door, 0), 20, 1e-12);
     sotto_budget_destroy(budget);
     sotto_random_destroy(random);

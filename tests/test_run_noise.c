@@ -123,6 +123,24 @@ START_TEST(every_draw_of_noise_is_counted)
 }
 END_TEST
 
+/* Counts that are made in rounds draw as often as there are rounds, of the largest table that one may be of.
+ */
+START_TEST(every_round_of_counts_is_counted)
+{
+    put("config.yaml", "data: {table: table.csv, schema: schema.yaml}\n"
+                       "privacy: {epsilon: 2.0, delta: 1.0e-5}\n"
+                       "model: {type: marginals, target: ill}\n");
+    json_t *plan = plan_with(NULL, NULL, NULL);
+    const json_t *tables = json_array_get(json_object_get(plan, "releases"), 2);
+    const double rounds = number(tables, "count", NULL),
+                 paid = ldexp(number(plan, "delta_shares", "noise") / (1.0 + exp(2.0)), 115);
+    ck_assert_double_ge(rounds, 3);
+    ck_assert_double_ge(paid * (1.0 + 1e-9), rounds * 0x1p18);
+    ck_assert_double_le(paid, (rounds + 1) * 0x1p18);
+    json_decref(plan);
+}
+END_TEST
+
 /* Steps that the budget decides are not known beforehand: as many as it could bear are paid for, no fewer. */
 START_TEST(draws_of_steps_left_to_the_budget_are_bounded)
 {
@@ -378,6 +396,7 @@ TCase *noise_tests(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, the_parts_of_delta_add_up);
     tcase_add_test(tests, every_draw_of_noise_is_counted);
+    tcase_add_test(tests, every_round_of_counts_is_counted);
     tcase_add_test(tests, draws_of_steps_left_to_the_budget_are_bounded);
     tcase_add_test(tests, an_epsilon_whose_noise_would_eat_delta_is_refused);
     tcase_add_test(tests, what_draws_cost_is_in_every_figure);

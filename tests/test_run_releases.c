@@ -16,8 +16,10 @@ static const char head[] = "data: {table: table.csv, schema: schema.yaml}\n"
 static const char *const models[] = {
     "model: {type: independent}\n",
     "model: {type: per-label, target: ill}\n",
-    "model: {type: marginals, target: ill}\n",
-    "model: {type: marginals}\n",
+    "model: {type: marginals, target: ill, algorithm: mst}\n",
+    "model: {type: marginals, algorithm: mst}\n",
+    "model: {type: marginals, target: ill, algorithm: aim}\n",
+    "model: {type: marginals, algorithm: aim}\n",
 };
 enum { MODELS = sizeof models / sizeof *models };
 

@@ -253,8 +253,8 @@ sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_m
 /**
  * Candidates, each a contingency table of the same units beside a guess of it from what is public already. A
  * candidate's score is Σ|count − guess| over its table's cells: adding or removing a unit, of at most m rows
- * that each add 1 to one cell, moves it by m at most. The scores are made here, so that no caller's mistake
- * can make them worse.
+ * that each add 1 to one cell, moves it by m at most; a handicap, which is public, takes nothing from that.
+ * The scores are made here, so that no caller's mistake can make them worse.
  */
 typedef struct sotto_picks_query {
     size_t candidates;
@@ -264,6 +264,8 @@ typedef struct sotto_picks_query {
     size_t (*cell)(const void *context, uint32_t row, size_t candidate);
     /** The guess, whole numbers, written to `counts` [cells]; looks at no row. */
     void (*guess)(const void *context, size_t candidate, int64_t *counts);
+    /** What is taken off the candidate's score; looks at no row. NULL: nothing. */
+    int64_t (*handicap)(const void *context, size_t candidate);
     /** May the candidate still be picked after these `count` picks? Looks at no row. One must be left. */
     bool (*open)(const void *context, size_t candidate, const size_t *picked, size_t count);
     const void *context;

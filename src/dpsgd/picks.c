@@ -18,6 +18,11 @@ enum { FRACTION_BITS = 32 };
 static const int64_t most_guessed = INT64_C(1) << 40;
 static const size_t most_cells = (size_t)1 << 21;
 
+static int64_t clamp(int64_t guess)
+{
+    return guess < -most_guessed ? -most_guessed : guess > most_guessed ? most_guessed : guess;
+}
+
 static sotto_status check(const sotto_picks_query *query, const sotto_mechanism *mechanism, size_t picks,
                           size_t *largest, sotto_error *err)
 {
@@ -47,10 +52,10 @@ static sotto_status check(const sotto_picks_query *query, const sotto_mechanism 
     return SOTTO_OK;
 }
 
-/* Σ|count − guess| of each candidate: each row of a unit moves one count of each by 1, so the unit each score
- * by m at most. */
+/* Σ|count − guess| of each candidate, less its handicap: each row of a unit moves one count of each by 1, so
+ * the unit each score by m at most. */
 static void score(const sotto_picks_query *query, const sotto_units *units, int64_t *counts, int64_t *guesses,
-                  uint64_t *scores)
+                  int64_t *scores)
 {
     for (size_t c = 0; c < query->candidates; c++) {
         const size_t cells = query->cells(query->context, c);
@@ -66,10 +71,9 @@ static void score(const sotto_picks_query *query, const sotto_units *units, int6
                     counts[cell]++;
             }
         }
-        scores[c] = 0;
+        scores[c] = query->handicap ? -clamp(query->handicap(query->context, c)) : 0;
         for (size_t i = 0; i < cells; i++) {
-            const int64_t low = guesses[i] < -most_guessed ? -most_guessed : guesses[i];
-            scores[c] += (uint64_t)llabs(counts[i] - (low > most_guessed ? most_guessed : low));
+            scores[c] += llabs(counts[i] - clamp(guesses[i]));
         }
     }
 }
@@ -77,14 +81,14 @@ static void score(const sotto_picks_query *query, const sotto_units *units, int6
 /* One of `count` candidates, by odds of exp(step·score/2³²): a uniform one is taken with the chance that its
  * odds bear to the best's, or another is drawn. */
 static size_t pick(sotto_stream *stream, uint64_t step, const size_t *open, size_t count,
-                   const uint64_t *scores)
+                   const int64_t *scores)
 {
-    uint64_t best = 0;
-    for (size_t i = 0; i < count; i++)
+    int64_t best = scores[open[0]];
+    for (size_t i = 1; i < count; i++)
         best = scores[open[i]] > best ? scores[open[i]] : best;
     for (;;) {
         const size_t one = open[sotto_stream_below(stream, count)];
-        const u128 behind = (u128)step * (best - scores[one]);
+        const u128 behind = (u128)step * (uint64_t)(best - scores[one]);
         const uint64_t whole =
             behind >> (64 + FRACTION_BITS) != 0 ? UINT64_MAX : (uint64_t)(behind >> FRACTION_BITS);
         if (sotto_stream_exp_coin(stream, whole, (uint64_t)behind & UINT32_MAX, (uint64_t)1 << FRACTION_BITS))
@@ -93,7 +97,7 @@ static size_t pick(sotto_stream *stream, uint64_t step, const size_t *open, size
 }
 
 static sotto_status pick_all(const sotto_picks_query *query, sotto_stream *stream, uint64_t step,
-                             const uint64_t *scores, size_t *open, size_t *picked, size_t picks,
+                             const int64_t *scores, size_t *open, size_t *picked, size_t picks,
                              sotto_error *err)
 {
     for (size_t p = 0; p < picks; p++) {
@@ -117,7 +121,7 @@ sotto_status sotto_picks_release(const sotto_picks_query *query, const sotto_mec
     size_t largest = 0;
     sotto_stream *stream = NULL;
     int64_t *tables = NULL;
-    uint64_t *scores = NULL;
+    int64_t *scores = NULL;
     size_t *open = NULL;
     sotto_status status = check(query, mechanism, picks, &largest, err);
     if (status == SOTTO_OK) {

@@ -26,9 +26,38 @@ static sotto_status take_column(marginals *model, size_t block, sotto_error *err
     return column->group_of && column->slot_of && column->rare ? SOTTO_OK : SOTTO_ERROR_MEMORY;
 }
 
+static sotto_status refuse_pair(const marginals *model, const sotto_node *section, size_t largest,
+                                size_t second, sotto_error *err)
+{
+    return sotto_node_error(
+        section, err,
+        "two columns have %zu and %zu values or bins, for each of %zu labels: counts of such a "
+        "pair would be all noise; declare fewer bins in the schema, or leave a column out",
+        largest, second, model->labels);
+}
+
+/* What AIM holds: columns by number in one word, and tables of all cliques. */
+static sotto_status check_aim(const marginals *model, const sotto_node *section, size_t slots, size_t largest,
+                              sotto_error *err)
+{
+    if (model->column_count > MARGINALS_MOST_COLUMNS)
+        return sotto_node_error(section, err,
+                                "model.algorithm aim holds at most %d columns, and the schema has %zu; write "
+                                "`algorithm: mst`, or leave columns out",
+                                MARGINALS_MOST_COLUMNS, model->column_count);
+    if (model->labels * slots > MARGINALS_MOST_CELLS)
+        return sotto_node_error(
+            section, err,
+            "model.algorithm aim holds tables of %d cells in all, and columns alone have %zu values or bins (the "
+            "largest %zu), for each of %zu labels; declare fewer bins in the schema, leave a column out, or write "
+            "`algorithm: mst`",
+            MARGINALS_MOST_CELLS, slots, largest, model->labels);
+    return SOTTO_OK;
+}
+
 static sotto_status take_columns(marginals *model, const sotto_node *section, sotto_error *err)
 {
-    size_t largest = 0, second = 0;
+    size_t largest = 0, second = 0, all = 0;
     for (size_t b = 0; b < model->blocks; b++) {
         const size_t slots = sotto_encoder_block(model->base.encoder, b)->slot_count;
         if (b == model->target_block || slots < 2)
@@ -38,19 +67,18 @@ static sotto_status take_columns(marginals *model, const sotto_node *section, so
             return status;
         second = slots > largest ? largest : slots > second ? slots : second;
         largest = slots > largest ? slots : largest;
+        all += slots;
     }
     if (model->column_count == 0)
         return sotto_node_error(
             section, err,
             "no column of the schema but the target can have more than one value: there is "
             "nothing to count");
-    if (model->labels * largest * second > most_pair_cells)
-        return sotto_node_error(
-            section, err,
-            "two columns have %zu and %zu values or bins, for each of %zu labels: counts of such a "
-            "pair would be all noise; declare fewer bins in the schema, or leave a column out",
-            largest, second, model->labels);
-    return SOTTO_OK;
+    if (model->algorithm == MARGINALS_AIM)
+        return check_aim(model, section, all, largest, err);
+    return model->labels * largest * second > most_pair_cells
+               ? refuse_pair(model, section, largest, second, err)
+               : SOTTO_OK;
 }
 
 static sotto_status lay_out(marginals *model, const sotto_node *section, sotto_error *err)
@@ -67,7 +95,9 @@ static sotto_status lay_out(marginals *model, const sotto_node *section, sotto_e
     model->order = sotto_arena_take(model->arena, model->blocks, sizeof *model->order, err);
     model->label_frequency = sotto_arena_take(model->arena, model->labels, sizeof(double), err);
     model->label_cumulative = sotto_arena_take(model->arena, model->labels, sizeof(double), err);
-    if (!model->columns || !model->order || !model->label_frequency || !model->label_cumulative)
+    model->cliques = sotto_arena_take(model->arena, model->blocks, sizeof *model->cliques, err);
+    if (!model->columns || !model->order || !model->cliques || !model->label_frequency ||
+        !model->label_cumulative)
         return SOTTO_ERROR_MEMORY;
     return take_columns(model, section, err);
 }
@@ -75,8 +105,8 @@ static sotto_status lay_out(marginals *model, const sotto_node *section, sotto_e
 static sotto_status read_section(marginals *model, const sotto_node *section, sotto_error *err)
 {
     static const char *const known[] = {"type", "target", "algorithm", NULL};
-    static const char *const algorithms[] = {"mst", NULL};
-    size_t choice;
+    static const char *const algorithms[] = {[MARGINALS_MST] = "mst", [MARGINALS_AIM] = "aim", NULL};
+    size_t choice = MARGINALS_AIM;
     model->target = SOTTO_NONE;
     sotto_status status = sotto_node_expect_map(section, "model", known, err);
     const sotto_node *target = sotto_node_get(section, "target"),
@@ -86,6 +116,7 @@ static sotto_status read_section(marginals *model, const sotto_node *section, so
             sotto_model_read_target(target, sotto_encoder_schema(model->base.encoder), &model->target, err);
     if (status == SOTTO_OK && algorithm)
         status = sotto_node_choice(algorithm, "model.algorithm", algorithms, &choice, err);
+    model->algorithm = (marginals_algorithm)choice;
     return status;
 }
 
@@ -113,6 +144,20 @@ static sotto_status marginals_create(sotto_model **out, const sotto_node *sectio
     return status;
 }
 
+static size_t marginals_releases(const sotto_model *base, sotto_model_release *releases)
+{
+    const marginals *model = (const marginals *)base;
+    return model->algorithm == MARGINALS_MST ? marginals_mst_releases(model, releases)
+                                             : marginals_aim_releases(model, releases);
+}
+
+static sotto_status marginals_learn(sotto_model *base, const sotto_release_door *door, sotto_error *err)
+{
+    marginals *model = (marginals *)base;
+    return model->algorithm == MARGINALS_MST ? marginals_mst_learn(model, door, err)
+                                             : marginals_aim_learn(model, door, err);
+}
+
 static sotto_status marginals_numbers(const sotto_node *section, sotto_numbers *numbers, sotto_error *err)
 {
     (void)section, (void)err;
@@ -134,14 +179,9 @@ static void marginals_data(sotto_model *base, const sotto_encoded *data)
 
 /* ---- sampling ---- */
 
-/* One row, from the root down. `groups` [column_count] is scratch. */
-static void draw_row(const marginals *model, sotto_stream *stream, size_t label, size_t *groups,
-                     uint16_t *slots)
+/* The groups of one row, from the root down. */
+static void draw_groups(const marginals *model, sotto_stream *stream, size_t label, size_t *groups)
 {
-    for (size_t b = 0; b < model->blocks; b++)
-        slots[b] = 0;
-    if (model->target_block != SOTTO_NONE)
-        slots[model->target_block] = (uint16_t)label;
     for (size_t i = 0; i < model->column_count; i++) {
         const size_t c = model->order[i];
         const marginals_column *column = &model->columns[c];
@@ -150,6 +190,23 @@ static void draw_row(const marginals *model, sotto_stream *stream, size_t label,
             row = label * model->columns[column->parent].groups + groups[column->parent];
         groups[c] = sotto_cumulative_draw(model->cumulative + column->chances + row * column->groups,
                                           column->groups, stream);
+    }
+}
+
+/* One row. `groups` [column_count] is scratch. */
+static void draw_row(const marginals *model, sotto_stream *stream, size_t label, size_t *groups,
+                     uint16_t *slots)
+{
+    for (size_t b = 0; b < model->blocks; b++)
+        slots[b] = 0;
+    if (model->target_block != SOTTO_NONE)
+        slots[model->target_block] = (uint16_t)label;
+    if (model->algorithm == MARGINALS_MST)
+        draw_groups(model, stream, label, groups);
+    else
+        marginals_cliques_draw(model, stream, label, groups);
+    for (size_t c = 0; c < model->column_count; c++) {
+        const marginals_column *column = &model->columns[c];
         if (column->rare_count > 0 && groups[c] + 1 == column->groups)
             slots[column->block] = column->rare[sotto_cumulative_draw(
                 model->cumulative + column->rare_chances + label * column->rare_count, column->rare_count,
@@ -194,7 +251,8 @@ static size_t marginals_target(const sotto_model *base)
 static void marginals_format(const sotto_model *base, FILE *file)
 {
     const marginals *model = (const marginals *)base;
-    (void)fputs("  type: marginals\n  algorithm: mst\n", file);
+    (void)fprintf(file, "  type: marginals\n  algorithm: %s\n",
+                  model->algorithm == MARGINALS_MST ? "mst" : "aim");
     if (model->target == SOTTO_NONE)
         return;
     (void)fputs("  target: ", file);
@@ -202,14 +260,33 @@ static void marginals_format(const sotto_model *base, FILE *file)
     (void)fputc('\n', file);
 }
 
-/* Which columns hang on which, and which slots of each are one group. */
-static void marginals_format_learned(const sotto_model *base, FILE *file)
+static void format_tree(const marginals *model, FILE *file)
 {
-    const marginals *model = (const marginals *)base;
     (void)fputs("  tree: [", file);
     for (size_t i = 1; i < model->column_count; i++)
         (void)fprintf(file, "%s[%zu, %zu]", i > 1 ? ", " : "", model->order[i],
                       model->columns[model->order[i]].parent);
+}
+
+static void format_cliques(const marginals *model, FILE *file)
+{
+    (void)fputs("  cliques: [", file);
+    for (size_t i = 0; i < model->clique_count; i++) {
+        (void)fputs(i ? ", [" : "[", file);
+        for (marginals_set left = model->cliques[i].columns; left; left &= left - 1)
+            (void)fprintf(file, "%s%d", left == model->cliques[i].columns ? "" : ", ", __builtin_ctzll(left));
+        (void)fputc(']', file);
+    }
+}
+
+/* Which columns hang on which, and which slots of each are one group. */
+static void marginals_format_learned(const sotto_model *base, FILE *file)
+{
+    const marginals *model = (const marginals *)base;
+    if (model->algorithm == MARGINALS_MST)
+        format_tree(model, file);
+    else
+        format_cliques(model, file);
     (void)fputs("]\n  rare: [", file);
     for (size_t c = 0; c < model->column_count; c++) {
         (void)fputs(c ? ", [" : "[", file);
@@ -241,6 +318,30 @@ static sotto_status read_tree(marginals *model, const sotto_node *node, sotto_er
     return status;
 }
 
+static sotto_status read_cliques(marginals *model, const sotto_node *node, sotto_error *err)
+{
+    marginals_set cliques[MARGINALS_MOST_COLUMNS] = {0};
+    if (!node || sotto_node_kind_of(node) != SOTTO_NODE_LIST || sotto_node_count(node) > model->column_count)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "its cliques do not fit its schema");
+    const size_t count = sotto_node_count(node);
+    for (size_t i = 0; i < count; i++) {
+        const sotto_node *clique = sotto_node_at(node, i);
+        if (sotto_node_kind_of(clique) != SOTTO_NODE_LIST)
+            return sotto_error_set(err, SOTTO_ERROR_INPUT, "its cliques are no lists");
+        for (size_t c = 0; c < sotto_node_count(clique); c++) {
+            size_t column;
+            const sotto_status status = sotto_node_size(sotto_node_at(clique, c), "cliques", 0,
+                                                        model->column_count - 1, &column, err);
+            if (status != SOTTO_OK)
+                return status;
+            cliques[i] |= (marginals_set)1 << column;
+        }
+    }
+    return marginals_cliques_set(model, cliques, count)
+               ? SOTTO_OK
+               : sotto_error_set(err, SOTTO_ERROR_INPUT, "its cliques do not add up to all columns");
+}
+
 static sotto_status read_rare(marginals_column *column, const sotto_node *node, bool *is_rare,
                               sotto_error *err)
 {
@@ -262,11 +363,13 @@ static sotto_status read_rare(marginals_column *column, const sotto_node *node, 
 
 static sotto_status marginals_read_learned(sotto_model *base, const sotto_node *node, sotto_error *err)
 {
-    static const char *const known[] = {"tree", "rare", NULL};
+    static const char *const of_mst[] = {"tree", "rare", NULL}, *const of_aim[] = {"cliques", "rare", NULL};
     marginals *model = (marginals *)base;
-    sotto_status status = sotto_node_expect_map(node, "learned", known, err);
+    const bool mst = model->algorithm == MARGINALS_MST;
+    sotto_status status = sotto_node_expect_map(node, "learned", mst ? of_mst : of_aim, err);
     if (status == SOTTO_OK)
-        status = read_tree(model, sotto_node_get(node, "tree"), err);
+        status = mst ? read_tree(model, sotto_node_get(node, "tree"), err)
+                     : read_cliques(model, sotto_node_get(node, "cliques"), err);
     const sotto_node *rare = sotto_node_get(node, "rare");
     if (status != SOTTO_OK)
         return status;

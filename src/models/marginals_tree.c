@@ -59,11 +59,13 @@ sotto_status marginals_take(marginals *model, sotto_error *err)
         size_t cells, rare = model->labels * column->rare_count;
         fits = fits && !__builtin_mul_overflow(model->labels * above, column->groups, &cells);
         column->chances = count;
-        fits = fits && !__builtin_add_overflow(count, cells, &count);
+        if (model->algorithm == MARGINALS_MST)
+            fits = fits && !__builtin_add_overflow(count, cells, &count);
         column->rare_chances = count;
         fits = fits && !__builtin_add_overflow(count, rare, &count) && count < SIZE_MAX / 16;
     }
-    if (!fits)
+    fits = fits && (model->algorithm == MARGINALS_MST || marginals_cliques_place(model, &count));
+    if (!fits || count >= SIZE_MAX / 16)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for tables of pairs");
     model->released_count = count;
     model->released = sotto_arena_take(model->arena, count, sizeof *model->released, err);
@@ -71,15 +73,19 @@ sotto_status marginals_take(marginals *model, sotto_error *err)
     return model->released && model->cumulative ? SOTTO_OK : SOTTO_ERROR_MEMORY;
 }
 
-static bool add_up_row(const float *chances, double *cumulative, size_t count)
+/* Rows of chances, [rows, width] from `first` on. */
+static bool add_up_rows(marginals *model, size_t first, size_t rows, size_t width)
 {
-    double sum = 0.0;
     bool sound = true;
-    for (size_t i = 0; i < count; i++) {
-        sound = sound && chances[i] >= 0.0f;
-        cumulative[i] = sum += (double)chances[i];
+    for (size_t r = 0; r < rows; r++, first += width) {
+        double sum = 0.0;
+        for (size_t i = first; i < first + width; i++) {
+            sound = sound && model->released[i] >= 0.0f;
+            model->cumulative[i] = sum += (double)model->released[i];
+        }
+        sound = sound && sum > 0.0;
     }
-    return sound && sum > 0.0;
+    return sound;
 }
 
 bool marginals_add_up(marginals *model)
@@ -91,15 +97,14 @@ bool marginals_add_up(marginals *model)
     for (size_t c = 0; c < model->column_count; c++) {
         const marginals_column *column = &model->columns[c];
         const size_t above = column->parent == SOTTO_NONE ? 1 : model->columns[column->parent].groups;
-        for (size_t i = 0; i < model->labels * above; i++) {
-            const size_t first = column->chances + i * column->groups;
-            sound = add_up_row(model->released + first, model->cumulative + first, column->groups) && sound;
-        }
-        for (size_t k = 0; k < model->labels && column->rare_count > 0; k++) {
-            const size_t first = column->rare_chances + k * column->rare_count;
-            sound =
-                add_up_row(model->released + first, model->cumulative + first, column->rare_count) && sound;
-        }
+        if (model->algorithm == MARGINALS_MST)
+            sound = add_up_rows(model, column->chances, model->labels * above, column->groups) && sound;
+        if (column->rare_count > 0)
+            sound = add_up_rows(model, column->rare_chances, model->labels, column->rare_count) && sound;
+    }
+    for (size_t c = 0; c < model->clique_count; c++) {
+        const marginals_clique *clique = &model->cliques[c];
+        sound = add_up_rows(model, clique->first, clique->rows, clique->width) && sound;
     }
     return sound;
 }

@@ -71,9 +71,9 @@ typedef struct sotto_model_release {
     /** Of a model that takes private steps: of ε, what the release alone would cost at the run's δ. Of one
      * that takes none: of the budget in ρ of zero-concentrated privacy, of which its shares sum to 1. */
     double share;
-    uint64_t uses; /**< picks to be made; 1 for counts */
-    size_t tables; /**< counts: how many; of these each row adds 1 to one cell of each */
-    size_t cells;  /**< counts: how many in all, at most */
+    uint64_t uses; /**< picks to be made, or times that counts are made */
+    size_t tables; /**< counts: how many each time; of these each row adds 1 to one cell of each */
+    size_t cells;  /**< counts: how many in all each time, at most */
 } sotto_model_release;
 
 /** Losses of the last step on real rows: for private/ only. */
@@ -86,27 +86,30 @@ typedef struct sotto_model_losses {
 /* ---------------------------------------------------------------- releases */
 
 /**
- * The one way of a model to its releases: with the mechanisms that were planned for what it declared. Plain
- * data; `mechanisms[i]` is for the model's release i.
+ * The one way of a model to its releases: with the mechanisms that were planned for what it declared, as
+ * often as it declared. Plain data; `mechanisms[i]` is for the model's release i.
  */
 typedef struct sotto_release_door {
     size_t count;
     const sotto_model_release *releases;
     const sotto_mechanism *mechanisms;
+    uint64_t *made; /**< [count]: uses so far, kept here; 0 at first */
     sotto_budget *budget;
     sotto_random *random;
     sotto_units units; /**< whose rows are rows of the table */
 } sotto_release_door;
 
-/** Make release `number`, which is of counts: `counts` as the query lays them out. SOTTO_ERROR_INPUT where
- * the query has other tables than were declared, or more cells; nothing is charged then. */
+/** Make release `number`, which is of counts, once: `counts` as the query lays them out. SOTTO_ERROR_INPUT
+ * where the query has other tables than were declared, or more cells, or all uses were made; nothing is
+ * charged then. */
 sotto_status sotto_release_counts(const sotto_release_door *door, size_t number,
                                   const sotto_counts_query *query, double *counts, sotto_error *err);
 
-/** Make all the picks of release `number`: `picked` [uses], candidates' numbers. SOTTO_ERROR_INPUT where it
- * was not declared as picks; nothing is charged then. */
+/** Make `picks` of the picks of release `number`: `picked` [picks], candidates' numbers. SOTTO_ERROR_INPUT
+ * where it was not declared as picks, or not as so many; nothing is charged then. */
 sotto_status sotto_release_picks(const sotto_release_door *door, size_t number,
-                                 const sotto_picks_query *query, size_t *picked, sotto_error *err);
+                                 const sotto_picks_query *query, size_t picks, size_t *picked,
+                                 sotto_error *err);
 
 /** The standard deviation of each count of release `number`: public. */
 double sotto_release_deviation(const sotto_release_door *door, size_t number);

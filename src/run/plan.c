@@ -101,7 +101,7 @@ static sotto_status share_delta(sotto_plan *plan, const sotto_config *config, ui
     if (config->arithmetic != SOTTO_ARITHMETIC_EXACT)
         return sotto_delta_shares_make(&plan->shares, config, 0.0, err);
     for (size_t i = 0; i < plan->release_count; i++)
-        cells += (double)plan->releases[i].cells;
+        cells += (double)plan->releases[i].cells * (double)plan->releases[i].uses;
     if (plan->figures)
         cells += (double)sotto_figures_cells(plan->figures);
     if (!sotto_model_takes_steps(plan->model))

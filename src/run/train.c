@@ -160,17 +160,20 @@ static sotto_status set_up(struct training *training, const sotto_run_options *o
 static sotto_status buy_releases(struct training *training, sotto_error *err)
 {
     const sotto_plan *plan = &training->plan;
+    uint64_t made[SOTTO_MODEL_RELEASES] = {0};
     const sotto_release_door door = {.count = plan->release_count,
                                      .releases = plan->releases,
                                      .mechanisms = plan->release_mechanisms,
+                                     .made = made,
                                      .budget = training->budget,
                                      .random = training->random,
                                      .units = units_of(training)};
     for (size_t i = 0; i < plan->release_count; i++) {
         const sotto_mechanism *one = &plan->release_mechanisms[i];
         if (one->kind == SOTTO_MECHANISM_GAUSSIAN)
-            sotto_run_log(&training->directory, "%s: one Gaussian release at noise multiplier %.9g",
-                          plan->releases[i].label, one->noise_multiplier);
+            sotto_run_log(&training->directory, "%s: %llu Gaussian release%s at noise multiplier %.9g",
+                          plan->releases[i].label, (unsigned long long)plan->releases[i].uses,
+                          plan->releases[i].uses == 1 ? "" : "s", one->noise_multiplier);
         else
             sotto_run_log(&training->directory, "%s: %llu exponential mechanisms of epsilon %.9g each",
                           plan->releases[i].label, (unsigned long long)plan->releases[i].uses, one->epsilon);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* The three releases, and what is made of each. */
+/* MST: the three releases, and what is made of each. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,23 +31,6 @@ static size_t most_cells(const marginals *model)
     return model->labels * sum * largest;
 }
 
-static sotto_model_release count_columns(const marginals *model)
-{
-    size_t cells = 0;
-    for (size_t c = 0; c < model->column_count; c++)
-        cells += model->labels * model->columns[c].slots;
-    return (sotto_model_release){
-        .label = "columns",
-        .what = model->target != SOTTO_NONE
-                    ? "how many rows fall into each slot of each column, for each value of the target column"
-                    : "how many rows fall into each slot of each column",
-        .kind = SOTTO_RELEASE_COUNTS,
-        .share = shares[ONE_WAY],
-        .uses = 1,
-        .tables = model->column_count,
-        .cells = cells};
-}
-
 static sotto_model_release count_edges(const marginals *model)
 {
     return (sotto_model_release){
@@ -64,12 +47,11 @@ static sotto_model_release count_edges(const marginals *model)
         .cells = most_cells(model)};
 }
 
-size_t marginals_releases(const sotto_model *base, sotto_model_release *releases)
+size_t marginals_mst_releases(const marginals *model, sotto_model_release *releases)
 {
-    const marginals *model = (const marginals *)base;
     size_t count = 0;
     double all = 0.0;
-    releases[count++] = count_columns(model);
+    releases[count++] = marginals_columns_release(model, shares[ONE_WAY]);
     if (model->column_count > 2) /* of two columns there is one tree */
         releases[count++] = (sotto_model_release){
             .label = "pairs picked",
@@ -92,12 +74,8 @@ size_t marginals_releases(const sotto_model *base, sotto_model_release *releases
 
 typedef struct learning {
     marginals *model;
-    double deviation; /* of a one-way count */
-    double *counts;   /* one-way, [column][labels, slots] */
-    size_t *first;    /* [columns]: where a column's begin in `counts` */
-    double *totals;   /* [labels] */
-    double *slots;    /* fitted shares of slots, as `counts` */
-    double *means;    /* of groups, [column][labels, groups], at `first`; fitted sums in the end */
+    marginals_counts one;
+    double *means; /* of groups, [column][labels, groups], at `one.first`; fitted sums in the end */
     double *precision;
     size_t (*edges)[2]; /* [columns - 1] */
     size_t *table_size; /* [columns]: of a release */
@@ -108,25 +86,13 @@ typedef struct learning {
     size_t *joined;    /* how many picks `component` knows */
 } learning;
 
-static size_t label_of(const marginals *model, uint32_t unit)
-{
-    return model->target_block == SOTTO_NONE ? 0 : sotto_encoded_slot(model->data, unit, model->target_block);
-}
-
-static size_t column_cell(const void *context, uint32_t unit, size_t table)
-{
-    const marginals *model = ((const learning *)context)->model;
-    const marginals_column *column = &model->columns[table];
-    return label_of(model, unit) * column->slots + sotto_encoded_slot(model->data, unit, column->block);
-}
-
 /* The cell of a pair of columns: label, group of the one, group of the other. */
 static size_t pair_cell(const marginals *model, uint32_t unit, const size_t pair[2])
 {
     const marginals_column *a = &model->columns[pair[0]], *b = &model->columns[pair[1]];
     const size_t i = a->group_of[sotto_encoded_slot(model->data, unit, a->block)];
     const size_t j = b->group_of[sotto_encoded_slot(model->data, unit, b->block)];
-    return (label_of(model, unit) * a->groups + i) * b->groups + j;
+    return (marginals_label_of(model, unit) * a->groups + i) * b->groups + j;
 }
 
 static size_t pair_cells(const marginals *model, const size_t pair[2])
@@ -142,39 +108,17 @@ static size_t edge_cell(const void *context, uint32_t unit, size_t table)
 
 /* ---- columns ---- */
 
-/*
- * Slots with counts of no more than zero are rare. (MST joins all below 3 standard deviations: on Adult that
- * cost more of the target than it saved in noise, which shrinking takes care of.)
- */
-static void group_columns(learning *l, bool *is_rare)
-{
-    marginals *model = l->model;
-    for (size_t c = 0; c < model->column_count; c++) {
-        marginals_column *column = &model->columns[c];
-        for (size_t s = 0; s < column->slots; s++) {
-            double sum = 0.0;
-            for (size_t k = 0; k < model->labels; k++)
-                sum += l->counts[l->first[c] + k * column->slots + s];
-            is_rare[s] = sum <= 0.0;
-        }
-        marginals_group(column, is_rare);
-    }
-}
-
-/* Shares of slots by label, and the groups' sums as one-way counts alone tell them. */
+/* The groups' sums as one-way counts alone tell them. */
 static void learn_columns(learning *l)
 {
     const marginals *model = l->model;
-    const double variance = l->deviation * l->deviation;
+    const double variance = l->one.deviation * l->one.deviation;
     for (size_t c = 0; c < model->column_count; c++) {
         const marginals_column *column = &model->columns[c];
         for (size_t k = 0; k < model->labels; k++) {
-            const double *counts = l->counts + l->first[c] + k * column->slots;
-            double *slots = l->slots + l->first[c] + k * column->slots;
-            double *means = l->means + l->first[c] + k * column->groups;
-            double *precision = l->precision + l->first[c] + k * column->groups;
-            memcpy(slots, counts, column->slots * sizeof *slots);
-            sotto_simplex_project(slots, column->slots, l->totals[k], l->scratch);
+            const double *counts = l->one.counts + l->one.first[c] + k * column->slots;
+            double *means = l->means + l->one.first[c] + k * column->groups;
+            double *precision = l->precision + l->one.first[c] + k * column->groups;
             for (size_t g = 0; g < column->groups; g++)
                 means[g] = precision[g] = 0.0;
             for (size_t s = 0; s < column->slots; s++)
@@ -213,8 +157,9 @@ static void guess(const void *context, size_t candidate, int64_t *counts)
     for (size_t k = 0; k < model->labels; k++)
         for (size_t i = 0; i < one->slots; i++)
             for (size_t j = 0; j < other->slots; j++) {
-                const double product = l->slots[l->first[a] + k * one->slots + i] *
-                                       l->slots[l->first[b] + k * other->slots + j] / l->totals[k];
+                const double product = l->one.slots[l->one.first[a] + k * one->slots + i] *
+                                       l->one.slots[l->one.first[b] + k * other->slots + j] /
+                                       l->one.totals[k];
                 l->scratch[(k * one->groups + one->group_of[i]) * other->groups + other->group_of[j]] +=
                     product;
             }
@@ -264,7 +209,7 @@ static sotto_status pick_tree(learning *l, const sotto_release_door *door, sotto
                                          .guess = guess,
                                          .open = is_open,
                                          .context = l};
-        status = sotto_release_picks(door, PICKS, &query, picked, err);
+        status = sotto_release_picks(door, PICKS, &query, columns - 1, picked, err);
     }
     for (size_t e = 0; e + 1 < columns && status == SOTTO_OK; e++)
         memcpy(l->edges[e], l->candidates[picked[e]], sizeof l->edges[e]);
@@ -300,7 +245,7 @@ static void learn_sums(learning *l, double variance)
         for (size_t k = 0; k < model->labels; k++, cell += rows * columns)
             for (size_t side = 0; side < 2; side++) {
                 const size_t own = side ? columns : rows, other = side ? rows : columns;
-                const size_t first = l->first[side ? b : a] + k * own;
+                const size_t first = l->one.first[side ? b : a] + k * own;
                 for (size_t g = 0; g < own; g++) {
                     double sum = 0.0;
                     for (size_t h = 0; h < other; h++)
@@ -312,8 +257,8 @@ static void learn_sums(learning *l, double variance)
     }
     for (size_t c = 0; c < model->column_count; c++)
         for (size_t k = 0; k < model->labels; k++)
-            sotto_simplex_project(l->means + l->first[c] + k * model->columns[c].groups,
-                                  model->columns[c].groups, l->totals[k], l->scratch);
+            sotto_simplex_project(l->means + l->one.first[c] + k * model->columns[c].groups,
+                                  model->columns[c].groups, l->one.totals[k], l->scratch);
 }
 
 static void fit_pairs(learning *l, double variance)
@@ -324,8 +269,8 @@ static void fit_pairs(learning *l, double variance)
         const size_t a = l->edges[e][0], b = l->edges[e][1];
         const size_t rows = model->columns[a].groups, columns = model->columns[b].groups;
         for (size_t k = 0; k < model->labels; k++, cell += rows * columns) {
-            const double *row_sums = l->means + l->first[a] + k * rows;
-            const double *column_sums = l->means + l->first[b] + k * columns;
+            const double *row_sums = l->means + l->one.first[a] + k * rows;
+            const double *column_sums = l->means + l->one.first[b] + k * columns;
             marginals_shrink(cell, rows, columns, row_sums, column_sums, variance);
             marginals_fit(cell, rows, columns, row_sums, column_sums, l->scratch);
         }
@@ -334,41 +279,20 @@ static void fit_pairs(learning *l, double variance)
 
 /* ---- what is released ---- */
 
-static void set_shares(float *to, const double *from, size_t stride, size_t count, const double *otherwise)
-{
-    double sum = 0.0;
-    for (size_t i = 0; i < count; i++)
-        sum += from[i * stride];
-    for (size_t i = 0; i < count; i++)
-        to[i] = (float)(sum > 0.0 ? from[i * stride] / sum : otherwise ? otherwise[i] : 1.0);
-}
-
 /* The chances of one column's groups under one label, for each group of its parent. */
 static void set_chances(learning *l, size_t c, size_t k, const double *table, bool transposed)
 {
     marginals *model = l->model;
     const marginals_column *column = &model->columns[c];
-    const double *own = l->means + l->first[c] + k * column->groups;
+    const double *own = l->means + l->one.first[c] + k * column->groups;
     const size_t above = column->parent == SOTTO_NONE ? 1 : model->columns[column->parent].groups;
     for (size_t i = 0; i < above; i++) {
         float *to = model->released + column->chances + (k * above + i) * column->groups;
         if (table)
-            set_shares(to, table + (transposed ? i : i * column->groups), transposed ? above : 1,
-                       column->groups, own);
+            marginals_set_shares(to, table + (transposed ? i : i * column->groups), transposed ? above : 1,
+                                 column->groups, own);
         else
-            set_shares(to, own, 1, column->groups, NULL);
-    }
-}
-
-static void set_rare_chances(learning *l, size_t c)
-{
-    marginals *model = l->model;
-    const marginals_column *column = &model->columns[c];
-    for (size_t k = 0; k < model->labels; k++) {
-        for (size_t i = 0; i < column->rare_count; i++)
-            l->scratch[i] = l->slots[l->first[c] + k * column->slots + column->rare[i]];
-        set_shares(model->released + column->rare_chances + k * column->rare_count, l->scratch, 1,
-                   column->rare_count, NULL);
+            marginals_set_shares(to, own, 1, column->groups, NULL);
     }
 }
 
@@ -378,9 +302,9 @@ static void set_released(learning *l)
     const double *cell = l->pairs;
     double all = 0.0;
     for (size_t k = 0; k < model->labels; k++)
-        all += l->totals[k];
+        all += l->one.totals[k];
     for (size_t k = 0; k < model->labels; k++)
-        model->label_frequency[k] = l->totals[k] / all;
+        model->label_frequency[k] = l->one.totals[k] / all;
     for (size_t k = 0; k < model->labels; k++)
         set_chances(l, model->order[0], k, NULL, false);
     for (size_t e = 0; e + 1 < model->column_count; e++) {
@@ -391,8 +315,7 @@ static void set_released(learning *l)
             cell += model->columns[a].groups * model->columns[b].groups;
         }
     }
-    for (size_t c = 0; c < model->column_count; c++)
-        set_rare_chances(l, c);
+    marginals_columns_set_rare(model, &l->one);
 }
 
 /* ---- all of it ---- */
@@ -402,24 +325,18 @@ static sotto_status take_learning(learning *l, sotto_arena *arena, sotto_error *
     const marginals *model = l->model;
     const size_t columns = model->column_count;
     size_t cells = 0, largest = 0;
-    l->first = sotto_arena_take(arena, columns, sizeof *l->first, err);
-    for (size_t c = 0; c < columns && l->first; c++) {
+    for (size_t c = 0; c < columns; c++) {
         const size_t slots = model->columns[c].slots;
-        l->first[c] = cells;
         cells += model->labels * slots;
         largest = slots > largest ? slots : largest;
     }
-    l->counts = sotto_arena_take(arena, cells, sizeof(double), err);
-    l->slots = sotto_arena_take(arena, cells, sizeof(double), err);
     l->means = sotto_arena_take(arena, cells, sizeof(double), err);
     l->precision = sotto_arena_take(arena, cells, sizeof(double), err);
-    l->totals = sotto_arena_take(arena, model->labels, sizeof(double), err);
     l->edges = sotto_arena_take(arena, columns, sizeof *l->edges, err);
     l->table_size = sotto_arena_take(arena, columns, sizeof(size_t), err);
     l->scratch =
         sotto_arena_take(arena, (model->labels + 3) * (largest + 1), (largest + 1) * sizeof(double), err);
-    const bool complete = l->first && l->counts && l->slots && l->means && l->precision && l->totals &&
-                          l->edges && l->table_size && l->scratch;
+    const bool complete = l->means && l->precision && l->edges && l->table_size && l->scratch;
     return complete ? SOTTO_OK : SOTTO_ERROR_MEMORY;
 }
 
@@ -429,20 +346,10 @@ static sotto_status learn_from(learning *l, const sotto_release_door *door, sott
     marginals *model = l->model;
     const size_t columns = model->column_count;
     sotto_status status = take_learning(l, arena, err);
-    bool *is_rare =
-        status == SOTTO_OK ? sotto_arena_take(arena, (size_t)UINT16_MAX + 1, sizeof *is_rare, err) : NULL;
-    if (!is_rare)
-        return SOTTO_ERROR_MEMORY;
-    for (size_t c = 0; c < columns; c++)
-        l->table_size[c] = model->labels * model->columns[c].slots;
-    const sotto_counts_query query = {
-        .tables = columns, .table_size = l->table_size, .cell = column_cell, .context = l};
-    status = sotto_release_counts(door, ONE_WAY, &query, l->counts, err);
+    if (status == SOTTO_OK)
+        status = marginals_columns_learn(&l->one, model, door, ONE_WAY, arena, err);
     if (status != SOTTO_OK)
         return status;
-    l->deviation = sotto_release_deviation(door, ONE_WAY);
-    sotto_label_totals(l->counts, l->table_size, columns, model->labels, l->totals);
-    group_columns(l, is_rare);
     learn_columns(l);
     status = pick_tree(l, door, err);
     if (status == SOTTO_OK)
@@ -462,9 +369,9 @@ static sotto_status learn_from(learning *l, const sotto_release_door *door, sott
     return status;
 }
 
-sotto_status marginals_learn(sotto_model *base, const sotto_release_door *door, sotto_error *err)
+sotto_status marginals_mst_learn(marginals *model, const sotto_release_door *door, sotto_error *err)
 {
-    learning l = {.model = (marginals *)base};
+    learning l = {.model = model};
     sotto_arena *arena;
     sotto_status status = sotto_arena_create(&arena, err);
     if (status != SOTTO_OK)
