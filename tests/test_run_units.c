@@ -315,7 +315,7 @@ END_TEST
 START_TEST(a_person_more_differs_only_behind_a_mechanism)
 {
     json_t *statements[2];
-    char *pages[2], *models_made[2];
+    char *pages[2], made[2][512] = {"", ""};
     put_units(_i / MODELS ? ", max_rows_per_unit: 4" : "", models[_i % MODELS],
               "figures: {columns: [town, ill]}\n");
     for (size_t i = 0; i < 2; i++) {
@@ -325,13 +325,13 @@ START_TEST(a_person_more_differs_only_behind_a_mechanism)
         json_decref(train_with(&options, SOTTO_OK));
         statements[i] = read_json(i ? "b/release/privacy.json" : "a/release/privacy.json");
         pages[i] = get(i ? "b/release/privacy.html" : "a/release/privacy.html");
-        models_made[i] = get(i ? "b/release/synthetic.csv" : "a/release/synthetic.csv");
         size_t k;
         const json_t *file;
         json_array_foreach(json_object_get(statements[i], "released"), k, file)
         {
             char hash[65], *where;
             (void)snprintf(hash, sizeof hash, "%s", json_string_value(json_object_get(file, "sha256")));
+            strncat(made[i], hash, sizeof made[i] - strlen(made[i]) - 1);
             while ((where = strstr(pages[i], hash)))
                 memset(where, '-', 64);
             (void)json_object_del((json_t *)file, "sha256");
@@ -339,11 +339,10 @@ START_TEST(a_person_more_differs_only_behind_a_mechanism)
     }
     ck_assert(json_equal(statements[0], statements[1]));
     ck_assert_str_eq(pages[0], pages[1]);
-    ck_assert_str_ne(models_made[0], models_made[1]); /* the person was read at all */
+    ck_assert_str_ne(made[0], made[1]); /* the person was read at all */
     for (size_t i = 0; i < 2; i++) {
         json_decref(statements[i]);
         free(pages[i]);
-        free(models_made[i]);
     }
 }
 END_TEST

@@ -271,6 +271,7 @@ static sotto_status set_released(learning *l, sotto_error *err)
 {
     marginals *model = l->model;
     const marginals_belief *belief = &l->field.belief;
+    double all = 0.0;
     if (!marginals_cliques_set(model, belief->junction.clique, belief->junction.count))
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "the cliques lack a column");
     const sotto_status status = marginals_take(model, err);
@@ -278,7 +279,9 @@ static sotto_status set_released(learning *l, sotto_error *err)
         return status;
     marginals_belief_sum(belief, 0, 0, model->label_frequency);
     for (size_t k = 0; k < model->labels; k++)
-        model->label_frequency[k] /= l->field.total;
+        all += model->label_frequency[k];
+    for (size_t k = 0; k < model->labels; k++)
+        model->label_frequency[k] /= all; /* none is above 1, if by a rounding */
     for (size_t c = 0; c < model->clique_count; c++)
         marginals_cliques_release(model, c, belief->clique[c]);
     marginals_columns_set_rare(model, &l->one);
