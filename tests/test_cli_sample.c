@@ -141,6 +141,21 @@ START_TEST(a_gradient_penalty_is_planned_or_refused)
 }
 END_TEST
 
+/* A plan of rounds says how many parts there are, and claims no sampling. */
+START_TEST(parts_are_planned_or_refused)
+{
+    const char *gan = "--set model.type=gan --set sample.balance=none --set training.expected_batch_size=50 "
+                      "--set model.scope=generator";
+    ck_assert_msg(run("plan %s/config.yaml %s --set model.parts=4 --set training.steps=3", folder, gan) == 0,
+                  "%s", seen.err);
+    ck_assert_ptr_nonnull(strstr(seen.out, "4, each with a discriminator of its own; a step is a round"));
+    ck_assert_ptr_nonnull(strstr(seen.out, "rounds of discriminators, sampled gaussian"));
+    ck_assert_ptr_null(strstr(seen.out, "in a batch with chance"));
+    (void)run("plan %s/config.yaml %s --set privacy.clipping=automatic", folder, gan);
+    expect_usage("a single vector is clipped");
+}
+END_TEST
+
 START_TEST(sample_says_what_cannot_be)
 {
     static const struct {
@@ -173,6 +188,7 @@ TCase *sample_case(void)
     tcase_add_test(tests, sample_meets_what_is_asked);
     tcase_add_test(tests, conditions_are_asked_for_outright);
     tcase_add_test(tests, a_gradient_penalty_is_planned_or_refused);
+    tcase_add_test(tests, parts_are_planned_or_refused);
     tcase_add_test(tests, sample_says_what_cannot_be);
     return tests;
 }

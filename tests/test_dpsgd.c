@@ -476,6 +476,7 @@ int main(void)
     suite_add_tcase(suite, noise_tests());
     suite_add_tcase(suite, counts_tests());
     suite_add_tcase(suite, start_tests());
+    suite_add_tcase(suite, parts_tests());
     suite_add_tcase(suite, units_tests());
     return run_suite(suite);
 }

@@ -64,6 +64,7 @@ sotto_clip_counts float_sum(const struct scene *scene, const sotto_clipping *cli
 TCase *clipping_tests(void); /* test_dpsgd_clipping.c */
 TCase *noise_tests(void);    /* test_dpsgd_noise.c */
 TCase *counts_tests(void);   /* test_dpsgd_counts.c */
+TCase *parts_tests(void);    /* test_dpsgd_parts.c */
 TCase *start_tests(void);    /* test_dpsgd_start.c */
 TCase *units_tests(void);    /* test_dpsgd_units.c */
 

@@ -205,7 +205,7 @@ START_TEST(heads_backward_agrees_with_finite_differences)
             model->batch.slots[b] = (uint16_t)block->rest_slot;
         }
     }
-    gan_heads_backward(model, lane, &model->batch, 0, 1, g, out);
+    gan_heads_backward(model, lane, &model->batch, 0, 1, g, true, out);
     for (size_t j = 0; j < width; j++) {
         double losses[2] = {0, 0};
         for (int side = 0; side < 2; side++)

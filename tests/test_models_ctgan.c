@@ -399,7 +399,7 @@ START_TEST(heads_backward_agrees_with_finite_differences)
         gan_batch_draw(model, &model->batch, model->stream, NULL, 1);
         gan_fakes_forward(model, model->generator_weights, &model->batch, 0, 1, &model->lane[0],
                           model->lane[0].generator, x, model->batch.slots);
-        gan_heads_backward(model, &model->lane[0], &model->batch, 0, 1, g, out);
+        gan_heads_backward(model, &model->lane[0], &model->batch, 0, 1, g, true, out);
         for (size_t j = 0; j < width; j++) {
             double sides[2];
             for (int side = 0; side < 2; side++) {

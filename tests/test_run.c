@@ -513,6 +513,7 @@ int main(void)
     suite_add_tcase(suite, balance_tests());
     suite_add_tcase(suite, units_tests());
     suite_add_tcase(suite, gan_tests());
+    suite_add_tcase(suite, parts_tests());
     suite_add_tcase(suite, diverging_tests());
     suite_add_tcase(suite, ctgan_tests());
     return run_suite(suite);

@@ -57,6 +57,7 @@ TCase *vae_tests(void);       /* test_run_vae.c */
 TCase *balance_tests(void);   /* test_run_balance.c */
 TCase *units_tests(void);     /* test_run_units.c */
 TCase *gan_tests(void);       /* test_run_gan.c */
+TCase *parts_tests(void);     /* test_run_parts.c */
 TCase *diverging_tests(void); /* test_run_diverging.c */
 TCase *ctgan_tests(void);     /* test_run_ctgan.c */
 

@@ -29,10 +29,15 @@ static const char vae[] = "model: {type: vae, target: ill, latent: 3, encoder: [
 static const char conditional[] =
     "model: {target: ill, condition: [town], generator: {latent: 4, hidden: [16]}, discriminator: {hidden: [16]}}\n"
     "training: {expected_batch_size: 100, steps: 20, discriminator_steps: 2}\n";
+static const char parts[] =
+    "model: {target: ill, scope: generator, parts: 5, generator: {latent: 3, hidden: [16]}, "
+    "discriminator: {hidden: [16]}}\n"
+    "training: {expected_batch_size: 64, steps: 4, discriminator_steps: 2}\n";
 static const char ctgan[] =
     "model: {type: ctgan, target: ill, generator: {latent: 4, hidden: [16, 16]}, discriminator: {hidden: [16]}}\n"
     "training: {expected_batch_size: 100, steps: 20, discriminator_steps: 2}\n";
 static const char *const models[] = {gan,
+                                     parts,
                                      conditional,
                                      ctgan,
                                      vae,
@@ -289,6 +294,8 @@ START_TEST(the_statement_is_about_people)
             ck_assert_msg(strncmp(sensitivity, "L2 norm 3·√", strlen("L2 norm 3·√")) == 0, "%s", sensitivity);
         else if (strcmp(kind, "exponential") == 0)
             ck_assert_msg(strncmp(sensitivity, "3: each unit", 12) == 0, "%s", sensitivity);
+        else if (strstr(models[_i], "scope: generator"))
+            ck_assert_msg(strstr(sensitivity, "Each unit is in one of 5 parts") != NULL, "%s", sensitivity);
         else
             ck_assert_msg(strncmp(sensitivity, "each unit's gradient, that of one of its rows,", 46) == 0,
                           "%s", sensitivity);

@@ -96,6 +96,13 @@ static void print_privacy(const json_t *plan)
     sotto_figure_exact(sotto_cli_member(plan, "max_grad_norm"), b);
     (void)printf("  noise       σ = %s, times the clipping norm C = %s\n", a, b);
     print_arithmetic(plan);
+    if (json_object_get(plan, "parts")) {
+        (void)printf(
+            "  parts       %.0f, each with a discriminator of its own; a step is a round, a noisy vector of\n"
+            "              %.0f numbers from each; no sampling is claimed\n",
+            sotto_cli_member(plan, "parts"), sotto_cli_member(plan, "vector"));
+        return;
+    }
     print_clipping(plan);
     brief(sotto_cli_member(plan, "sample_rate"), a);
     brief(sotto_cli_member(plan, "expected_batch_size"), b);

@@ -3,9 +3,11 @@
 #define SOTTO_DPSGD_H
 
 /**
- * dpsgd: the three doors through which real rows may reach a release (contract rule P1), and nothing else is.
+ * dpsgd: the four doors through which real rows may reach a release (contract rule P1), and nothing else is.
  *
  *   - the private step: Poisson sample, per-example clipping, one noise draw, an optimizer's step;
+ *   - parts: networks trained without noise on a part of the units each, of which one noisy vector at a time
+ * is told;
  *   - noisy counts: several contingency tables in one Gaussian release;
  *   - picks: candidates chosen by the exponential mechanism, by how wrong a guess of their counts is.
  *
@@ -185,6 +187,68 @@ typedef struct sotto_dpsgd_private {
 } sotto_dpsgd_private;
 
 sotto_dpsgd_private sotto_dpsgd_last(const sotto_dpsgd *step);
+
+/* ------------------------------------------------------------------- parts */
+
+/**
+ * Networks trained without noise, each on a part of the units, and one noisy vector of one of them at a time
+ * (Chen, Orekondy and Fritz 2020). Each unit falls into one of K parts by a coin of its own that nobody
+ * learns. The parts take turns, in public order: K turns are a round.
+ *
+ * A vector is clipped to C. What a network has become may depend in any way on each of its rows, so a unit
+ * more or less can turn a vector into any other of the ball: the sensitivity is 2C, and the noise of each
+ * coordinate N(0, (2σC)²). Whatever part a unit is in, only one vector of a round was computed from that part
+ * (all others from other parts and what was released before), so a round costs each unit one use of the
+ * Gaussian mechanism: of the sampled Gaussian at rate 1. That the part is drawn costs nothing, divergences
+ * being jointly quasi-convex; it gains nothing either, and no amplification is claimed.
+ */
+typedef struct sotto_parts_options {
+    sotto_mechanism mechanism; /**< sampled Gaussian of rate 1: of one round */
+    sotto_clipping clipping;   /**< flat, complete */
+    size_t parts;              /**< K ≥ 1 */
+    size_t dimension;          /**< of a vector, ≥ 1 */
+    size_t batch;              /**< rows of an unnoised step, drawn with replacement */
+    const char *label;
+    const sotto_network *network;      /**< borrowed */
+    sotto_optimizer_options optimizer; /**< of the networks: unnoised */
+    sotto_schedule schedule;           /**< by number of round */
+    unsigned threads;
+    sotto_units units;    /**< borrowed */
+    sotto_budget *budget; /**< borrowed, asked and charged by each round */
+    sotto_random *random; /**< borrowed while creating */
+} sotto_parts_options;
+
+typedef struct sotto_parts sotto_parts;
+
+/** Toss the coins, and initialise the networks. SOTTO_ERROR_INPUT for a mechanism or clipping of another
+ * kind. Caller destroys. */
+sotto_status sotto_parts_create(sotto_parts **parts, const sotto_parts_options *options, sotto_error *err);
+void sotto_parts_destroy(sotto_parts *parts);
+
+/** The next part's turn. With the first of a round one use is charged, before a row is touched (P7);
+ * SOTTO_ERROR_BUDGET, with nothing charged or drawn, where that would cross the budget. */
+sotto_status sotto_parts_begin(sotto_parts *parts, sotto_error *err);
+
+/** One ordinary step, unclipped and without noise, of the network whose turn it is: on a batch of rows drawn
+ * from its part, none where it is empty, and `public_count` public examples. */
+sotto_status sotto_parts_learn(sotto_parts *parts, size_t public_count, sotto_pass *pass, void *context,
+                               sotto_error *err);
+
+/** Of the network whose turn it is: PRIVATE. What is computed from them is to leave by the release alone. */
+const sotto_weights *sotto_parts_weights(const sotto_parts *parts);
+
+/** Tell a noisy copy of `vector` [dimension], and end the turn. A vector that is not finite counts as zero.
+ */
+sotto_status sotto_parts_release(sotto_parts *parts, const double *vector, float *released, sotto_error *err);
+
+/** K. */
+size_t sotto_parts_count(const sotto_parts *parts);
+
+/** Turns ended so far. */
+uint64_t sotto_parts_turns(const sotto_parts *parts);
+
+/** Of the last turn the batch, of its round the vectors clipped and not finite: for private/ only (P12). */
+sotto_dpsgd_private sotto_parts_last(const sotto_parts *parts);
 
 /* -------------------------------------------------------------- public step */
 

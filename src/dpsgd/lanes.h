@@ -19,7 +19,7 @@ typedef struct sotto_lanes_options {
 
 /** One logical batch. */
 typedef struct sotto_batch {
-    const sotto_clipping *clipping; /**< NULL: every example counts in full (public ones only, in floats) */
+    const sotto_clipping *clipping; /**< NULL: every example counts in full (in floats) */
     sotto_exact_grid grid;          /**< exact lanes: units to 1, and the bound */
     const uint32_t *units;
     size_t unit_count;

@@ -128,15 +128,23 @@ static sotto_status take_released(gan *model, sotto_error *err)
     return sotto_weights_create(&model->average_weights, model->generator, model->average, err);
 }
 
+/* Discriminators that are trained on parts are not in the model. */
+static bool is_parted(const gan *model)
+{
+    return model->options.scope == GAN_SCOPE_GENERATOR;
+}
+
 static sotto_status take_trained(gan *model, sotto_error *err)
 {
     const size_t generator = sotto_network_parameters(model->generator);
     const size_t discriminator = sotto_network_parameters(model->discriminator);
     model->generator_parameters = sotto_arena_take(model->arena, generator, sizeof(float), err);
-    model->discriminator_parameters = sotto_arena_take(model->arena, discriminator, sizeof(float), err);
+    if (!is_parted(model))
+        model->discriminator_parameters = sotto_arena_take(model->arena, discriminator, sizeof(float), err);
     if (!model->marginals)
         model->marginals = sotto_arena_take(model->arena, model->classes, model->width * sizeof(float), err);
-    bool complete = model->generator_parameters && model->discriminator_parameters && model->marginals;
+    bool complete = model->generator_parameters && (is_parted(model) || model->discriminator_parameters) &&
+                    model->marginals;
     return complete ? SOTTO_OK : SOTTO_ERROR_MEMORY;
 }
 
@@ -191,11 +199,28 @@ static sotto_status ctgan_numbers(const sotto_node *section, sotto_numbers *numb
 }
 
 /* Its generator has more to learn than a gan's: what goes with each value. */
-static sotto_status ctgan_training(const sotto_node *section, sotto_training *training, sotto_error *err)
+static sotto_status ctgan_training(const sotto_node *section, const sotto_node *training_section,
+                                   sotto_training *training, sotto_error *err)
 {
-    (void)section, (void)err;
+    (void)section, (void)training_section, (void)err;
     training->generator_learning_rate = 1e-3;
     return SOTTO_OK;
+}
+
+/* Rounds, of as many steps of the generator as there are parts. Nothing keeps discriminators from straying,
+ * and without noise nothing makes them. */
+static sotto_status gan_training(const sotto_node *section, const sotto_node *training_section,
+                                 sotto_training *training, sotto_error *err)
+{
+    gan_scope scope = gan_plain.defaults.scope;
+    const sotto_status status = gan_scope_parse(&scope, section, err);
+    (void)training_section;
+    if (status == SOTTO_OK && scope == GAN_SCOPE_GENERATOR) {
+        training->steps = 20;
+        training->discriminator_steps = 3;
+        training->optimizer.decay = 0.0;
+    }
+    return status;
 }
 
 /* ---- before training ---- */
@@ -203,6 +228,11 @@ static sotto_status ctgan_training(const sotto_node *section, sotto_training *tr
 static sotto_status gan_fits(const sotto_model *base, const sotto_training *training, sotto_error *err)
 {
     const gan *model = (const gan *)base;
+    if (training->discriminator_steps == 0 && is_parted(model))
+        return sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "training.discriminator_steps is auto, which looks at what a discriminator says, and "
+            "with model.scope generator nobody may look: no noise was put on it; name a number");
     if (training->discriminator_steps == 0 && model->options.loss == SOTTO_ADVERSARIAL_WASSERSTEIN)
         return sotto_error_set(err, SOTTO_ERROR_INPUT,
                                "training.discriminator_steps is auto, which goes by how many fakes the "
@@ -253,13 +283,14 @@ static sotto_status initialise(gan *model, sotto_random *random, sotto_error *er
     if (status != SOTTO_OK)
         return status;
     sotto_network_initialise(model->generator, stream, model->generator_parameters);
-    sotto_network_initialise(model->discriminator, stream, model->discriminator_parameters);
+    if (!is_parted(model))
+        sotto_network_initialise(model->discriminator, stream, model->discriminator_parameters);
     memcpy(model->average, model->generator_parameters,
            sotto_network_parameters(model->generator) * sizeof *model->average);
     sotto_stream_destroy(stream);
     status =
         sotto_weights_create(&model->generator_weights, model->generator, model->generator_parameters, err);
-    if (status == SOTTO_OK)
+    if (status == SOTTO_OK && !is_parted(model))
         status = sotto_weights_create(&model->discriminator_weights, model->discriminator,
                                       model->discriminator_parameters, err);
     if (status != SOTTO_OK)
@@ -282,6 +313,8 @@ static sotto_status gan_prepare(sotto_model *base, const sotto_training *trainin
         status = initialise(model, random, err);
     if (status == SOTTO_OK)
         status = take_lanes(model, true, err);
+    if (status == SOTTO_OK && is_parted(model))
+        status = gan_parts_take(model, err);
     if (status == SOTTO_OK)
         status = gan_batch_take(
             model, &model->batch,
@@ -290,14 +323,15 @@ static sotto_status gan_prepare(sotto_model *base, const sotto_training *trainin
         status = gan_pairs_take(model, model->training.batch, err);
     if (status != SOTTO_OK)
         return status;
-    sotto_public_options options = {.optimizer = training->generator_optimizer,
-                                    .schedule = {.rate = training->generator_learning_rate,
-                                                 .steps = training->steps,
-                                                 .decay_fraction = training->decay_fraction},
-                                    .threads = training->threads,
-                                    .weights = model->generator_weights,
-                                    .parameters = model->generator_parameters,
-                                    .random = random};
+    sotto_public_options options = {
+        .optimizer = training->generator_optimizer,
+        .schedule = {.rate = training->generator_learning_rate,
+                     .steps = training->steps * (is_parted(model) ? model->options.parts : 1),
+                     .decay_fraction = training->decay_fraction},
+        .threads = training->threads,
+        .weights = model->generator_weights,
+        .parameters = model->generator_parameters,
+        .random = random};
     return sotto_public_step_create(&model->step, &options, err);
 }
 
@@ -342,6 +376,17 @@ static sotto_status gan_counts_give(sotto_model *base, const double *counts, sot
 static sotto_model_private gan_private_wanted(const sotto_model *base)
 {
     const gan *model = (const gan *)base;
+    if (is_parted(model))
+        return (sotto_model_private){
+            .label = "rounds of discriminators",
+            .what =
+                "of each discriminator in turn, trained without noise on one part of the rows, the gradient of "
+                "the generator's loss, told by label and latent numbers of made rows: one vector, clipped, with "
+                "noise",
+            .network = model->discriminator,
+            .parts = model->options.parts,
+            .dimension = gan_parts_dimension(model),
+        };
     return (sotto_model_private){
         .label = "discriminator steps",
         .what =
@@ -468,7 +513,7 @@ static sotto_status gan_loaded(sotto_model *base, sotto_error *err)
     {                                                                                                        \
         .destroy = gan_destroy, .fits = gan_fits, .prepare = gan_prepare,                                    \
         .counts_wanted = gan_counts_wanted, .counts_give = gan_counts_give,                                  \
-        .private_wanted = gan_private_wanted, .data = gan_data, .step = gan_step,                            \
+        .private_wanted = gan_private_wanted, .data = gan_data, .step = gan_step, .round = gan_round,        \
         .last_losses = gan_last_losses, .marginal = gan_marginal, .sample = gan_sample,                      \
         .sample_given = gan_sample_given, .conditional = gan_conditional, .told = gan_told,                  \
         .target = gan_target, .format = gan_format, .released = gan_released,                                \
@@ -476,7 +521,8 @@ static sotto_status gan_loaded(sotto_model *base, sotto_error *err)
         __VA_ARGS__                                                                                          \
     }
 
-const sotto_model_kind sotto_gan_kind = GAN_KIND(.type = "gan", .create = create_gan, .numbers = gan_numbers);
+const sotto_model_kind sotto_gan_kind =
+    GAN_KIND(.type = "gan", .create = create_gan, .numbers = gan_numbers, .training = gan_training);
 const sotto_model_kind sotto_ctgan_kind =
     GAN_KIND(.type = "ctgan", .create = create_ctgan, .numbers = ctgan_numbers, .training = ctgan_training);
 

@@ -18,6 +18,8 @@
 
 typedef enum gan_activation { GAN_LEAKY_RELU, GAN_RELU, GAN_SILU, GAN_TANH } gan_activation;
 typedef enum gan_heads { GAN_STRAIGHT_THROUGH, GAN_GUMBEL } gan_heads;
+/** What is released of what has read rows: the discriminator, or what the generator is taught. */
+typedef enum gan_scope { GAN_SCOPE_DISCRIMINATOR, GAN_SCOPE_GENERATOR } gan_scope;
 enum {
     GAN_CONDITIONS = 16, /**< the most conditions besides the target */
     GAN_PAIR_ROWS = 3,   /**< of an example under a gradient penalty: real, fake, and one between them */
@@ -45,6 +47,8 @@ typedef struct gan_options {
     gan_trunk discriminator;
     sotto_adversarial_loss loss;
     double penalty; /**< weight of the gradient penalty; 0: none */
+    gan_scope scope;
+    size_t parts; /**< scope generator: discriminators, and parts of the units */
     gan_heads heads;
     double temperature; /**< of Gumbel heads */
     gan_tables tables;
@@ -58,7 +62,7 @@ typedef struct gan_options {
     .target = SOTTO_NONE, .latent = 32,                                                                      \
     .generator = {.hidden = {.width = {128, 128}, .count = 2}, .activation = GAN_RELU},                      \
     .discriminator = {.hidden = {.width = {128, 128}, .count = 2}, .activation = GAN_LEAKY_RELU},            \
-    .loss = SOTTO_ADVERSARIAL_CROSS_ENTROPY, .heads = GAN_STRAIGHT_THROUGH, .temperature = 1.0,              \
+    .loss = SOTTO_ADVERSARIAL_CROSS_ENTROPY, .parts = 50, .heads = GAN_STRAIGHT_THROUGH, .temperature = 1.0, \
     .tables = GAN_TABLES_PER_LABEL, .share = 0.4, .weight = 3.0
 
 typedef struct gan gan;
@@ -76,6 +80,9 @@ extern const gan_dialect gan_plain, ctgan_dialect;
 /** Read the section; `schema` resolves the target. */
 sotto_status gan_options_parse(gan_options *options, const gan_dialect *dialect, const sotto_node *section,
                                const sotto_schema *schema, sotto_error *err);
+
+/** The scope, where the section says so; `type: ctgan` has no choice. */
+sotto_status gan_scope_parse(gan_scope *scope, const sotto_node *section, sotto_error *err);
 
 /** How numbers are to be encoded, where the section says so. */
 sotto_status gan_numbers_parse(sotto_numbers *numbers, const sotto_node *section, sotto_error *err);
@@ -109,6 +116,9 @@ typedef struct gan_lane {
     double losses[3]; /**< sums over this lane: real, fake, generator */
     size_t found_out; /**< fakes of the generator's pass that the discriminator calls fakes */
     bool unread;      /**< a chunk could not be given its rows */
+    double *taught;   /**< scope generator, [features, width]: sums of a vector over this lane's chunks */
+    float *out;       /**< as above, [SOTTO_CHUNK_ROWS, width]: gradients with respect to the outputs */
+    float *still;     /**< as above, [SOTTO_CHUNK_ROWS, the discriminator's inputs]: zeros */
     double *values;   /**< [SOTTO_CHUNK_ROWS] */
     sotto_entries entries; /**< [SOTTO_CHUNK_ROWS] */
 } gan_lane;
@@ -182,6 +192,10 @@ struct gan {
     double *means;          /**< [classes, width]: mean softmax of the last batch made, by label */
     size_t last;            /**< inputs of the generator's last layer */
     ctgan_conditions named;
+    const sotto_weights *teacher; /**< scope generator: of the discriminator whose turn it is; private */
+    size_t features;              /**< as above: what a row's gradient is told by */
+    double *vector;               /**< as above, [features, width]; private */
+    float *lesson;                /**< as above, [features, width]: the vector as it was released */
     sotto_model_losses losses;
     gan_lane lane[SOTTO_LANES];
 };
@@ -217,10 +231,10 @@ void gan_fakes_forward(gan *model, const sotto_weights *weights, const gan_batch
 
 /**
  * Back through the heads: from the gradient with respect to x, and the anchor, to the gradient with respect
- * to the generator's outputs, in `out` [rows, width].
+ * to the generator's outputs, in `out` [rows, width]. The anchor is left out where it is not wanted.
  */
 void gan_heads_backward(const gan *model, const gan_lane *lane, const gan_batch *batch, size_t first,
-                        size_t count, const float *x_gradient, float *out);
+                        size_t count, const float *x_gradient, bool anchor, float *out);
 
 /* gan_conditions.c: labels and conditions as one number. */
 
@@ -298,6 +312,32 @@ size_t gan_pairs_fake(const gan *model, size_t label, uint64_t seed);
 sotto_pass gan_pairs_pass;
 
 /* gan_train.c */
+
+/** The discriminator's pass: sampled rows are real, public examples are the batch of fakes. */
+sotto_pass gan_discriminator_pass;
+
+/** Send the rows of a chunk of fakes, `x` [count, width], through the discriminator with `weights` and back
+ * to its input's gradient, in the lane's workspace. Adds up the generator's loss. */
+void gan_judge(gan *model, const sotto_weights *weights, gan_lane *lane, const float *x, size_t first,
+               size_t count);
+
+void gan_clear_losses(gan *model);
+double gan_mean_loss(const gan *model, size_t kind, size_t count);
+
+/** SOTTO_ERROR_INPUT where a chunk could not be given its rows. */
+sotto_status gan_all_read(const gan *model, sotto_error *err);
+
+/* gan_parts.c: scope generator. */
+
+/** Room for vectors; to be called while training is prepared. */
+sotto_status gan_parts_take(gan *model, sotto_error *err);
+
+/** How many numbers there are in a vector. */
+size_t gan_parts_dimension(const gan *model);
+
+/** One round: a turn of every part. */
+sotto_status gan_round(sotto_model *model, sotto_parts *parts, sotto_error *err);
+
 sotto_status gan_step(sotto_model *model, sotto_dpsgd *step, sotto_error *err);
 
 #endif

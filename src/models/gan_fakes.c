@@ -216,7 +216,7 @@ static void add_condition(const sotto_block *block, const float *soft, size_t sl
 }
 
 void gan_heads_backward(const gan *model, const gan_lane *lane, const gan_batch *batch, size_t first,
-                        size_t count, const float *x_gradient, float *out)
+                        size_t count, const float *x_gradient, bool anchor, float *out)
 {
     const size_t stride = sotto_network_inputs(model->discriminator);
     const bool gumbel = model->options.heads == GAN_GUMBEL;
@@ -232,7 +232,7 @@ void gan_heads_backward(const gan *model, const gan_lane *lane, const gan_batch 
             if (b == model->target_block || model->condition_of[b] != SOTTO_NONE)
                 continue; /* it is told these, and need not say them */
             add_softmax_backward(taught + at, g + block->slot_offset, block->slot_count, scale, out + at);
-            if (model->anchored && model->options.weight > 0 && block->slot_count > 1) {
+            if (anchor && model->anchored && model->options.weight > 0 && block->slot_count > 1) {
                 float *gradient = lane->anchor;
                 anchor_gradient(model, block, batch->labels[first + i], gradient);
                 add_softmax_backward(lane->soft + at, gradient, block->slot_count, 1.0f, out + at);

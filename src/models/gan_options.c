@@ -7,6 +7,7 @@ static const char *const activations[] = {"leaky_relu", "relu", "silu", "tanh", 
 static const char *const losses[] = {"non-saturating", "wasserstein", "hinge", NULL};
 static const char *const heads[] = {"straight-through", "gumbel", NULL};
 static const char *const tables[] = {"per-label", "label", "none", NULL};
+static const char *const scopes[] = {"discriminator", "generator", NULL};
 static const char *const numbers[] = {"binned", "bounded", "modes", NULL};
 
 /* Reads what the keys before `residual` say, and `residual` itself where it is known. */
@@ -217,12 +218,44 @@ sotto_status gan_numbers_parse(sotto_numbers *to, const sotto_node *section, sot
     return status;
 }
 
+sotto_status gan_scope_parse(gan_scope *scope, const sotto_node *section, sotto_error *err)
+{
+    size_t choice = *scope;
+    const sotto_node *node = sotto_node_get(section, "scope");
+    const sotto_status status =
+        node ? sotto_node_choice(node, "model.scope", scopes, &choice, err) : SOTTO_OK;
+    *scope = (gan_scope)choice;
+    return status;
+}
+
+/* Which is to be private, and of how many discriminators. */
+static sotto_status parse_scope(gan_options *options, const sotto_node *section, sotto_error *err)
+{
+    const sotto_node *parts = sotto_node_get(section, "parts");
+    const sotto_status status = gan_scope_parse(&options->scope, section, err);
+    if (status != SOTTO_OK)
+        return status;
+    if (options->scope == GAN_SCOPE_GENERATOR && options->penalty > 0)
+        return sotto_node_error(
+            sotto_node_get(section, "gradient_penalty"), err,
+            "model.gradient_penalty is for the critic of `scope: discriminator`, whose private "
+            "step pairs rows with fakes; remove it");
+    if (options->scope == GAN_SCOPE_GENERATOR)
+        options->latent = 8; /* a vector has as many numbers for each slot */
+    else if (parts)
+        return sotto_node_error(
+            parts, err,
+            "model.parts is for `scope: generator`: one discriminator that is trained privately "
+            "sees all rows; remove it");
+    return parts ? sotto_node_size(parts, "model.parts", 1, 10000, &options->parts, err) : SOTTO_OK;
+}
+
 sotto_status gan_options_parse(gan_options *options, const gan_dialect *dialect, const sotto_node *section,
                                const sotto_schema *schema, sotto_error *err)
 {
-    static const char *const plain[] = {"type",  "numbers",          "target",    "condition",
-                                        "loss",  "gradient_penalty", "generator", "discriminator",
-                                        "heads", "marginals",        NULL};
+    static const char *const plain[] = {
+        "type",      "numbers",       "target", "condition", "loss", "gradient_penalty", "scope", "parts",
+        "generator", "discriminator", "heads",  "marginals", NULL};
     static const char *const conditional[] = {
         "type",  "numbers",   "target",           "loss", "generator", "discriminator",
         "heads", "marginals", "condition_weight", NULL};
@@ -248,6 +281,8 @@ sotto_status gan_options_parse(gan_options *options, const gan_dialect *dialect,
     }
     if (status == SOTTO_OK && (child = sotto_node_get(section, "gradient_penalty")))
         status = parse_penalty(options, child, err);
+    if (status == SOTTO_OK && !dialect->conditional)
+        status = parse_scope(options, section, err);
     if (status == SOTTO_OK)
         status = parse_networks(options, dialect, section, err);
     if (status == SOTTO_OK && (child = sotto_node_get(section, "heads")))
@@ -289,6 +324,8 @@ void gan_options_format(const gan_options *options, const gan_dialect *dialect, 
     (void)fprintf(file, "  loss: %s\n", losses[options->loss - SOTTO_ADVERSARIAL_CROSS_ENTROPY]);
     if (options->penalty > 0)
         (void)fprintf(file, "  gradient_penalty: %.17g\n", options->penalty);
+    if (options->scope == GAN_SCOPE_GENERATOR)
+        (void)fprintf(file, "  scope: generator\n  parts: %zu\n", options->parts);
     format_trunk(&options->generator, "generator", !dialect->conditional, options->latent, file);
     format_trunk(&options->discriminator, "discriminator", true, 0, file);
     (void)fprintf(file, "  heads: {type: %s, temperature: %.17g}\n", heads[options->heads],

@@ -55,8 +55,7 @@ static void give(gan_lane *lane, sotto_workspace *workspace, size_t count, const
         lane->unread = true;
 }
 
-/* The discriminator's pass: sampled rows are real, public examples are the batch of fakes. */
-static void discriminator_pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk)
+void gan_discriminator_pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk)
 {
     gan *model = context;
     gan_lane *lane = &model->lane[chunk->lane];
@@ -83,6 +82,24 @@ static void discriminator_pass(void *context, const sotto_weights *weights, cons
     sotto_network_backward(weights, chunk->workspace, false);
 }
 
+void gan_judge(gan *model, const sotto_weights *weights, gan_lane *lane, const float *x, size_t first,
+               size_t count)
+{
+    sotto_entries rows = lane->entries;
+    add_fakes(model, &model->batch, x, first, count, &rows);
+    give(lane, lane->discriminator, count, model, &rows);
+    memcpy(sotto_workspace_classes(lane->discriminator), model->batch.labels + first,
+           count * sizeof *model->batch.labels);
+    const float *logits = sotto_network_forward(weights, lane->discriminator);
+    sotto_loss_generator(model->options.loss, count, logits, lane->values,
+                         sotto_workspace_output_gradient(lane->discriminator));
+    for (size_t i = 0; i < count; i++)
+        lane->losses[2] += lane->values[i];
+    for (size_t i = 0; i < count; i++)
+        lane->found_out += logits[i] < 0.0f;
+    sotto_network_backward(weights, lane->discriminator, true);
+}
+
 /* The generator's pass: latent → row → the discriminator's logit, and all the way back. */
 static void generator_pass(void *context, const sotto_weights *weights, const sotto_chunk *chunk)
 {
@@ -92,29 +109,16 @@ static void generator_pass(void *context, const sotto_weights *weights, const so
     sotto_workspace_use(lane->discriminator, count);
     float *x = sotto_workspace_input(lane->discriminator);
     uint16_t *slots = model->batch.slots + chunk->public_first * model->blocks;
-    sotto_entries rows = lane->entries;
     gan_fakes_forward(model, weights, &model->batch, chunk->public_first, count, lane, chunk->workspace, x,
                       slots);
-    add_fakes(model, &model->batch, x, chunk->public_first, count, &rows);
-    give(lane, lane->discriminator, count, model, &rows);
-    const uint16_t *labels = model->batch.labels + chunk->public_first;
-    memcpy(sotto_workspace_classes(lane->discriminator), labels, count * sizeof *labels);
-
-    const float *logits = sotto_network_forward(model->discriminator_weights, lane->discriminator);
-    sotto_loss_generator(model->options.loss, count, logits, lane->values,
-                         sotto_workspace_output_gradient(lane->discriminator));
-    for (size_t i = 0; i < count; i++)
-        lane->losses[2] += lane->values[i];
-    for (size_t i = 0; i < count; i++)
-        lane->found_out += logits[i] < 0.0f;
-    sotto_network_backward(model->discriminator_weights, lane->discriminator, true);
+    gan_judge(model, model->discriminator_weights, lane, x, chunk->public_first, count);
     gan_heads_backward(model, lane, &model->batch, chunk->public_first, count,
-                       sotto_workspace_input_gradient(lane->discriminator),
+                       sotto_workspace_input_gradient(lane->discriminator), true,
                        sotto_workspace_output_gradient(chunk->workspace));
     sotto_network_backward(weights, chunk->workspace, false);
 }
 
-static void clear_losses(gan *model)
+void gan_clear_losses(gan *model)
 {
     for (size_t i = 0; i < SOTTO_LANES; i++) {
         memset(model->lane[i].losses, 0, sizeof model->lane[i].losses);
@@ -122,7 +126,7 @@ static void clear_losses(gan *model)
     }
 }
 
-static double mean_loss(const gan *model, size_t kind, size_t count)
+double gan_mean_loss(const gan *model, size_t kind, size_t count)
 {
     double sum = 0.0;
     for (size_t i = 0; i < SOTTO_LANES; i++)
@@ -145,10 +149,19 @@ static void train_generator(gan *model, uint64_t private_steps)
     sotto_public_step_seek(model->step, private_steps - 1);
     gan_batch_draw(model, &model->batch, model->stream, NULL, batch);
     sotto_public_step_take(model->step, batch, generator_pass, model);
-    model->losses.generator = mean_loss(model, 2, batch);
+    model->losses.generator = gan_mean_loss(model, 2, batch);
     gan_ladder_tell(&model->ladder, found_out(model, batch));
     sotto_ema_update(sotto_network_parameters(model->generator), model->training.ema,
                      model->generator_parameters, model->average);
+}
+
+sotto_status gan_all_read(const gan *model, sotto_error *err)
+{
+    for (size_t i = 0; i < SOTTO_LANES; i++)
+        if (model->lane[i].unread)
+            return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                                   "encoded rows are not in the order of their columns");
+    return SOTTO_OK;
 }
 
 sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
@@ -159,7 +172,7 @@ sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
     sotto_status status = sotto_dpsgd_begin(step, err);
     if (status != SOTTO_OK)
         return status;
-    clear_losses(model);
+    gan_clear_losses(model);
     gan_batch_draw(model, &model->batch, model->stream, NULL, batch);
     gan_generate(model, model->generator_weights, &model->batch, batch, generator_turn && model->anchored);
     if (model->options.penalty > 0) {
@@ -167,19 +180,17 @@ sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
         status =
             sotto_dpsgd_accumulate(step, model->training.rehearsal ? batch : 0, gan_pairs_pass, model, err);
     } else {
-        status = sotto_dpsgd_accumulate(step, batch, discriminator_pass, model, err);
+        status = sotto_dpsgd_accumulate(step, batch, gan_discriminator_pass, model, err);
     }
-    for (size_t i = 0; i < SOTTO_LANES && status == SOTTO_OK; i++)
-        if (model->lane[i].unread)
-            status =
-                sotto_error_set(err, SOTTO_ERROR_INPUT, "encoded rows are not in the order of their columns");
+    if (status == SOTTO_OK)
+        status = gan_all_read(model, err);
     if (status == SOTTO_OK)
         status = sotto_dpsgd_end(step, err);
     if (status != SOTTO_OK)
         return status;
     const size_t real = sotto_dpsgd_last(step).batch;
-    model->losses.real = mean_loss(model, 0, real);
-    model->losses.fake = mean_loss(model, 1, model->options.penalty > 0 ? real : batch);
+    model->losses.real = gan_mean_loss(model, 0, real);
+    model->losses.fake = gan_mean_loss(model, 1, model->options.penalty > 0 ? real : batch);
     model->losses.discriminator_steps = model->ladder.steps;
     if (generator_turn)
         train_generator(model, sotto_dpsgd_steps(step));

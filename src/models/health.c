@@ -115,8 +115,9 @@ static double parameters_of(sotto_model *model)
     const sotto_model_private wanted = sotto_model_private_wanted(model);
     size_t count;
     const float *released = model->kind->released(model, &count);
-    return larger(root_mean_square(wanted.parameters, sotto_network_parameters(wanted.network)),
-                  root_mean_square(released, count));
+    /* Of discriminators that no noise was put on there is nothing to be seen here. */
+    const size_t trained = wanted.parameters ? sotto_network_parameters(wanted.network) : 0;
+    return larger(root_mean_square(wanted.parameters, trained), root_mean_square(released, count));
 }
 
 static double entropy_of(const double *frequency, size_t count)

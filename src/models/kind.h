@@ -11,9 +11,9 @@ typedef struct sotto_model_kind {
     sotto_status (*create)(sotto_model **, const sotto_node *, const sotto_encoder *, sotto_error *);
     void (*destroy)(sotto_model *);
     sotto_status (*numbers)(const sotto_node *, sotto_numbers *, sotto_error *);
-    /* What the kind takes for granted where the `training` section says nothing; refuses keys that say
-     * nothing to it. NULL: neither. */
-    sotto_status (*training)(const sotto_node *, sotto_training *, sotto_error *);
+    /* What the kind, as its own section has it, takes for granted where the `training` section, the second,
+     * says nothing; refuses keys that say nothing to it. NULL: neither. */
+    sotto_status (*training)(const sotto_node *, const sotto_node *, sotto_training *, sotto_error *);
     /* What of the two sections does not go together. NULL: only `discriminator_steps: auto`. */
     sotto_status (*fits)(const sotto_model *, const sotto_training *, sotto_error *);
     sotto_status (*prepare)(sotto_model *, const sotto_training *, sotto_random *, sotto_error *);
@@ -26,9 +26,10 @@ typedef struct sotto_model_kind {
     sotto_status (*learn)(sotto_model *, const sotto_release_door *, sotto_error *);
     void (*data)(sotto_model *, const sotto_encoded *);
 
-    /* All three NULL for a kind that takes no private steps. */
+    /* All NULL for a kind that takes no private steps; `round` NULL for one that wants no parts. */
     sotto_model_private (*private_wanted)(const sotto_model *);
     sotto_status (*step)(sotto_model *, sotto_dpsgd *, sotto_error *);
+    sotto_status (*round)(sotto_model *, sotto_parts *, sotto_error *);
     sotto_model_losses (*last_losses)(const sotto_model *);
     /* The noisy frequencies of a block's slots, sum 1: what made rows are held against in training. False,
      * or NULL, where they were not bought. Looks at no row. */

@@ -54,7 +54,8 @@ sotto_status sotto_model_training(const sotto_node *section, const sotto_node *t
 {
     const sotto_model_kind *kind;
     sotto_status status = find_kind(section, &kind, err);
-    return status == SOTTO_OK && kind->training ? kind->training(training_section, training, err) : status;
+    return status == SOTTO_OK && kind->training ? kind->training(section, training_section, training, err)
+                                                : status;
 }
 
 sotto_status sotto_model_fits(const sotto_model *model, const sotto_training *training, sotto_error *err)
@@ -161,6 +162,11 @@ void sotto_model_data(sotto_model *model, const sotto_encoded *data)
 sotto_status sotto_model_step(sotto_model *model, sotto_dpsgd *step, sotto_error *err)
 {
     return model->kind->step(model, step, err);
+}
+
+sotto_status sotto_model_round(sotto_model *model, sotto_parts *parts, sotto_error *err)
+{
+    return model->kind->round(model, parts, err);
 }
 
 sotto_model_losses sotto_model_last_losses(const sotto_model *model)

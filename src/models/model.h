@@ -7,9 +7,9 @@
  *
  * A model never sees a noise generator, a clip bound or an ε. Before training it declares what it wants: the
  * releases to be made of the rows before the first step, and the network that the private step is to train;
- * it may want either alone. Whoever runs it pays for both and hands over a door for the releases and the
- * private step; everything else a model does is post-processing. Each model is one kind in the table of
- * model.c.
+ * it may want either alone. In the place of private steps it may want parts. Whoever runs it pays for both
+ * and hands over a door for the releases and the private step; everything else a model does is
+ * post-processing. Each model is one kind in the table of model.c.
  */
 
 #include "data/data.h"
@@ -21,7 +21,7 @@ typedef struct sotto_model sotto_model;
 /** What the `training` section of a config says to a model. */
 typedef struct sotto_training {
     size_t batch;                 /**< public examples in a step: the public expected batch size, rounded */
-    uint64_t steps;               /**< planned private steps */
+    uint64_t steps;               /**< planned private steps, or rounds of parts */
     uint64_t discriminator_steps; /**< private steps for each step of the generator; 0 for auto */
     double learning_rate;         /**< of the private step */
     double decay_fraction;        /**< last part of the run over which both rates fall towards 0 */
@@ -39,10 +39,12 @@ typedef struct sotto_model_private {
     const char *label; /**< how the charge is recorded */
     const char *what;  /**< one sentence for the privacy statement */
     const sotto_network *network;
-    sotto_weights *weights; /**< NULL before training is prepared */
+    sotto_weights *weights; /**< NULL before training is prepared, and with parts, which have their own */
     float *parameters;
     size_t views;     /**< rows of each example, 0 meaning 1 */
     size_t penalties; /**< of them, rows of a gradient penalty */
+    size_t parts;     /**< above 0: by rounds of so many parts, in the place of private steps */
+    size_t dimension; /**< of a part's vector */
 } sotto_model_private;
 
 /** What a model asks to have counted. `query.tables` is 0 where it wants nothing. */
@@ -176,6 +178,9 @@ void sotto_model_data(sotto_model *model, const sotto_encoded *data);
 
 /** One private step, and the post-processing that belongs to it. */
 sotto_status sotto_model_step(sotto_model *model, sotto_dpsgd *step, sotto_error *err);
+
+/** One round of parts, and the post-processing that belongs to it, of a model that wants parts. */
+sotto_status sotto_model_round(sotto_model *model, sotto_parts *parts, sotto_error *err);
 
 /** Of the last step. */
 sotto_model_losses sotto_model_last_losses(const sotto_model *model);

@@ -112,8 +112,10 @@ static sotto_status vae_numbers(const sotto_node *section, sotto_numbers *number
     return status;
 }
 
-static sotto_status vae_training(const sotto_node *section, sotto_training *training, sotto_error *err)
+static sotto_status vae_training(const sotto_node *model, const sotto_node *section, sotto_training *training,
+                                 sotto_error *err)
 {
+    (void)model;
     static const char *const foreign[] = {"discriminator_steps", "generator_optimizer"};
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
         const sotto_node *found = sotto_node_get(section, foreign[i]);

@@ -8,9 +8,23 @@
 
 #include "run/figures.h"
 
+static size_t parts_of(const sotto_plan *plan)
+{
+    return sotto_model_private_wanted(plan->model).parts;
+}
+
+/* A round of parts reads every row, by no chance that is accounted for. */
 static double sample_rate(const sotto_plan *plan, const sotto_config *config)
 {
-    return (double)config->expected_batch_size / plan->public_units;
+    return parts_of(plan) > 0 ? 1.0 : (double)config->expected_batch_size / plan->public_units;
+}
+
+/* Coordinates to which noise is added in one private step, or in one round. */
+static double noisy_numbers(const sotto_plan *plan)
+{
+    const sotto_model_private wanted = sotto_model_private_wanted(plan->model);
+    return wanted.parts > 0 ? (double)wanted.parts * (double)wanted.dimension
+                            : (double)sotto_network_parameters(wanted.network);
 }
 
 static const sotto_node *privacy_node(const sotto_config *config, const char *key)
@@ -92,7 +106,8 @@ static sotto_status most_steps(const sotto_plan *plan, const sotto_config *confi
                               : status;
 }
 
-/* One draw for each parameter and step, for each step's count of the adaptive bound, and for each cell. */
+/* One draw for each parameter and step, or each number of a part's vector and turn; for each step's count of
+ * the adaptive bound, and for each cell. */
 static sotto_status share_delta(sotto_plan *plan, const sotto_config *config, uint64_t *most,
                                 sotto_error *err)
 {
@@ -106,7 +121,7 @@ static sotto_status share_delta(sotto_plan *plan, const sotto_config *config, ui
         cells += (double)sotto_figures_cells(plan->figures);
     if (!sotto_model_takes_steps(plan->model))
         return sotto_delta_shares_make(&plan->shares, config, cells, err);
-    double each = (double)sotto_network_parameters(sotto_model_private_wanted(plan->model).network);
+    double each = noisy_numbers(plan);
     if (config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE)
         each += 1.0;
     sotto_status status = most_steps(plan, config, most, err);
@@ -137,8 +152,8 @@ static sotto_status plan_steps(sotto_plan *plan, const sotto_config *config, con
     if (plan->training.steps == 0 || plan->training.steps > plan->steps_allowed)
         return sotto_error_set_at(
             err, SOTTO_ERROR_BUDGET, config->path, 0, 0,
-            "at noise multiplier %g the budget of epsilon %g bears %llu private steps, and %llu "
-            "are planned; raise privacy.noise_multiplier (or write auto), or lower training.steps",
+            "at noise multiplier %g the budget of epsilon %g bears %llu private steps, or rounds of parts, and "
+            "%llu are planned; raise privacy.noise_multiplier (or write auto), or lower training.steps",
             noise_multiplier, epsilon, (unsigned long long)plan->steps_allowed,
             (unsigned long long)plan->training.steps);
     return SOTTO_OK;
@@ -175,6 +190,31 @@ static sotto_status read_schema(sotto_plan *plan, const sotto_config *config, so
         status = refuse_draft(config->schema, text, err);
     free(text);
     return status;
+}
+
+/* What there is only one way of where a part's vector is told. */
+static sotto_status check_parts(const sotto_plan *plan, const sotto_config *config, sotto_error *err)
+{
+    if (parts_of(plan) == 0)
+        return SOTTO_OK;
+    if (config->clipping.kind != SOTTO_CLIPPING_FLAT)
+        return sotto_node_error(
+            privacy_node(config, "clipping"), err,
+            "privacy.clipping is %s, but with model.scope generator a single vector is clipped, which has no rows or "
+            "layers of its own; remove it, or write `clipping: flat`",
+            sotto_clipping_name(config->clipping.kind));
+    if (config->arithmetic != SOTTO_ARITHMETIC_EXACT)
+        return sotto_node_error(
+            privacy_node(config, "noise"), err,
+            "privacy.noise float would do nothing: with model.scope generator vectors are integers "
+            "with exact noise in any case; remove it");
+    if ((double)parts_of(plan) > plan->public_units)
+        return sotto_node_error(
+            config->model, err,
+            "model.parts is %zu, and %g %ss are for training: most parts would be empty; write "
+            "fewer",
+            parts_of(plan), plan->public_units, config->unit ? "unit" : "row");
+    return SOTTO_OK;
 }
 
 /* Kinds of clipping that look at the noise can be checked now. */
@@ -272,6 +312,8 @@ sotto_status sotto_plan_make(sotto_plan *plan, const sotto_config *config, unsig
     if (status == SOTTO_OK)
         status = check_against_schema(plan, config, err);
     if (status == SOTTO_OK)
+        status = check_parts(plan, config, err);
+    if (status == SOTTO_OK)
         status = share_delta(plan, config, &most, err);
     if (status == SOTTO_OK)
         status = sotto_accountant_create(config->accountant, &rest, err);
@@ -368,9 +410,31 @@ sotto_dpsgd_options sotto_plan_step_options(const sotto_plan *plan, const sotto_
     };
 }
 
+sotto_parts_options sotto_plan_parts_options(const sotto_plan *plan, const sotto_config *config)
+{
+    const sotto_model_private wanted = sotto_model_private_wanted(plan->model);
+    return (sotto_parts_options){
+        .mechanism = plan->step,
+        .clipping = plan->clipping,
+        .parts = wanted.parts,
+        .dimension = wanted.dimension,
+        .batch = config->expected_batch_size,
+        .label = wanted.label,
+        .network = wanted.network,
+        .optimizer = plan->training.optimizer,
+        .schedule = {.rate = plan->training.learning_rate,
+                     .steps = plan->training.steps,
+                     .decay_fraction = plan->training.decay_fraction},
+        .threads = plan->training.threads,
+    };
+}
+
 double sotto_plan_signal_to_noise(const sotto_plan *plan)
 {
-    const size_t parameters = sotto_network_parameters(sotto_model_private_wanted(plan->model).network);
+    const sotto_model_private wanted = sotto_model_private_wanted(plan->model);
+    if (wanted.parts > 0)
+        return 1.0 / (2.0 * plan->step.noise_multiplier * sqrt((double)wanted.dimension));
+    const size_t parameters = sotto_network_parameters(wanted.network);
     return (double)plan->training.batch / (sotto_plan_gradient_noise(plan) * sqrt((double)parameters));
 }
 
@@ -388,7 +452,12 @@ static void warn(json_t *list, const char *format, ...)
 static void warn_of_steps(const sotto_plan *plan, json_t *list)
 {
     const double signal = sotto_plan_signal_to_noise(plan);
-    if (signal < 0.2)
+    if (parts_of(plan) > 0 && signal * sqrt((double)parts_of(plan) * (double)plan->training.steps) < 0.2)
+        warn(
+            list,
+            "even all vectors together would hardly show through the noise: more parts with fewer rounds, fewer "
+            "latent numbers or a larger epsilon would teach the generator more");
+    else if (parts_of(plan) == 0 && signal < 0.2)
         warn(list,
              "in each step the noise is %.0f times as long as the largest possible signal: a larger batch, "
              "fewer "
@@ -399,7 +468,7 @@ static void warn_of_steps(const sotto_plan *plan, json_t *list)
              "the budget bears %llu steps and only %llu are planned: the noise could be smaller (write "
              "noise_multiplier: auto)",
              (unsigned long long)plan->steps_allowed, (unsigned long long)plan->training.steps);
-    if (plan->training.steps < plan->training.discriminator_steps)
+    if (parts_of(plan) == 0 && plan->training.steps < plan->training.discriminator_steps)
         warn(list, "there are fewer private steps than discriminator_steps: the generator would never learn");
 }
 

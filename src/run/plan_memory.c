@@ -9,12 +9,21 @@
  * an autoencoder and 100 of an adversarial pair, so that what is refused could not have been. */
 static const double bytes_of_parameter = 46.0;
 
+/* Of each parameter of a part's own network: itself and two moments. */
+static const double bytes_of_part = 12.0;
+
 static const double gibibyte = 1073741824.0;
 
 static double parameters_of(const sotto_plan *plan)
 {
     return (double)sotto_model_parameters(plan->model) +
            (double)sotto_network_parameters(sotto_model_private_wanted(plan->model).network);
+}
+
+static double parts_of(const sotto_plan *plan)
+{
+    const sotto_model_private wanted = sotto_model_private_wanted(plan->model);
+    return (double)wanted.parts * (double)sotto_network_parameters(wanted.network);
 }
 
 /* The column that takes the most slots: where to save. */
@@ -33,7 +42,8 @@ sotto_status sotto_plan_check_memory(const sotto_plan *plan, const sotto_config 
 {
     if (!sotto_model_takes_steps(plan->model))
         return SOTTO_OK;
-    const double parameters = parameters_of(plan), needed = bytes_of_parameter * parameters;
+    const double parameters = parameters_of(plan),
+                 needed = bytes_of_parameter * parameters + bytes_of_part * parts_of(plan);
     if (needed <= bytes)
         return SOTTO_OK;
     const sotto_block *most = widest(plan);

@@ -77,45 +77,72 @@ static sotto_status epsilon_after(const sotto_plan *plan, const sotto_config *co
  * Seconds for one step: a few real steps of a throw-away model on an empty table. No row is read:
  * made-up ones stand in for the sampled rows.
  */
+/* One use of either door; the one that is wanted is made. */
+struct rehearsal {
+    sotto_model *model;
+    sotto_dpsgd *step;
+    sotto_parts *parts;
+};
+
+static sotto_status rehearse(const struct rehearsal *at, sotto_error *err)
+{
+    return at->parts ? sotto_model_round(at->model, at->parts, err)
+                     : sotto_model_step(at->model, at->step, err);
+}
+
+static sotto_status open_door(struct rehearsal *at, const sotto_config *config, const sotto_plan *plan,
+                              sotto_budget *budget, sotto_random *random, sotto_error *err)
+{
+    const sotto_model_private wanted = sotto_model_private_wanted(at->model);
+    if (wanted.parts > 0) {
+        sotto_parts_options options = sotto_plan_parts_options(plan, config);
+        options.label = "timing on an empty table";
+        options.budget = budget;
+        options.random = random;
+        return sotto_parts_create(&at->parts, &options, err);
+    }
+    sotto_dpsgd_options options = sotto_plan_step_options(plan, config);
+    options.label = "timing on an empty table";
+    options.weights = wanted.weights;
+    options.parameters = wanted.parameters;
+    options.budget = budget;
+    options.random = random;
+    return sotto_dpsgd_create(&at->step, &options, err);
+}
+
 static sotto_status measure(const sotto_config *config, const sotto_plan *plan, double *seconds,
                             sotto_error *err)
 {
     enum { WARM = 1, TIMED = 4 };
-    sotto_model *model = NULL;
+    struct rehearsal at = {0};
     sotto_random *random = NULL;
     sotto_budget *budget = NULL;
-    sotto_dpsgd *step = NULL;
     sotto_training training = plan->training;
+    const bool parts = sotto_model_private_wanted(plan->model).parts > 0;
+    const int warm = parts ? 0 : WARM, timed = parts ? 1 : TIMED; /* a round is many turns */
     training.rehearsal = true;
-    training.discriminator_steps =
-        plan->training.discriminator_steps < TIMED ? plan->training.discriminator_steps : TIMED;
-    sotto_status status = sotto_model_create(&model, config->model, plan->encoder, err);
+    if (!parts && training.discriminator_steps > TIMED)
+        training.discriminator_steps = TIMED;
+    sotto_status status = sotto_model_create(&at.model, config->model, plan->encoder, err);
     if (status == SOTTO_OK)
         status = sotto_random_create(&random, err);
     if (status == SOTTO_OK)
-        status = sotto_model_prepare(model, &training, random, err);
+        status = sotto_model_prepare(at.model, &training, random, err);
     if (status == SOTTO_OK)
         status = sotto_budget_create(SOTTO_ACCOUNTANT_RDP, 1e12, config->delta, &budget, err);
-    if (status == SOTTO_OK) {
-        const sotto_model_private wanted = sotto_model_private_wanted(model);
-        sotto_dpsgd_options options = sotto_plan_step_options(plan, config);
-        options.label = "timing on an empty table";
-        options.weights = wanted.weights;
-        options.parameters = wanted.parameters;
-        options.budget = budget;
-        options.random = random;
-        status = sotto_dpsgd_create(&step, &options, err);
-    }
+    if (status == SOTTO_OK)
+        status = open_door(&at, config, plan, budget, random, err);
     double start = 0.0;
-    for (int i = 0; i < WARM + TIMED && status == SOTTO_OK; i++) {
-        if (i == WARM)
+    for (int i = 0; i < warm + timed && status == SOTTO_OK; i++) {
+        if (i == warm)
             start = sotto_seconds();
-        status = sotto_model_step(model, step, err);
+        status = rehearse(&at, err);
     }
-    *seconds = (sotto_seconds() - start) / TIMED;
-    sotto_dpsgd_destroy(step);
+    *seconds = (sotto_seconds() - start) / timed;
+    sotto_dpsgd_destroy(at.step);
+    sotto_parts_destroy(at.parts);
     sotto_budget_destroy(budget);
-    sotto_model_destroy(model);
+    sotto_model_destroy(at.model);
     sotto_random_destroy(random);
     return status;
 }
@@ -132,6 +159,11 @@ static void step_facts(const sotto_config *config, const sotto_plan *plan, doubl
         plan->clipping.max_grad_norm, "gradient_noise_multiplier", sotto_plan_gradient_noise(plan),
         "steps_allowed", (json_int_t)plan->steps_allowed, "signal_to_noise", sotto_plan_signal_to_noise(plan),
         "seconds_per_step", seconds_per_step, "expected_seconds", seconds);
+    const sotto_model_private wanted = sotto_model_private_wanted(plan->model);
+    if (wanted.parts > 0) {
+        (void)json_object_set_new(facts, "parts", json_integer((json_int_t)wanted.parts));
+        (void)json_object_set_new(facts, "vector", json_integer((json_int_t)wanted.dimension));
+    }
     (void)json_object_update(record, facts);
     json_decref(facts);
 }
@@ -140,8 +172,10 @@ static json_t *plan_record(const sotto_config *config, const sotto_plan *plan, d
                            json_t *list, json_t *after)
 {
     const bool steps = sotto_plan_takes_steps(plan);
-    const size_t private =
-        steps ? sotto_network_parameters(sotto_model_private_wanted(plan->model).network) : 0;
+    const sotto_model_private wanted = sotto_model_private_wanted(plan->model);
+    const size_t private = !steps             ? 0
+                           : wanted.parts > 0 ? sotto_model_parameters(plan->model)
+                                              : sotto_network_parameters(wanted.network);
     json_t *record = json_pack(
         "{s:s, s:s, s:s, s:f, s:f, s:{s:f, s:f}, s:f, s:o, s:I, s:s, s:I, s:o, s:{s:I, s:I}, s:o, s:o}",
         "config", config->path, "model", sotto_model_type(plan->model), "accountant",

@@ -163,7 +163,11 @@ double sotto_plan_gradient_noise(const sotto_plan *plan);
  */
 sotto_dpsgd_options sotto_plan_step_options(const sotto_plan *plan, const sotto_config *config);
 
-/** B̄·C/(σ·C·√parameters): the largest possible signal over the noise's length in one step. */
+/** The same of a plan whose model wants parts. */
+sotto_parts_options sotto_plan_parts_options(const sotto_plan *plan, const sotto_config *config);
+
+/** B̄·C/(σ·C·√parameters), or C/(2σ·C·√dimension) of a part's vector: the largest possible signal over the
+ * noise's length in one step. */
 double sotto_plan_signal_to_noise(const sotto_plan *plan);
 
 /* ---------------------------------------------------------------- training */

@@ -18,6 +18,20 @@ static bool is_exact(const sotto_training_record *record)
     return record->config->arithmetic == SOTTO_ARITHMETIC_EXACT;
 }
 
+/* Of how many parts of the units vectors are told, in the place of private steps; 0 for none. */
+static size_t parts_of(const sotto_training_record *record)
+{
+    return sotto_model_private_wanted(record->plan->model).parts;
+}
+
+/* How many numbers were trained on, or are, what noise was put on. */
+static size_t noisy_numbers(const sotto_training_record *record)
+{
+    const sotto_model_private wanted = sotto_model_private_wanted(record->plan->model);
+    return wanted.parts > 0 ? sotto_model_parameters(record->plan->model)
+                            : sotto_network_parameters(wanted.network);
+}
+
 static void add_text(json_t *list, const char *text)
 {
     (void)json_array_append_new(list, json_string(text));
@@ -90,7 +104,10 @@ static json_t *not_covered(const sotto_training_record *record)
         "the files in private/, which are computed from real data without noise",
         "other releases from the same table: epsilons of several runs add up, and no ledger keeps the sum yet",
         sotto_statement_choices,
-        steps
+        parts_of(record) > 0
+            ? "running time, memory use and other side channels of the machine during training: how long a turn "
+              "takes depends on whether there are rows in its part, and a little on the noise that was drawn"
+        : steps
             ? "running time, memory use and other side channels of the machine during training: how long a step "
               "takes depends on how many rows its coins chose, and a little on the noise that was drawn"
             : "running time, memory use and other side channels of the machine while it counts: how long that takes "
@@ -105,7 +122,7 @@ static json_t *not_covered(const sotto_training_record *record)
     json_t *list = json_array();
     if (record->not_private[0])
         add_text(list, "anything at all: the noise was made from a fixed seed");
-    add_texts(list, !steps ? of_releases : is_exact(record) ? of_exact : of_float);
+    add_texts(list, !steps || parts_of(record) > 0 ? of_releases : is_exact(record) ? of_exact : of_float);
     add_texts(list, of_both);
     sotto_statement_unit_gaps(record, list);
     return list;
@@ -163,7 +180,7 @@ static json_t *training_facts(const sotto_training_record *record)
                      (json_int_t)record->steps_taken, "noise_multiplier", plan->step.noise_multiplier,
                      "max_grad_norm", plan->clipping.max_grad_norm, "clipping", clipping, "stopped", stopped,
                      "diverged", record->diverged[0] ? record->diverged : NULL, "private_parameters",
-                     (json_int_t)sotto_network_parameters(sotto_model_private_wanted(plan->model).network));
+                     (json_int_t)noisy_numbers(record));
 }
 
 static json_t *sampling_facts(const sotto_training_record *record)
@@ -175,6 +192,17 @@ static json_t *sampling_facts(const sotto_training_record *record)
             sotto_statement_by_row(record) ? "none: every access reads every row for training"
                                            : "none: every access reads every row kept for training",
             "actual", "none", "sample_rate", "expected_batch_size", "rows", (json_int_t)plan->schema->rows);
+    if (parts_of(record) > 0)
+        return json_pack(
+            "{s:s, s:s, s:n, s:n, s:I}", "assumed",
+            "none: each round reads all that is for training, and no reduction of epsilon is claimed for who is in "
+            "which part",
+            "actual",
+            sotto_statement_by_row(record)
+                ? "each row is in one part, by one coin from an AES-256-CTR stream, tossed before the first round"
+                : "each unit is in one part with all its kept rows, by one coin from an AES-256-CTR stream, tossed "
+                  "before the first round",
+            "sample_rate", "expected_batch_size", "rows", (json_int_t)plan->schema->rows);
     return json_pack(
         "{s:s, s:s, s:f, s:f, s:I}", "assumed",
         sotto_statement_by_row(record)
@@ -239,7 +267,11 @@ static json_t *noise_facts(const sotto_training_record *record)
             "random_source", source);
     return json_pack(
         "{s:s, s:s, s:s}", "mode", "exact", "what",
-        sotto_plan_takes_steps(record->plan)
+        parts_of(record) > 0
+            ? "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added in integers: a vector "
+              "becomes integers whose norm is checked in integers, so that no two can differ by more than is charged "
+              "for"
+        : sotto_plan_takes_steps(record->plan)
             ? "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added in integers: each "
               "example's contribution is a vector of integers whose norm is checked in integers, and sums are exact"
             : "discrete Gaussian noise with a standard deviation of 2²⁷ steps of a grid, added to counts in integers, "

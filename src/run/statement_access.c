@@ -76,6 +76,20 @@ static sotto_status epsilon_alone(const sotto_training_record *record, const sot
     return status;
 }
 
+/* How far one unit can move what a round tells. */
+static void round_sensitivity(const sotto_training_record *record, char text[SENSITIVITY_SIZE])
+{
+    const sotto_model_private wanted = sotto_model_private_wanted(record->plan->model);
+    const char *noun = unit_noun(record);
+    (void)snprintf(
+        text, SENSITIVITY_SIZE,
+        "2·%g: each vector of %zu numbers is clipped to L2 norm %g, and one %s can turn it into any other. "
+        "Each %s is in one of %zu parts, by a secret coin of its own, and of the %zu vectors of a round one "
+        "was computed from that part: a round is one use",
+        record->plan->clipping.max_grad_norm, wanted.dimension, record->plan->clipping.max_grad_norm, noun,
+        noun, wanted.parts, wanted.parts);
+}
+
 /* How far one unit can move what a private step reads. */
 static void step_sensitivity(const sotto_training_record *record, char text[SENSITIVITY_SIZE])
 {
@@ -100,6 +114,12 @@ void sotto_statement_clipping(const sotto_training_record *record, char text[SOT
     const sotto_plan *plan = record->plan;
     const sotto_clipping *c = &plan->clipping;
     const char *noun = unit_noun(record);
+    if (sotto_model_private_wanted(plan->model).parts > 0) {
+        (void)snprintf(
+            text, SOTTO_STATEMENT_CLIPPING_SIZE,
+            "flat: each vector, of all that a part's discriminator would teach, to one L2 norm, C");
+        return;
+    }
     switch (c->kind) {
     case SOTTO_CLIPPING_FLAT:
         (void)snprintf(text, SOTTO_STATEMENT_CLIPPING_SIZE,
@@ -181,7 +201,10 @@ static const char *describe(const sotto_training_record *record, const sotto_cha
 {
     const sotto_plan *plan = record->plan;
     if (charge->mechanism.kind == SOTTO_MECHANISM_SAMPLED_GAUSSIAN) {
-        step_sensitivity(record, sensitivity);
+        if (sotto_model_private_wanted(plan->model).parts > 0)
+            round_sensitivity(record, sensitivity);
+        else
+            step_sensitivity(record, sensitivity);
         return sotto_model_private_wanted(plan->model).what;
     }
     const sotto_model_release *release = find_release(plan, charge->label);

@@ -22,6 +22,7 @@ struct training {
     sotto_budget *budget;
     double epsilon_ahead; /* of all that the steps logged last will have cost, at most */
     sotto_dpsgd *step;
+    sotto_parts *parts; /* in its place, where the model wants them */
     sotto_health *health;
     sotto_run_directory directory;
     sotto_training_record record;
@@ -35,6 +36,7 @@ static void release(struct training *training)
     sotto_health_destroy(training->health);
     json_decref(training->record.columns);
     sotto_dpsgd_destroy(training->step);
+    sotto_parts_destroy(training->parts);
     sotto_budget_destroy(training->budget);
     sotto_random_destroy(training->random);
     sotto_split_destroy(training->split);
@@ -193,7 +195,16 @@ static sotto_status buy_figures(struct training *training, sotto_error *err)
                              training->random, err);
 }
 
-static sotto_status make_step(struct training *training, sotto_error *err)
+static sotto_status make_parts(struct training *training, sotto_error *err)
+{
+    sotto_parts_options options = sotto_plan_parts_options(&training->plan, &training->config);
+    options.units = units_of(training);
+    options.budget = training->budget;
+    options.random = training->random;
+    return sotto_parts_create(&training->parts, &options, err);
+}
+
+static sotto_status make_private_step(struct training *training, sotto_error *err)
 {
     const sotto_model_private wanted = sotto_model_private_wanted(training->plan.model);
     sotto_dpsgd_options options = sotto_plan_step_options(&training->plan, &training->config);
@@ -202,7 +213,13 @@ static sotto_status make_step(struct training *training, sotto_error *err)
     options.parameters = wanted.parameters;
     options.budget = training->budget;
     options.random = training->random;
-    sotto_status status = sotto_dpsgd_create(&training->step, &options, err);
+    return sotto_dpsgd_create(&training->step, &options, err);
+}
+
+static sotto_status make_step(struct training *training, sotto_error *err)
+{
+    const bool parts = sotto_model_private_wanted(training->plan.model).parts > 0;
+    const sotto_status status = parts ? make_parts(training, err) : make_private_step(training, err);
     return status == SOTTO_OK
                ? sotto_health_create(&training->health, training->plan.model, training->random, err)
                : status;
@@ -214,7 +231,7 @@ static void record_step(struct training *training, uint64_t step)
     if ((step - 1) % record->stride == 0)
         record->steps[record->step_count++] = (sotto_step_record){
             .step = step,
-            .seen = sotto_dpsgd_last(training->step),
+            .seen = training->parts ? sotto_parts_last(training->parts) : sotto_dpsgd_last(training->step),
             .losses = sotto_model_last_losses(training->plan.model),
         };
 }
@@ -292,7 +309,8 @@ static sotto_status take_steps(struct training *training, const sotto_run_option
         sotto_status status = log_coming_steps(training, step, err);
         if (status != SOTTO_OK)
             return status;
-        status = sotto_model_step(training->plan.model, training->step, err);
+        status = training->parts ? sotto_model_round(training->plan.model, training->parts, err)
+                                 : sotto_model_step(training->plan.model, training->step, err);
         if (status != SOTTO_OK)
             return status;
         training->record.steps_taken = step;
@@ -378,7 +396,7 @@ static void note_unit_count(struct training *training)
     const char *noun = by_row ? "rows" : "units";
     if (found == declared)
         return;
-    if (sotto_plan_takes_steps(plan))
+    if (sotto_plan_takes_steps(plan) && !training->parts)
         sotto_run_log(
             &training->directory,
             "the table has %zu %s and the schema declares %zu: sampling goes by the declared number, so "
