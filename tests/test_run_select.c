@@ -147,13 +147,75 @@ START_TEST(interrupted_attempts_are_in_the_price)
 }
 END_TEST
 
-/* A run that left nothing to choose by may have failed because of a row. */
+/* A run that made no rows, or ended itself, has no figure: it ranks last, and has its part in the price. */
+START_TEST(a_run_without_a_figure_ranks_last)
+{
+    char name[64];
+    put_config(good);
+    json_t *record = sweep_with(false, SOTTO_OK, NULL);
+    const int best = atoi(json_string_value(inside(record, "selected", "id")));
+    const double epsilon = number(record, "selected", "epsilon");
+    json_decref(record);
+    (void)snprintf(name, sizeof name, "sweep/cells/%03d/run/release/figures.json", best);
+    ck_assert_int_eq(remove(at(name)), 0);
+    ck_assert_int_eq(rename(at("sweep/release"), at("sweep/old")), 0);
+    record = sweep_with(true, SOTTO_OK, NULL);
+    ck_assert_int_ne(atoi(json_string_value(inside(record, "selected", "id"))), best);
+    ck_assert_double_eq(number(record, "selected", "epsilon"), epsilon);
+    check_release(record, 4 * 3);
+    json_decref(record);
+}
+END_TEST
+
+/* What lies in release/ already is not passed off for a choice among more runs than it was. */
+START_TEST(an_older_release_is_not_taken_for_a_new_one)
+{
+    sotto_error err;
+    put_config(good);
+    json_decref(sweep_with(false, SOTTO_OK, NULL));
+    json_decref(sweep_with(true, SOTTO_OK, NULL));
+    char *begun = get("sweep/begun"), more[64];
+    (void)snprintf(more, sizeof more, "%s1\n", begun);
+    free(begun);
+    put("sweep/begun", more);
+    json_decref(sweep_with(true, SOTTO_ERROR_INPUT, &err));
+    ck_assert_msg(strstr(err.message, "move it away") != NULL, "%s", err.message);
+}
+END_TEST
+
+/* Models with steps beside models without: the statement leaves out no gap of any of the runs. */
+START_TEST(the_statement_is_of_all_runs)
+{
+    bool steps = false;
+    size_t i;
+    const json_t *item;
+    put("config.yaml", "data: {table: table.csv, schema: schema.yaml}\n"
+                       "privacy: {epsilon: 1.0, delta: 1.0e-5}\n"
+                       "model: {target: ill}\nsample: {rows: 300}\n"
+                       "figures: {columns: [town], share: 0.2, predict: ill, predict_share: 0.3}\n"
+                       "sweep: {model.type: [per-label, gan], select: best}\n");
+    json_decref(sweep_with(false, SOTTO_OK, NULL));
+    json_t *statement = read_json("sweep/release/privacy.json");
+    json_array_foreach(json_object_get(statement, "not_covered"), i, item)
+    {
+        steps = steps || strstr(json_string_value(item), "a row's gradient does not depend") != NULL;
+    }
+    ck_assert(steps);
+    ck_assert_ptr_nonnull(
+        strstr(json_string_value(inside(statement, "sampling", "assumed")), "in the chosen run"));
+    ck_assert_ptr_nonnull(
+        strstr(json_string_value(inside(statement, "training", "model")), "in the chosen run"));
+    json_decref(statement);
+}
+END_TEST
+
+/* A run that left no release may have failed because of a row. */
 START_TEST(nothing_is_chosen_among_some_of_the_runs)
 {
     put_config(good);
     json_decref(sweep_with(false, SOTTO_OK, NULL));
     ck_assert_int_eq(rename(at("sweep/release"), at("sweep/old")), 0);
-    ck_assert_int_eq(remove(at("sweep/cells/003/run/release/figures.json")), 0);
+    ck_assert_int_eq(rename(at("sweep/cells/003/run/release"), at("sweep/cells/003/run/away")), 0);
     json_t *record = sweep_with(true, SOTTO_OK, NULL);
     ck_assert_ptr_nonnull(json_string_value(inside(record, "selected", "skipped")));
     ck_assert(!exists("sweep/release"));
@@ -177,6 +239,8 @@ static const struct {
     {"sweep: {repeats: 2, select: best}\n", "the config buys none"},
     {"figures: {}\nsweep: {repeats: 2, select: prediction}\n", "no `predict`"},
     {"figures: {}\nsweep: {repeats: 2, select: worst}\n", "sweep.select"},
+    {"figures: {predict: ill}\nsweep: {privacy.noise: [exact, float], select: best}\n", "one statement"},
+    {"figures: {predict: ill}\nsweep: {privacy.accountant: [rdp, pld], select: best}\n", "one statement"},
     {"figures: {predict: ill}\nsweep: {figures.share: [0.1, 0.2], select: best}\n", "cannot vary"},
 };
 
@@ -198,6 +262,9 @@ TCase *select_tests(void)
     tcase_set_timeout(tests, 240);
     tcase_add_test(tests, the_best_noisy_figure_is_chosen_at_the_price_of_all);
     tcase_add_test(tests, interrupted_attempts_are_in_the_price);
+    tcase_add_test(tests, a_run_without_a_figure_ranks_last);
+    tcase_add_test(tests, an_older_release_is_not_taken_for_a_new_one);
+    tcase_add_test(tests, the_statement_is_of_all_runs);
     tcase_add_test(tests, nothing_is_chosen_among_some_of_the_runs);
     tcase_add_test(tests, a_sweep_that_does_not_choose_releases_nothing);
     tcase_add_loop_test(tests, choices_that_cannot_be_are_refused, 0, sizeof wrong / sizeof *wrong);

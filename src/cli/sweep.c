@@ -61,6 +61,15 @@ static bool any_failed(const char *json)
     return failed;
 }
 
+/* A choice was asked for, and none could be made. */
+static bool none_selected(const char *json)
+{
+    json_t *record = json_loads(json, 0, NULL);
+    const bool none = json_object_get(json_object_get(record, "selected"), "skipped") != NULL;
+    json_decref(record);
+    return none;
+}
+
 static int sweep(const sotto_sweep_options *asked, bool as_json, bool quiet)
 {
     sotto_sweep_options options = *asked;
@@ -82,6 +91,10 @@ static int sweep(const sotto_sweep_options *asked, bool as_json, bool quiet)
         ended = report(json, as_json, quiet);
         if (ended == SOTTO_EXIT_DONE && any_failed(json)) {
             sotto_cli_warning("some runs failed; the record says why, and --resume tries them again");
+            ended = SOTTO_EXIT_FAILED;
+        }
+        if (status == SOTTO_OK && ended == SOTTO_EXIT_DONE && none_selected(json)) {
+            sotto_cli_warning("no run was selected, and nothing is released; the record says why");
             ended = SOTTO_EXIT_FAILED;
         }
         if (status == SOTTO_INTERRUPTED)

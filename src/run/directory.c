@@ -46,7 +46,7 @@ static sotto_status make_folder(const char *path, mode_t mode, bool may_exist, s
 }
 
 /* Every folder on the way to `path`, and `path`. */
-static sotto_status make_folders(const char *path, sotto_error *err)
+sotto_status sotto_make_folders(const char *path, sotto_error *err)
 {
     char *copy = strdup(path);
     if (!copy)
@@ -89,7 +89,7 @@ sotto_status sotto_run_directory_open(sotto_run_directory *directory, const char
     *directory = (sotto_run_directory){.path = strdup(path)};
     char *folder = sotto_path_join(path, "private");
     sotto_status status = directory->path && folder
-                              ? make_folders(path, err)
+                              ? sotto_make_folders(path, err)
                               : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory");
     if (status == SOTTO_OK)
         status = make_folder(folder, 0700, false, err);

@@ -356,6 +356,9 @@ sotto_status sotto_sample_write(sotto_model *model, const sotto_encoder *encoder
 
 /* ------------------------------------------------------------------- helps */
 
+/** Make every folder on the way to `path`, and `path`, where they are missing. */
+sotto_status sotto_make_folders(const char *path, sotto_error *err);
+
 /** Seconds of a clock that only goes forward. */
 double sotto_seconds(void);
 

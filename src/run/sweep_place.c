@@ -179,6 +179,8 @@ static sotto_status open_journal(sotto_sweep_work *work, sotto_error *err)
                               ? check_place(work, path, err)
                               : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
     if (status == SOTTO_OK)
+        status = sotto_make_folders(work->directory, err);
+    if (status == SOTTO_OK)
         status = make_folder(work->directory, err);
     if (status == SOTTO_OK)
         status = lock(work, path, err);

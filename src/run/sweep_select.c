@@ -36,11 +36,19 @@ sotto_status sotto_sweep_read_select(sotto_sweep *sweep, const sotto_node *node,
         return sotto_node_error(node, err,
                                 "sweep.select is prediction, and `figures` has no `predict`; add `predict: "
                                 "COLUMN` there, or select by likeness");
-    for (size_t k = 0; k < sweep->key_count; k++)
-        if (strncmp(sweep->keys[k].key, "figures", 7) == 0)
+    for (size_t k = 0; k < sweep->key_count; k++) {
+        const char *key = sweep->keys[k].key;
+        if (strncmp(key, "figures", 7) == 0)
             return sotto_node_error(
                 node, err, "sweep.select compares the runs' figures, so sweep.%s cannot vary; remove it",
-                sweep->keys[k].key);
+                key);
+        if (strcmp(key, "privacy.noise") == 0 || strcmp(key, "privacy.accountant") == 0)
+            return sotto_node_error(
+                node, err,
+                "sweep.select publishes one statement for all runs, so sweep.%s cannot vary; name one of its "
+                "values in `privacy`",
+                key);
+    }
     sweep->select = predict && choice != 2 ? SOTTO_SELECT_PREDICTION : SOTTO_SELECT_LIKENESS;
     return SOTTO_OK;
 }
@@ -86,7 +94,8 @@ static bool is_better(const sotto_sweep *sweep, double score, double than)
     return isnan(than) || (sweep->select == SOTTO_SELECT_PREDICTION ? score > than : score < than);
 }
 
-/* The best run, the first of equals; NULL in `*why`, or why there is none. */
+/* The best run, the first of equals, among those whose releases are whole: a run that ended itself, or made
+ * no rows, has no figure and ranks below any that has. NULL in `*why`, or why there is none. */
 static size_t choose(const sotto_sweep_outcome *outcome, const char *directory, double *best,
                      const char **why)
 {
@@ -94,33 +103,29 @@ static size_t choose(const sotto_sweep_outcome *outcome, const char *directory, 
     *best = (double)NAN;
     *why = NULL;
     for (size_t i = 0; i < outcome->sweep->cells; i++) {
-        const double score =
-            sotto_sweep_cell_done(outcome->cells[i]) ? score_of(outcome->sweep, directory, i) : (double)NAN;
-        if (isnan(score) && sotto_sweep_cell_settled(outcome->cells[i]) &&
-            !sotto_sweep_cell_done(outcome->cells[i])) {
-            *why =
-                "a run has diverged and has no figure to be compared by; leave out its settings, or lower its "
-                "learning rate, and begin anew";
-            return 0;
-        }
-        if (isnan(score)) {
+        if (!sotto_sweep_cell_trained(directory, i)) {
             /* Whether a run fails may depend on rows, and no charge covers that. */
             *why =
-                "not every run has ended with its figures, and a choice among those that have could tell of "
+                "not every run has ended with its release, and a choice among those that have could tell of "
                 "rows; go on by --resume";
             return 0;
         }
-        if (is_better(outcome->sweep, score, *best)) {
+        const double score = score_of(outcome->sweep, directory, i);
+        if (!isnan(score) && is_better(outcome->sweep, score, *best)) {
             *best = score;
             chosen = i;
         }
     }
+    if (isnan(*best))
+        *why =
+            "no run has a figure to be chosen by: all of them diverged, or made no rows; lower their learning "
+            "rates, and begin anew";
     return chosen;
 }
 
 /* ---------------------------------------------------------------------- statement */
 
-/* Runs may differ in what they did free of charge, too: in how many rows of a unit they read. */
+/* Runs may differ in what they did free of charge, and in what they leave uncovered: all of it holds. */
 static void add_others(json_t *list, const json_t *more)
 {
     size_t i, k;
@@ -136,8 +141,9 @@ static void add_others(json_t *list, const json_t *more)
 
 /* Every access of every run that was begun. An attempt that was interrupted is charged as if it had ended. */
 static sotto_status all_accesses(const sotto_sweep_outcome *outcome, const char *directory, json_t *list,
-                                 json_t *uncharged, sotto_error *err)
+                                 json_t *whole, sotto_error *err)
 {
+    static const char *const merged[] = {"uncharged_accesses", "preprocessing", "not_covered"};
     for (size_t i = 0; i < outcome->sweep->cells; i++) {
         char id[SOTTO_SWEEP_ID_SIZE];
         json_t *statement = released_json(directory, i, "privacy.json");
@@ -149,20 +155,24 @@ static sotto_status all_accesses(const sotto_sweep_outcome *outcome, const char 
                                       "the privacy statement of run %s cannot be read; nothing is selected",
                                       id);
         }
+        /* One that ended itself lists the steps it took, and is charged with those that were planned. */
+        const bool ended =
+            json_is_string(json_object_get(json_object_get(statement, "training"), "diverged"));
         for (size_t attempt = 1; attempt <= outcome->begun[i]; attempt++) {
             size_t k;
             json_array_foreach(accesses, k, access)
             {
                 json_t *one = json_copy((json_t *)access);
                 const char *name = json_string_value(json_object_get(access, "name"));
-                (void)json_object_set_new(one, "name",
-                                          attempt == 1
-                                              ? json_sprintf("run %s: %s", id, name)
-                                              : json_sprintf("run %s, attempt %zu: %s", id, attempt, name));
+                (void)json_object_set_new(
+                    one, "name",
+                    json_sprintf("run %s, attempt %zu%s: %s", id, attempt,
+                                 ended ? ", which ended itself and is charged as planned" : "", name));
                 (void)json_array_append_new(list, one);
             }
         }
-        add_others(uncharged, json_object_get(statement, "uncharged_accesses"));
+        for (size_t k = 0; k < sizeof merged / sizeof *merged; k++)
+            add_others(json_object_get(whole, merged[k]), json_object_get(statement, merged[k]));
         json_decref(statement);
     }
     return SOTTO_OK;
@@ -174,6 +184,14 @@ static size_t count_begun(const sotto_sweep_outcome *outcome)
     for (size_t i = 0; i < outcome->sweep->cells; i++)
         begun += outcome->begun[i];
     return begun;
+}
+
+/* What tells of one run alone says so: the accesses list them all. */
+static void name_chosen(json_t *section, const char *key)
+{
+    const char *text = json_string_value(json_object_get(section, key));
+    if (text)
+        (void)json_object_set_new(section, key, json_sprintf("in the chosen run: %s", text));
 }
 
 /* Choosing among these runs is covered now. */
@@ -197,8 +215,7 @@ static sotto_status state(const sotto_sweep_outcome *outcome, const char *direct
 {
     const sotto_sweep *sweep = outcome->sweep;
     json_t *accesses = json_array(), *guarantee = json_object_get(statement, "guarantee");
-    sotto_status status =
-        all_accesses(outcome, directory, accesses, json_object_get(statement, "uncharged_accesses"), err);
+    sotto_status status = all_accesses(outcome, directory, accesses, statement, err);
     if (status != SOTTO_OK) {
         json_decref(accesses);
         return status;
@@ -215,6 +232,17 @@ static sotto_status state(const sotto_sweep_outcome *outcome, const char *direct
             "config came about is not",
             sweep->cells, count_begun(outcome), score_name(sweep)));
     cover_choice(json_object_get(statement, "not_covered"));
+    (void)json_array_append_new(
+        json_object_get(statement, "not_covered"),
+        json_string(
+            "how many attempts were begun, which the accesses tell: what made one end too early may depend "
+            "on the machine, and on rows"));
+    name_chosen(json_object_get(statement, "sampling"), "assumed");
+    name_chosen(json_object_get(statement, "sampling"), "actual");
+    name_chosen(json_object_get(statement, "training"), "model");
+    name_chosen(json_object_get(statement, "training"), "stopped");
+    name_chosen(json_object_get(statement, "noise"), "what");
+    name_chosen(json_object_get(statement, "accounting"), "adaptivity");
     return sotto_statement_spend(statement, all, err);
 }
 
@@ -306,7 +334,20 @@ static sotto_status fill(const sotto_sweep_outcome *outcome, const char *directo
     return status;
 }
 
-/* DIR/release, whole or not at all. Where it is there already it stays: no run was begun since. */
+/* What lies there says what all runs cost, and which was chosen: the same as now, or else runs were made
+ * since. */
+static bool is_current(const char *finished, const sotto_spending *all)
+{
+    char *path = sotto_path_join(finished, "privacy.json");
+    json_t *statement = path ? json_load_file(path, 0, NULL) : NULL;
+    const json_t *epsilon = json_object_get(json_object_get(statement, "guarantee"), "epsilon");
+    const bool same = json_is_number(epsilon) && json_number_value(epsilon) == all->epsilon;
+    json_decref(statement);
+    free(path);
+    return same;
+}
+
+/* DIR/release, whole or not at all. Where it is there already it stays, as long as it is true. */
 static sotto_status publish(const sotto_sweep_outcome *outcome, const char *directory, size_t chosen,
                             const sotto_spending *all, sotto_error *err)
 {
@@ -316,7 +357,13 @@ static sotto_status publish(const sotto_sweep_outcome *outcome, const char *dire
     sotto_status status = unfinished && finished
                               ? SOTTO_OK
                               : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
-    if (status == SOTTO_OK && stat(finished, &facts) != 0) {
+    const bool there = status == SOTTO_OK && stat(finished, &facts) == 0;
+    if (there && !is_current(finished, all))
+        status = sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, finished, 0, 0,
+            "another release lies there, and runs were begun since, so its statement is too "
+            "small for a choice among them; move it away, and go on by --resume");
+    if (status == SOTTO_OK && !there) {
         status = fill(outcome, directory, chosen, unfinished, all, err);
         if (status == SOTTO_OK && rename(unfinished, finished) != 0)
             status = sotto_error_set_at(err, SOTTO_ERROR_IO, finished, 0, 0, "cannot publish the release: %s",
