@@ -37,6 +37,36 @@ START_TEST(error_carries_place_and_message)
 }
 END_TEST
 
+/* A record of JSON can hold whatever a message says, cut names and foreign bytes too. */
+START_TEST(messages_are_text)
+{
+    static const struct {
+        const char *given, *kept;
+    } cases[] = {
+        {"\u540d\u524d", "\u540d\u524d"},
+        {"\u540d\xe5\x89", "\u540d??"},
+        {"caf\xe9 \u00e9", "caf? \u00e9"},
+        {"\xc0\x80", "??"},
+        {"\xed\xa0\x80", "???"},
+        {"\xf4\x90\x80\x80", "????"},
+        {"\xe0\x80\x80", "???"},
+        {"\U0001f600", "\U0001f600"},
+        {"\xff", "?"},
+    };
+    char name[3 * 400 + 1] = "";
+    sotto_error err = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        (void)sotto_error_set(&err, SOTTO_ERROR_INPUT, "%s", cases[i].given);
+        ck_assert_str_eq(err.message, cases[i].kept);
+    }
+    for (size_t i = 0; i < 400; i++)
+        memcpy(name + 3 * i, "\u540d", 3);
+    (void)sotto_error_set(&err, SOTTO_ERROR_INPUT, "ab%s", name);
+    ck_assert_uint_eq(strlen(err.message), sizeof err.message - 1);
+    ck_assert_str_eq(err.message + sizeof err.message - 1 - 4, "\u540d?"); /* 637 = 3·212 + 1 */
+}
+END_TEST
+
 START_TEST(arena_aligns_zeroes_and_refuses_overflow)
 {
     sotto_arena *arena;
@@ -422,6 +452,7 @@ int main(void)
     TCase *tests = tcase_create("base");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, error_carries_place_and_message);
+    tcase_add_test(tests, messages_are_text);
     tcase_add_test(tests, arena_aligns_zeroes_and_refuses_overflow);
     tcase_add_test(tests, streams_do_not_depend_on_how_bytes_are_asked_for);
     tcase_add_test(tests, streams_never_share_a_key);

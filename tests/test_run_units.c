@@ -315,6 +315,58 @@ START_TEST(the_statement_is_about_people)
 }
 END_TEST
 
+/* A name of characters of three bytes, wherever it might be cut; 40 and 90 of them are 120 and 270 bytes. */
+static void put_name(char *name, size_t characters)
+{
+    for (size_t i = 0; i < characters; i++)
+        memcpy(name + 3 * i, "\u540d", 3);
+    name[3 * characters] = '\0';
+}
+
+/* A long name of a column costs neither the statement nor a released file its place there. */
+START_TEST(long_names_are_written_whole)
+{
+    char person[3 * 40 + 1], town[3 * 90 + 1], whole[2048];
+    put_name(person, 40);
+    put_name(town, 90);
+    (void)snprintf(whole, sizeof whole,
+                   "data: {table: table.csv, schema: schema.yaml}\n"
+                   "privacy: {epsilon: 2.0, delta: 1.0e-5, unit: %s}\n"
+                   "model: {type: independent}\nsample: {rows: 30, balance: %s}\noutput: run\n",
+                   person, town);
+    put("config.yaml", whole);
+    (void)snprintf(whole, sizeof whole,
+                   "rows: 600\nmissing: NA\ncolumns:\n"
+                   "  - {name: %s, type: identifier, units: 300, missing: allowed}\n"
+                   "  - {name: %s, type: category, values: [north, south]}\n",
+                   person, town);
+    put("schema.yaml", whole);
+    (void)snprintf(whole, sizeof whole, "%s,%s\n1,north\n2,south\n2,south\nNA,north\n", person, town);
+    put("table.csv", whole);
+    sotto_run_options options = options_for(NULL);
+    json_decref(train_with(&options, SOTTO_OK));
+
+    json_t *statement = read_json("run/release/privacy.json");
+    const json_t *promise = json_object_get(statement, "guarantee");
+    const json_t *released = json_object_get(statement, "released");
+    ck_assert_ptr_nonnull(strstr(json_string_value(json_object_get(promise, "unit")), person));
+    ck_assert_ptr_nonnull(strstr(json_string_value(json_object_get(promise, "adjacency")), person));
+    ck_assert_uint_eq(json_array_size(released), 2);
+    ck_assert_str_eq(json_string_value(json_object_get(json_array_get(released, 0), "file")),
+                     "synthetic.csv");
+    ck_assert_ptr_nonnull(
+        strstr(json_string_value(json_object_get(json_array_get(released, 0), "what")), town));
+    char *text = json_dumps(json_object_get(statement, "not_covered"), 0);
+    ck_assert_ptr_nonnull(strstr(text, "under several values of \u540d"));
+    ck_assert_ptr_nonnull(strstr(text, "without a value of \u540d"));
+    free(text);
+    text = json_dumps(json_object_get(statement, "uncharged_accesses"), 0);
+    ck_assert_ptr_nonnull(strstr(text, "rows with the same value of \u540d"));
+    free(text);
+    json_decref(statement);
+}
+END_TEST
+
 /*
  * P12: with frozen noise and a table with one person of nine rows more, of all that lies in release/ nothing
  * differs but what a mechanism made.
@@ -387,6 +439,7 @@ TCase *units_tests(void)
     tcase_add_test(tests, rows_that_are_nobodys_are_refused_or_their_own);
     tcase_add_loop_test(tests, the_statement_is_about_people, 0, MODELS);
     tcase_add_loop_test(tests, a_person_more_differs_only_behind_a_mechanism, 0, 2 * MODELS);
+    tcase_add_test(tests, long_names_are_written_whole);
     tcase_add_test(tests, identifiers_are_written_nowhere);
     return tests;
 }

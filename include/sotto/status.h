@@ -44,7 +44,7 @@ typedef struct sotto_error {
     char file[256];    /**< the input file at fault, or "" */
     size_t line;       /**< 1-based; 0 where there is none */
     size_t column;     /**< 1-based; 0 where there is none */
-    char message[640]; /**< one sentence or two, no trailing full stop or newline */
+    char message[640]; /**< one sentence or two, UTF-8, no trailing full stop or newline */
 } sotto_error;
 
 /** Fill `err` (may be NULL) and return `code`, so that a failing function can end in `return

@@ -231,16 +231,18 @@ static sotto_status write_private(const sotto_run_directory *directory, const so
     return status;
 }
 
-static sotto_status list_released(const char *folder, const char *name, const char *what, json_t *released,
+/* Steals `what`. A file that could not be listed would not be covered. */
+static sotto_status list_released(const char *folder, const char *name, json_t *what, json_t *released,
                                   sotto_error *err)
 {
     char hex[65];
     char *path = sotto_path_join(folder, name);
     sotto_status status = path ? sotto_sha256_file(path, hex, err)
                                : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
-    if (status == SOTTO_OK)
-        (void)json_array_append_new(released,
-                                    json_pack("{s:s, s:s, s:s}", "file", name, "what", what, "sha256", hex));
+    if (status == SOTTO_OK && json_array_append_new(released, json_pack("{s:s, s:O, s:s}", "file", name,
+                                                                        "what", what, "sha256", hex)) != 0)
+        status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory to list %s", name);
+    json_decref(what);
     free(path);
     return status;
 }
@@ -249,14 +251,13 @@ static sotto_status list_released(const char *folder, const char *name, const ch
 static sotto_status list_synthetic(const char *folder, const sotto_training_record *record, json_t *released,
                                    sotto_error *err)
 {
-    char what[512] = "synthetic rows";
     const char *column = sotto_plan_balance(record->plan);
-    if (column)
-        (void)snprintf(
-            what, sizeof what,
-            "synthetic rows, rebalanced: each value of the column %.200s is made equally often, however "
-            "often the table has it",
-            column);
+    json_t *what =
+        column ? json_sprintf(
+                     "synthetic rows, rebalanced: each value of the column %s is made equally often, however "
+                     "often the table has it",
+                     column)
+               : json_string("synthetic rows");
     return list_released(folder, "synthetic.csv", what, released, err);
 }
 
@@ -351,8 +352,9 @@ static sotto_status write_figures(const char *folder, const sotto_training_recor
     if (status == SOTTO_OK)
         status = write_text(folder, "figures.json", 0644, "", text, strlen(text), err);
     if (status == SOTTO_OK)
-        status = list_released(folder, "figures.json", "how near the synthetic rows come, column by column",
-                               released, err);
+        status =
+            list_released(folder, "figures.json",
+                          json_string("how near the synthetic rows come, column by column"), released, err);
     free(text);
     free(table);
     return status;
@@ -372,7 +374,8 @@ static sotto_status write_made(const char *folder, sotto_training_record *record
     if (status == SOTTO_OK)
         status = list_released(
             folder, "model.sotto",
-            "what makes further rows: its parameters, the label frequencies and the schema", released, err);
+            json_string("what makes further rows: its parameters, the label frequencies and the schema"),
+            released, err);
     if (status == SOTTO_OK && record->plan->figures && record->synthetic_rows > 0)
         status = write_figures(folder, record, released, err);
     return status;

@@ -229,11 +229,10 @@ static void today(char text[16])
 /* What was spent is not in it yet. */
 static json_t *guarantee(const sotto_training_record *record)
 {
-    char unit[SOTTO_STATEMENT_UNIT_SIZE], adjacency[SOTTO_STATEMENT_UNIT_SIZE];
-    sotto_statement_unit(record, unit, adjacency);
     return json_pack(
-        "{s:n, s:n, s:n, s:f, s:s, s:s, s:s}", "sentence", "epsilon", "delta", "target_epsilon",
-        record->config->epsilon, "unit", unit, "adjacency", adjacency, "trust_model",
+        "{s:n, s:n, s:n, s:f, s:o, s:o, s:s}", "sentence", "epsilon", "delta", "target_epsilon",
+        record->config->epsilon, "unit", sotto_statement_unit(record), "adjacency",
+        sotto_statement_adjacency(record), "trust_model",
         "central: the custodian who runs this program sees the real rows; everyone else sees release/ only");
 }
 

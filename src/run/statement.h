@@ -6,14 +6,14 @@
 
 #include "run/figures.h"
 
-enum { SOTTO_STATEMENT_CLIPPING_SIZE = 480, SOTTO_STATEMENT_UNIT_SIZE = 320 };
+enum { SOTTO_STATEMENT_CLIPPING_SIZE = 480 };
 
 /** Is each row a unit of privacy? */
 bool sotto_statement_by_row(const sotto_training_record *record);
 
-/** Whose presence is hidden, and which tables are neighbours. */
-void sotto_statement_unit(const sotto_training_record *record, char unit[SOTTO_STATEMENT_UNIT_SIZE],
-                          char adjacency[SOTTO_STATEMENT_UNIT_SIZE]);
+/** Whose presence is hidden, and which tables are neighbours. New references. */
+json_t *sotto_statement_unit(const sotto_training_record *record);
+json_t *sotto_statement_adjacency(const sotto_training_record *record);
 
 /** What telling people apart by a column leaves open; nothing where each row is a unit. */
 void sotto_statement_unit_gaps(const sotto_training_record *record, json_t *list);

@@ -23,41 +23,39 @@ static const char *unit_noun(const sotto_training_record *record)
     return sotto_statement_by_row(record) ? "row" : "unit";
 }
 
-void sotto_statement_unit(const sotto_training_record *record, char unit[SOTTO_STATEMENT_UNIT_SIZE],
-                          char adjacency[SOTTO_STATEMENT_UNIT_SIZE])
+/* Names of columns go in whole: cut within a character they would be no text, and the statement would be
+ * lost. */
+json_t *sotto_statement_unit(const sotto_training_record *record)
 {
-    const sotto_config *config = record->config;
-    if (sotto_statement_by_row(record)) {
-        (void)snprintf(unit, SOTTO_STATEMENT_UNIT_SIZE, "row");
-        (void)snprintf(adjacency, SOTTO_STATEMENT_UNIT_SIZE, "add or remove one row");
-        return;
-    }
-    (void)snprintf(unit, SOTTO_STATEMENT_UNIT_SIZE,
-                   "all rows with one value of %.100s, however many; %zu such units are declared",
-                   config->unit, record->plan->units);
-    (void)snprintf(adjacency, SOTTO_STATEMENT_UNIT_SIZE, "add or remove all rows with one value of %.100s",
-                   config->unit);
+    return sotto_statement_by_row(record)
+               ? json_string("row")
+               : json_sprintf("all rows with one value of %s, however many; %zu such units are declared",
+                              record->config->unit, record->plan->units);
+}
+
+json_t *sotto_statement_adjacency(const sotto_training_record *record)
+{
+    return sotto_statement_by_row(record)
+               ? json_string("add or remove one row")
+               : json_sprintf("add or remove all rows with one value of %s", record->config->unit);
 }
 
 /* Rows are somebody's by one column's word. */
 void sotto_statement_unit_gaps(const sotto_training_record *record, json_t *list)
 {
-    char text[400];
     if (sotto_statement_by_row(record))
         return;
-    (void)snprintf(
-        text, sizeof text,
-        "one person under several values of %.100s: they are compared byte by byte, and what differs is "
-        "two units",
-        record->config->unit);
-    (void)json_array_append_new(list, json_string(text));
-    if (record->plan->schema->columns[record->plan->unit_column].missing_allowed) {
-        (void)snprintf(
-            text, sizeof text,
-            "several rows of one person without a value of %.100s: each of them is a unit of its own",
-            record->config->unit);
-        (void)json_array_append_new(list, json_string(text));
-    }
+    (void)json_array_append_new(
+        list,
+        json_sprintf(
+            "one person under several values of %s: they are compared byte by byte, and what differs is "
+            "two units",
+            record->config->unit));
+    if (record->plan->schema->columns[record->plan->unit_column].missing_allowed)
+        (void)json_array_append_new(
+            list, json_sprintf(
+                      "several rows of one person without a value of %s: each of them is a unit of its own",
+                      record->config->unit));
 }
 
 /* -------------------------------------------------------- charged accesses */
@@ -168,13 +166,13 @@ static void picks_sensitivity(const sotto_training_record *record, const sotto_c
         (void)snprintf(
             text, SENSITIVITY_SIZE,
             "1: each %s adds 1 to one cell of each candidate's table, and the score is how far its counts "
-            "are from public guesses, all told; a candidate has odds of e^(ε·score/2), ε = %.6g",
+            "are from public guesses, all told, less a public number, if any; a candidate has odds of e^(ε·score/2), ε = %.6g",
             unit_noun(record), charge->mechanism.epsilon);
     else
         (void)snprintf(
             text, SENSITIVITY_SIZE,
             "%zu: each unit's rows, %zu at most, each add 1 to one cell of each candidate's table, and the score "
-            "is how far its counts are from public guesses, all told; a candidate has odds of "
+            "is how far its counts are from public guesses, all told, less a public number, if any; a candidate has odds of "
             "e^(ε·score/(2·%zu)), ε = %.6g",
             most, most, most, charge->mechanism.epsilon);
 }
@@ -248,12 +246,10 @@ sotto_status sotto_statement_accesses(const sotto_training_record *record, json_
 /* That a unit's rows are found together and cut down looks at real rows too. */
 static void add_grouping(const sotto_training_record *record, json_t *list)
 {
-    char what[480];
     if (sotto_statement_by_row(record))
         return;
-    (void)snprintf(
-        what, sizeof what,
-        "rows with the same value of %.100s are put together as a unit; of each unit %zu row%s at most "
+    json_t *what = json_sprintf(
+        "rows with the same value of %s are put together as a unit; of each unit %zu row%s at most "
         "%s kept for training, drawn by coins of its own, and %s counted and sampled from; the "
         "others are not read again",
         record->config->unit, record->config->max_rows_per_unit,
@@ -263,7 +259,7 @@ static void add_grouping(const sotto_training_record *record, json_t *list)
     (void)json_array_append_new(
         list,
         json_pack(
-            "{s:s, s:s}", "what", what, "why",
+            "{s:o, s:s}", "what", what, "why",
             "which of a unit's rows are kept depends on that unit's rows and on coins alone, so a unit more or "
             "less changes nothing of any other; what the unit itself can change is what the accesses above are "
             "charged for"));
