@@ -174,6 +174,38 @@ START_TEST(a_unit_needs_its_public_number)
 }
 END_TEST
 
+/* Noise for so many rows of a unit could not be drawn: said by the plan, and not after something was paid
+ * for. */
+START_TEST(counts_that_cannot_be_made_are_refused_by_the_plan)
+{
+    static const struct {
+        const char *figures, *label;
+    } cases[] = {
+        {"figures: {share: 0.001, columns: [town]}\n", "\"figures\""},
+        {"figures: {share: 0.5, columns: [town], predict: ill, predict_share: 0.001}\n", "\"prediction\""},
+        {"figures: {share: 0.03, predict: ill}\n", "\"figures\""},
+    };
+    static const char *const settings[] = {"privacy.epsilon=0.02", "privacy.delta=1e-6",
+                                           "privacy.max_rows_per_unit=1000"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sotto_run_options options = options_for(NULL);
+        sotto_error err = {0};
+        char *text = NULL;
+        put_units("", models[0], cases[i].figures);
+        options.settings = settings;
+        options.setting_count = 3;
+        ck_assert_msg(sotto_run_plan(&options, &text, &err) == SOTTO_ERROR_INPUT, "%zu", i);
+        ck_assert_msg(strstr(err.message, cases[i].label) && strstr(err.message, "of 1000 rows") &&
+                          strstr(err.message, "lower privacy.max_rows_per_unit"),
+                      "%s", err.message);
+        ck_assert_int_eq(sotto_run_train(&options, &text, &err), SOTTO_ERROR_INPUT);
+        ck_assert(!exists("run"));
+        options.setting_count = 2;
+        json_decref(plan_of(&options));
+    }
+}
+END_TEST
+
 /* What a sweep costs as a whole would be told of two kinds of unit at once. */
 START_TEST(a_sweep_has_one_kind_of_unit)
 {
@@ -331,7 +363,7 @@ START_TEST(long_names_are_written_whole)
     put_name(town, 90);
     (void)snprintf(whole, sizeof whole,
                    "data: {table: table.csv, schema: schema.yaml}\n"
-                   "privacy: {epsilon: 2.0, delta: 1.0e-5, unit: %s}\n"
+                   "privacy: {epsilon: 8.0, delta: 1.0e-5, unit: %s}\n"
                    "model: {type: independent}\nsample: {rows: 30, balance: %s}\noutput: run\n",
                    person, town);
     put("config.yaml", whole);
@@ -341,8 +373,12 @@ START_TEST(long_names_are_written_whole)
                    "  - {name: %s, type: category, values: [north, south]}\n",
                    person, town);
     put("schema.yaml", whole);
-    (void)snprintf(whole, sizeof whole, "%s,%s\n1,north\n2,south\n2,south\nNA,north\n", person, town);
-    put("table.csv", whole);
+    FILE *table = fopen(at("table.csv"), "w");
+    ck_assert_ptr_nonnull(table);
+    (void)fprintf(table, "%s,%s\n", person, town);
+    for (size_t u = 0; u < PEOPLE; u++)
+        (void)fprintf(table, "%zu,north\n%zu,south\nNA,north\n", u, u + PEOPLE);
+    ck_assert_int_eq(fclose(table), 0);
     sotto_run_options options = options_for(NULL);
     json_decref(train_with(&options, SOTTO_OK));
 
@@ -432,6 +468,7 @@ TCase *units_tests(void)
     tcase_add_test(tests, a_plan_goes_by_the_declared_units);
     tcase_add_loop_test(tests, units_that_cannot_be_are_refused, 0, sizeof wrong / sizeof *wrong);
     tcase_add_test(tests, a_unit_needs_its_public_number);
+    tcase_add_test(tests, counts_that_cannot_be_made_are_refused_by_the_plan);
     tcase_add_test(tests, a_sweep_has_one_kind_of_unit);
     tcase_add_test(tests, people_are_held_out_with_all_their_rows);
     tcase_add_test(tests, batches_are_of_people);

@@ -27,6 +27,25 @@ static sotto_status check(const sotto_counts_query *query, const sotto_mechanism
     return SOTTO_OK;
 }
 
+/* The standard deviation of each count: σ times the sensitivity. */
+static double spread(const sotto_mechanism *mechanism, size_t tables, size_t most)
+{
+    return mechanism->noise_multiplier * sqrt((double)tables) * (double)most;
+}
+
+sotto_status sotto_counts_check(const sotto_mechanism *mechanism, size_t tables, size_t most,
+                                sotto_error *err)
+{
+    sotto_noise_grid grid;
+    const double deviation = spread(mechanism, tables, most);
+    if (sotto_noise_grid_make(&grid, deviation, NULL) == SOTTO_OK)
+        return SOTTO_OK;
+    return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                           "each of its counts would have noise of standard deviation %.3g, and counts with "
+                           "exact noise bear %.3g at most",
+                           deviation, (double)SOTTO_NOISE_STD / 16.0);
+}
+
 static void count_units(const sotto_counts_query *query, const sotto_units *units, double *counts)
 {
     size_t offset = 0;
@@ -70,14 +89,12 @@ sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_m
                                   sotto_budget *budget, const char *label, const sotto_units *units,
                                   sotto_random *random, double *counts, sotto_error *err)
 {
-    const double most = (double)sotto_units_most(units);
     size_t cells = 0;
     sotto_stream *stream = NULL;
     sotto_noise_grid grid;
     sotto_status status = check(query, mechanism, &cells, err);
     if (status == SOTTO_OK)
-        status = sotto_noise_grid_make(&grid,
-                                       mechanism->noise_multiplier * sqrt((double)query->tables) * most, err);
+        status = sotto_noise_grid_make(&grid, spread(mechanism, query->tables, sotto_units_most(units)), err);
     if (status == SOTTO_OK)
         status = sotto_stream_create(&stream, random, SOTTO_PURPOSE_NOISE, err);
     if (status == SOTTO_OK)

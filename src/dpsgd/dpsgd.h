@@ -312,6 +312,11 @@ sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_m
                                   sotto_budget *budget, const char *label, const sotto_units *units,
                                   sotto_random *random, double *counts, sotto_error *err);
 
+/** Could such a release be made at all, of units of `most` rows: has its noise a grid? Looks at no row.
+ * SOTTO_ERROR_INPUT where not, so that a plan is refused before anything is charged. */
+sotto_status sotto_counts_check(const sotto_mechanism *mechanism, size_t tables, size_t most,
+                                sotto_error *err);
+
 /* -------------------------------------------------------------------- picks */
 
 /**

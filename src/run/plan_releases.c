@@ -99,6 +99,40 @@ static sotto_status price_all(sotto_plan *plan, const sotto_config *config, sott
     return keeps(plan, config, good, &within, err);
 }
 
+/* ---- noise that cannot be drawn ---- */
+
+static sotto_status check_counts(const sotto_config *config, const char *label,
+                                 const sotto_mechanism *mechanism, size_t tables, sotto_error *err)
+{
+    sotto_error reason = {0};
+    const size_t most = config->max_rows_per_unit;
+    if (sotto_counts_check(mechanism, tables, most, &reason) == SOTTO_OK)
+        return SOTTO_OK;
+    const sotto_node *privacy = sotto_node_get(sotto_document_root(config->document), "privacy");
+    const sotto_node *node = sotto_node_get(privacy, most > 1 ? "max_rows_per_unit" : "epsilon");
+    return sotto_node_error(node ? node : privacy, err,
+                            "the release \"%.60s\" cannot be made of %zu row%s of a unit: %s; %sgive it a "
+                            "larger share, or raise privacy.epsilon",
+                            label, most, most > 1 ? "s" : "", reason.message,
+                            most > 1 ? "lower privacy.max_rows_per_unit, " : "");
+}
+
+/* Whatever cannot be drawn is refused here, before anything is made or charged. */
+static sotto_status check_all_counts(const sotto_plan *plan, const sotto_config *config, sotto_error *err)
+{
+    sotto_status status = SOTTO_OK;
+    for (size_t i = 0; i < plan->release_count && status == SOTTO_OK; i++)
+        if (plan->releases[i].kind == SOTTO_RELEASE_COUNTS)
+            status = check_counts(config, plan->releases[i].label, &plan->release_mechanisms[i],
+                                  plan->releases[i].tables, err);
+    if (status == SOTTO_OK && plan->figures)
+        status = check_counts(config, SOTTO_FIGURES_LABEL, &plan->figures_counts,
+                              sotto_figures_tables(plan->figures), err);
+    return status == SOTTO_OK && plan->prediction_counts.kind != 0
+               ? check_counts(config, SOTTO_PREDICTION_LABEL, &plan->prediction_counts, 1, err)
+               : status;
+}
+
 sotto_status sotto_plan_releases(sotto_plan *plan, const sotto_config *config, sotto_accountant *rest,
                                  sotto_error *err)
 {
@@ -113,6 +147,8 @@ sotto_status sotto_plan_releases(sotto_plan *plan, const sotto_config *config, s
         status = price_alone(plan, config, plan->releases[i].share, &plan->release_mechanisms[i], err);
     if (status == SOTTO_OK && !steps)
         status = price_all(plan, config, err);
+    if (status == SOTTO_OK)
+        status = check_all_counts(plan, config, err);
     return status == SOTTO_OK ? sotto_plan_compose_releases(plan, rest, err) : status;
 }
 
