@@ -22,63 +22,6 @@ static void gan_destroy(sotto_model *base)
     sotto_arena_destroy(model->arena);
 }
 
-sotto_layer gan_activation_layer(gan_activation activation)
-{
-    switch (activation) {
-    case GAN_RELU:
-        return sotto_layer_relu();
-    case GAN_SILU:
-        return sotto_layer_silu();
-    case GAN_TANH:
-        return sotto_layer_tanh();
-    case GAN_LEAKY_RELU:
-        break;
-    }
-    return sotto_layer_leaky_relu(0.2f);
-}
-
-size_t gan_add_trunk(const gan_trunk *trunk, sotto_layer *layers, size_t count)
-{
-    size_t previous = 0;
-    for (size_t i = 0; i < trunk->hidden.count; i++) {
-        const size_t from = count - 1;
-        layers[count++] = sotto_layer_dense(trunk->hidden.width[i]);
-        if (trunk->layer_norm)
-            layers[count++] = sotto_layer_norm();
-        layers[count++] = gan_activation_layer(trunk->activation);
-        if (trunk->residual && trunk->hidden.width[i] == previous)
-            layers[count++] = sotto_layer_residual(from);
-        previous = trunk->hidden.width[i];
-    }
-    return count;
-}
-
-enum { MOST_LAYERS = 4 * SOTTO_MODEL_HIDDEN + 2 };
-
-static sotto_status plain_generator(gan *model, sotto_error *err)
-{
-    sotto_layer layers[MOST_LAYERS];
-    const gan_options *options = &model->options;
-    const size_t labels = model->classes > 1 ? model->classes : 0;
-    size_t count = gan_add_trunk(&options->generator, layers, 0);
-    layers[count++] = sotto_layer_by_class();
-    layers[count++] = sotto_layer_dense(model->width);
-    model->last =
-        options->generator.hidden.width[options->generator.hidden.count - 1] * model->classes + labels;
-    return sotto_network_create(&model->generator, options->latent + model->told, model->classes, layers,
-                                count, err);
-}
-
-/* It sees a row, and the row's condition where there is one. */
-static sotto_status make_discriminator(gan *model, sotto_error *err)
-{
-    sotto_layer layers[MOST_LAYERS] = {sotto_layer_by_class()};
-    size_t count = gan_add_trunk(&model->options.discriminator, layers, 1);
-    layers[count++] = sotto_layer_dense_zero(1);
-    return sotto_network_create(&model->discriminator, model->width + model->named.width, model->classes,
-                                layers, count, err);
-}
-
 static sotto_status lay_out(gan *model, const sotto_node *section, sotto_error *err)
 {
     const sotto_encoder *encoder = model->base.encoder;
@@ -107,7 +50,7 @@ static sotto_status lay_out(gan *model, const sotto_node *section, sotto_error *
         status = ctgan_plan(model, section, err);
     if (status == SOTTO_OK)
         status = model->dialect->generator(model, err);
-    return status == SOTTO_OK ? make_discriminator(model, err) : status;
+    return status == SOTTO_OK ? gan_discriminator(model, err) : status;
 }
 
 /* What is released: the generator, and where it is given conditions, the law that they are drawn from. */
@@ -528,6 +471,6 @@ const sotto_model_kind sotto_ctgan_kind =
 
 const gan_dialect gan_plain = {
     .type = "gan",
-    .generator = plain_generator,
+    .generator = gan_generator,
     .defaults = {.numbers = SOTTO_NUMBERS_BINNED, GAN_DEFAULTS},
 };

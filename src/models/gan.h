@@ -200,7 +200,12 @@ struct gan {
     gan_lane lane[SOTTO_LANES];
 };
 
-/* gan.c: making. */
+/* gan_networks.c: the networks, from the options. */
+
+sotto_status gan_generator(gan *model, sotto_error *err);
+
+/** It sees a row, and the row's condition where there is one. */
+sotto_status gan_discriminator(gan *model, sotto_error *err);
 
 /** Append a trunk's hidden layers; returns how many layers there are now. */
 size_t gan_add_trunk(const gan_trunk *trunk, sotto_layer *layers, size_t count);
