@@ -94,7 +94,8 @@ static void print_privacy(const json_t *plan)
                  sotto_cli_member(plan, "steps"), sotto_cli_member(plan, "steps_allowed"));
     sotto_figure_up(sotto_cli_member(plan, "noise_multiplier"), 6, a);
     sotto_figure_exact(sotto_cli_member(plan, "max_grad_norm"), b);
-    (void)printf("  noise       σ = %s, times the clipping norm C = %s\n", a, b);
+    (void)printf("  noise       σ = %s, times %sthe clipping norm C = %s\n", a,
+                 json_object_get(plan, "parts") ? "twice " : "", b);
     print_arithmetic(plan);
     if (json_object_get(plan, "parts")) {
         (void)printf(

@@ -275,7 +275,7 @@ sotto_status sotto_parts_learn(sotto_parts *parts, size_t public_count, sotto_pa
 
 const sotto_weights *sotto_parts_weights(const sotto_parts *parts)
 {
-    return parts->weights;
+    return parts->phase == BEGUN ? parts->weights : NULL;
 }
 
 sotto_status sotto_parts_release(sotto_parts *parts, const double *vector, float *released, sotto_error *err)

@@ -187,6 +187,13 @@ static sotto_status ask(gan *model, sotto_parts *parts, sotto_error *err)
     return gan_all_read(model, err);
 }
 
+/* What the discriminator told, as it told it, outlives its turn nowhere. */
+static void forget(gan *model)
+{
+    model->teacher = NULL;
+    memset(model->vector, 0, gan_parts_dimension(model) * sizeof *model->vector);
+}
+
 static sotto_status take_turn(gan *model, sotto_parts *parts, sotto_error *err)
 {
     const uint64_t turn = sotto_parts_turns(parts);
@@ -195,6 +202,7 @@ static sotto_status take_turn(gan *model, sotto_parts *parts, sotto_error *err)
         status = ask(model, parts, err);
     if (status == SOTTO_OK)
         status = sotto_parts_release(parts, model->vector, model->lesson, err);
+    forget(model);
     if (status != SOTTO_OK)
         return status;
     sotto_public_step_seek(model->step, turn);
