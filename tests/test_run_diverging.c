@@ -59,6 +59,44 @@ static double planned_epsilon(const char *const *settings, size_t count, uint64_
     return epsilon;
 }
 
+/* Promised is what bounds any outcome, whenever a run may end; what was taken is told beside it. */
+static void expect_promise_of_the_plan(const json_t *statement, double planned, double taken)
+{
+    const json_t *guarantee = json_object_get(statement, "guarantee"), *point;
+    const double delta = number(statement, "guarantee", "delta");
+    ck_assert_double_lt(taken, planned);
+    ck_assert_double_eq(number(guarantee, "epsilon", NULL), planned);
+    ck_assert_double_eq(number(guarantee, "epsilon_of_steps_taken", NULL), taken);
+    size_t i, seen = 0;
+    json_array_foreach(json_object_get(statement, "curve"), i, point)
+    {
+        const double at = number(point, "delta", NULL);
+        if (at > delta * 0.999 && at < delta * 1.001) { /* the parts of δ are found anew there */
+            ck_assert_double_eq_tol(number(point, "epsilon", NULL), planned, 1e-6 * planned);
+            seen++;
+        }
+    }
+    ck_assert_uint_eq(seen, 1);
+    char *page = get("run/release/privacy.html");
+    ck_assert_ptr_nonnull(strstr(page, "ε of the steps taken"));
+    free(page);
+}
+
+/* Neither its rows nor a model can be had. */
+static void expect_nothing_to_use(void)
+{
+    sotto_error err = {0};
+    char *text = NULL;
+    const sotto_sample_options wanted = {.model = at("run"), .rows = 10, .output = at("rows.csv")};
+    ck_assert_int_eq(sotto_run_sample(&wanted, &text, &err), SOTTO_ERROR_INPUT);
+    ck_assert_msg(strstr(err.message, "this run diverged and ended after step") != NULL, "%s", err.message);
+    ck_assert(!exists("rows.csv"));
+    const sotto_evaluate_options judged = {
+        .schema = at("schema.yaml"), .train = at("table.csv"), .run = at("run"), .threads = 1};
+    ck_assert_int_eq(sotto_run_evaluate(&judged, &text, &err), SOTTO_ERROR_INPUT);
+    ck_assert_msg(strstr(err.message, "neither a table nor a model") != NULL, "%s", err.message);
+}
+
 static void expect_honest_record(const char *const *settings, size_t count, const json_t *outcome)
 {
     json_t *statement = read_json("run/release/privacy.json"),
@@ -68,9 +106,9 @@ static void expect_honest_record(const char *const *settings, size_t count, cons
     size_t i;
     ck_assert_uint_gt(taken, 0);
     ck_assert_uint_lt(taken, 30);
-    ck_assert_double_eq(number(statement, "guarantee", "epsilon"), planned_epsilon(settings, count, taken));
-    ck_assert_double_lt(number(statement, "guarantee", "epsilon"), planned_epsilon(settings, count, 0));
-    ck_assert_double_eq(number(outcome, "epsilon", NULL), number(statement, "guarantee", "epsilon"));
+    ck_assert_double_eq(number(outcome, "epsilon", NULL), planned_epsilon(settings, count, taken));
+    expect_promise_of_the_plan(statement, planned_epsilon(settings, count, 0),
+                               planned_epsilon(settings, count, taken));
     ck_assert_uint_eq((uint64_t)number(outcome, "steps", NULL), taken);
     ck_assert_double_eq(number(outcome, "rows", NULL), 0.0);
     json_array_foreach(json_object_get(statement, "accesses"), i, one)
@@ -103,6 +141,7 @@ START_TEST(a_diverging_run_ends_itself)
     ck_assert_ptr_nonnull(strstr(err.message, "ε = "));
     ck_assert_ptr_nonnull(strstr(err.message, "lower the learning rates"));
     expect_honest_record(settings, 1, outcome);
+    expect_nothing_to_use();
     json_decref(outcome);
 }
 END_TEST
@@ -118,6 +157,26 @@ START_TEST(a_collapsed_generator_ends_the_run)
 }
 END_TEST
 
+/* What any outcome's promise is, and what one of as many steps has beside it. */
+START_TEST(a_diverged_run_promises_what_was_planned)
+{
+    static const char *const settings[] = {"training.optimizer.learning_rate=50"};
+    const char *sentence;
+    char *text = NULL;
+    sotto_run_options options = options_for(NULL);
+    options.settings = settings;
+    options.setting_count = 1;
+    put("config.yaml", autoencoder);
+    ck_assert_int_eq(sotto_run_train(&options, &text, NULL), SOTTO_DIVERGED);
+    free(text);
+    json_t *statement = read_json("run/release/privacy.json");
+    sentence = json_string_value(json_object_get(json_object_get(statement, "guarantee"), "sentence"));
+    ck_assert_msg(strstr(sentence, "any outcome by a factor of at most e^2,") != NULL, "%s", sentence);
+    ck_assert_msg(strstr(sentence, "Of outcomes in which the run ends after these") != NULL, "%s", sentence);
+    json_decref(statement);
+}
+END_TEST
+
 /* Whoever would rather have the rows may have them. */
 START_TEST(a_run_may_be_told_to_go_on_regardless)
 {
@@ -126,9 +185,41 @@ START_TEST(a_run_may_be_told_to_go_on_regardless)
     sotto_run_options options = options_for(NULL);
     options.settings = settings;
     options.setting_count = 2;
+    put("config.yaml", autoencoder);
     json_t *outcome = train_with(&options, SOTTO_OK);
     ck_assert_double_eq(number(outcome, "steps", NULL), 30);
     check_rows("run/release/synthetic.csv", 400);
+    json_decref(outcome);
+    json_t *statement = read_json("run/release/privacy.json");
+    ck_assert(
+        json_is_null(json_object_get(json_object_get(statement, "guarantee"), "epsilon_of_steps_taken")));
+    json_decref(statement);
+}
+END_TEST
+
+/* But not of parameters that are no numbers: no rows could be made of their file. */
+START_TEST(what_is_no_number_is_not_released)
+{
+    static const char *const settings[] = {"training.optimizer.learning_rate=50",
+                                           "training.stop_if_diverging=false"};
+    sotto_error err = {0};
+    json_t *outcome = diverge(settings, 2, NULL, &err);
+    ck_assert_double_eq(number(outcome, "steps", NULL), 30);
+    ck_assert_double_eq(number(outcome, "rows", NULL), 0);
+    ck_assert_msg(strstr(err.message, "made nothing after step 30 of 30") != NULL, "%s", err.message);
+    ck_assert_ptr_null(strstr(err.message, "stop_if_diverging"));
+    json_t *statement = read_json("run/release/privacy.json");
+    const json_t *training = json_object_get(statement, "training");
+    ck_assert_str_eq(json_string_value(json_object_get(training, "diverged")),
+                     "its parameters are no numbers any more");
+    ck_assert_ptr_nonnull(
+        strstr(json_string_value(json_object_get(training, "stopped")), "without a release"));
+    ck_assert_uint_eq(json_array_size(json_object_get(statement, "released")), 0);
+    ck_assert_uint_eq(files_in("run/release"), 2);
+    ck_assert_double_eq(number(statement, "guarantee", "epsilon"),
+                        number(statement, "guarantee", "epsilon_of_steps_taken"));
+    expect_nothing_to_use();
+    json_decref(statement);
     json_decref(outcome);
 }
 END_TEST
@@ -217,7 +308,7 @@ START_TEST(a_sweep_records_what_diverged)
         ck_assert_str_eq(json_string_value(json_object_get(bad, "status")), "diverged");
         ck_assert_ptr_nonnull(
             strstr(json_string_value(json_object_get(bad, "reason")), "ended itself after step"));
-        ck_assert_double_lt(number(bad, "epsilon", NULL), 1.99);
+        ck_assert_double_gt(number(bad, "epsilon", NULL), 1.99); /* what its statement promises */
         ck_assert_uint_eq(json_object_size(json_object_get(bad, "figures")), 0);
         journals[resumed] = get("sweep/begun");
         if (!resumed) /* as if killed between its release and its record */
@@ -259,6 +350,8 @@ TCase *diverging_tests(void)
     tcase_set_timeout(tests, 240);
     tcase_add_loop_test(tests, a_diverging_run_ends_itself, 0, 2);
     tcase_add_test(tests, a_collapsed_generator_ends_the_run);
+    tcase_add_test(tests, a_diverged_run_promises_what_was_planned);
+    tcase_add_test(tests, what_is_no_number_is_not_released);
     tcase_add_test(tests, a_run_may_be_told_to_go_on_regardless);
     tcase_add_loop_test(tests, an_ordinary_run_goes_on, 0, 5);
     tcase_add_test(tests, neighbours_end_at_the_same_step);

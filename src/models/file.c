@@ -54,6 +54,21 @@ static sotto_status format_header(const sotto_model *model, const sotto_model_fa
     return SOTTO_OK;
 }
 
+static bool all_finite(const float *parameters, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(parameters[i]))
+            return false;
+    return true;
+}
+
+bool sotto_model_is_finite(const sotto_model *model)
+{
+    size_t count;
+    const float *parameters = model->kind->released((sotto_model *)model, &count);
+    return all_finite(parameters, count);
+}
+
 sotto_status sotto_model_save(const sotto_model *model, const sotto_model_facts *facts, char **bytes,
                               size_t *length, sotto_error *err)
 {
@@ -198,9 +213,8 @@ static sotto_status read_parameters(sotto_model *model, const struct parts *part
     size_t count;
     float *parameters = model->kind->released(model, &count);
     memcpy(parameters, parts->parameters, count * sizeof *parameters);
-    for (size_t i = 0; i < count; i++)
-        if (!isfinite(parameters[i]))
-            return damaged(path, "a parameter is not finite", err);
+    if (!all_finite(parameters, count))
+        return damaged(path, "a parameter is not finite", err);
     return model->kind->loaded && model->kind->loaded(model, err) != SOTTO_OK
                ? damaged(path, "its parameters are not of such a model", err)
                : SOTTO_OK;

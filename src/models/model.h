@@ -249,6 +249,10 @@ typedef struct sotto_model_facts {
     const char *not_private; /**< "" for a private model, else the stamp (P9) */
 } sotto_model_facts;
 
+/** Is every number that would be released finite? A file of others could not be read back, and no rows be
+ * made. */
+bool sotto_model_is_finite(const sotto_model *model);
+
 /** The bytes of a model file; caller frees. */
 sotto_status sotto_model_save(const sotto_model *model, const sotto_model_facts *facts, char **bytes,
                               size_t *length, sotto_error *err);

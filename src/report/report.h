@@ -103,6 +103,9 @@ typedef struct sotto_field {
 /** As `when`: demanded everywhere, but may be null, and is then not shown. */
 #define SOTTO_UNLESS_NULL ""
 
+/** As `when`: may be null or absent, and is then not shown. */
+#define SOTTO_WHERE_GIVEN "?"
+
 typedef enum sotto_section_shape {
     SOTTO_SECTION_FIELDS, /**< an object with `fields` */
     SOTTO_SECTION_TABLE,  /**< a list of objects with `fields` */

@@ -8,7 +8,9 @@
 
 static const sotto_field guarantee_fields[] = {
     {"sentence", "In one sentence", SOTTO_FIELD_TEXT, false, NULL},
-    {"epsilon", "ε, spent", SOTTO_FIELD_EPSILON, false, NULL},
+    {"epsilon", "ε, promised", SOTTO_FIELD_EPSILON, false, NULL},
+    {"epsilon_of_steps_taken", "ε of the steps taken, where a run ends after as many", SOTTO_FIELD_EPSILON,
+     false, SOTTO_WHERE_GIVEN},
     {"delta", "δ", SOTTO_FIELD_DELTA, false, NULL},
     {"target_epsilon", "ε, the budget", SOTTO_FIELD_EPSILON, false, NULL},
     {"unit", "Privacy unit", SOTTO_FIELD_TEXT, false, NULL},
@@ -127,6 +129,9 @@ bool sotto_statement_has(const sotto_section *section, size_t field, const json_
     const char *when = section->fields[field].when;
     if (when && strcmp(when, SOTTO_UNLESS_NULL) == 0)
         return !json_is_null(json_object_get(object, section->fields[field].key));
+    if (when && strcmp(when, SOTTO_WHERE_GIVEN) == 0)
+        return json_object_get(object, section->fields[field].key) &&
+               !json_is_null(json_object_get(object, section->fields[field].key));
     const char *first = json_string_value(json_object_get(object, section->fields[0].key));
     return !when || (first && strcmp(first, when) == 0);
 }

@@ -37,6 +37,25 @@ sotto_status sotto_run_directory_check(const char *path, sotto_error *err)
                        "move this one away");
 }
 
+sotto_status sotto_run_directory_converged(const char *path, sotto_error *err)
+{
+    char *name = sotto_path_join(path, "release/privacy.json");
+    json_t *statement = name ? json_load_file(name, 0, NULL) : NULL;
+    const json_t *training = json_object_get(statement, "training");
+    const char *why = json_string_value(json_object_get(training, "diverged"));
+    const sotto_status status =
+        why ? sotto_error_set_at(
+                  err, SOTTO_ERROR_INPUT, path, 0, 0,
+                  "this run diverged and ended after step %lld of %lld (%s), so it made neither a table nor a "
+                  "model; train again with lower learning rates",
+                  (long long)json_integer_value(json_object_get(training, "steps_taken")),
+                  (long long)json_integer_value(json_object_get(training, "steps_planned")), why)
+            : SOTTO_OK;
+    json_decref(statement);
+    free(name);
+    return status;
+}
+
 static sotto_status make_folder(const char *path, mode_t mode, bool may_exist, sotto_error *err)
 {
     if (mkdir(path, mode) != 0 && !(may_exist && errno == EEXIST))

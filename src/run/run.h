@@ -294,6 +294,10 @@ sotto_status sotto_run_directory_open(sotto_run_directory *directory, const char
                                       const char *not_private, sotto_error *err);
 void sotto_run_directory_close(sotto_run_directory *directory);
 
+/** SOTTO_ERROR_INPUT, saying why, where the run at `path` has a statement of having diverged: it made neither
+ * table nor model. Whatever else may be missing there is for others to find. */
+sotto_status sotto_run_directory_converged(const char *path, sotto_error *err);
+
 /** A line of the private log. */
 void sotto_run_log(sotto_run_directory *directory, const char *format, ...) SOTTO_PRINTF(2, 3);
 

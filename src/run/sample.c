@@ -15,6 +15,8 @@ static sotto_status find_model(const char *name, char **path, sotto_error *err)
 {
     struct stat facts;
     const bool folder = stat(name, &facts) == 0 && S_ISDIR(facts.st_mode);
+    if (folder && sotto_run_directory_converged(name, err) != SOTTO_OK)
+        return SOTTO_ERROR_INPUT;
     *path = folder ? sotto_path_join(name, "release/model.sotto") : strdup(name);
     return *path ? SOTTO_OK : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory finding the model");
 }

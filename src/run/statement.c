@@ -170,7 +170,8 @@ static json_t *training_facts(const sotto_training_record *record)
     char stopped[SOTTO_HEALTH_VERDICT + 160];
     if (record->diverged[0])
         (void)snprintf(stopped, sizeof stopped,
-                       "by itself, since it was diverging: %s; neither rows nor a model were made of it",
+                       "%s, since it was diverging: %s; neither rows nor a model were made of it",
+                       record->config->training.keep_on ? "without a release" : "by itself",
                        record->diverged);
     else
         (void)snprintf(stopped, sizeof stopped, "%s",
@@ -230,8 +231,8 @@ static void today(char text[16])
 static json_t *guarantee(const sotto_training_record *record)
 {
     return json_pack(
-        "{s:n, s:n, s:n, s:f, s:o, s:o, s:s}", "sentence", "epsilon", "delta", "target_epsilon",
-        record->config->epsilon, "unit", sotto_statement_unit(record), "adjacency",
+        "{s:n, s:n, s:n, s:n, s:f, s:o, s:o, s:s}", "sentence", "epsilon", "epsilon_of_steps_taken", "delta",
+        "target_epsilon", record->config->epsilon, "unit", sotto_statement_unit(record), "adjacency",
         sotto_statement_adjacency(record), "trust_model",
         "central: the custodian who runs this program sees the real rows; everyone else sees release/ only");
 }
@@ -241,9 +242,9 @@ static const char *adaptivity(const sotto_training_record *record)
     if (!sotto_plan_takes_steps(record->plan))
         return "the kind, the parameters and the number of all accesses were fixed before the first";
     if (record->diverged[0])
-        return "all parameters were fixed before the first step; the run ended itself by a rule that looks at what "
-               "private steps and counts had told, so for each number of steps the figures here bound all outcomes "
-               "that end there; the target bounds all outcomes together";
+        return "all parameters were fixed before the first step; that the run made nothing, and when it ended, follows "
+               "from what private steps and counts had told, so the promise is that of all planned steps and releases, "
+               "which bounds any outcome; the steps taken bound outcomes that end after as many";
     return record->config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE
                ? "all sample rates and noise multipliers were fixed before the first step, and the clipping norm "
                  "follows from noisy counts that are charged; a run stopped early is charged the steps it took"
@@ -294,39 +295,94 @@ static json_t *assemble(const sotto_training_record *record, json_t *released, j
         record->tuning, "noise", noise_facts(record), "hashes", hashed, "not_covered", not_covered(record));
 }
 
-static sotto_status spent(const sotto_training_record *record, sotto_spending *spending, sotto_error *err)
+/* All that was planned, and what it would have cost. */
+static sotto_status plan_spending(const sotto_training_record *record, sotto_accountant **planned,
+                                  sotto_spending *spending, sotto_error *err)
+{
+    const sotto_plan *plan = record->plan;
+    sotto_status status = sotto_accountant_create(record->config->accountant, planned, err);
+    if (status == SOTTO_OK)
+        status = sotto_plan_compose_releases(plan, *planned, err);
+    if (status == SOTTO_OK)
+        status = sotto_accountant_compose(*planned, &plan->step, plan->training.steps, err);
+    spending->accountant = *planned;
+    spending->epsilon = plan->epsilon;
+    spending->order = plan->order;
+    return status;
+}
+
+/*
+ * What is promised: what was spent; but where a run ended itself, what was planned. When it ends is seen from
+ * what the steps told, so that the steps taken bound outcomes that end after as many, and no others.
+ */
+static sotto_status promise(const sotto_training_record *record, sotto_accountant **planned,
+                            sotto_spending *spending, sotto_error *err)
 {
     const sotto_delta_shares *shares = &record->plan->shares;
+    *planned = NULL;
     *spending = (sotto_spending){.kind = record->config->accountant,
                                  .accountant = sotto_budget_accountant(record->budget),
                                  .delta = record->config->delta,
                                  .draws = shares->draws,
                                  .noise_delta = shares->noise,
                                  .accountant_delta = shares->accountant};
-    return sotto_budget_epsilon(record->budget, &spending->epsilon, &spending->order, err);
+    return record->diverged[0]
+               ? plan_spending(record, planned, spending, err)
+               : sotto_budget_epsilon(record->budget, &spending->epsilon, &spending->order, err);
+}
+
+/* Beside the promise, what holds of outcomes like this one alone. */
+static sotto_status put_steps_taken(const sotto_training_record *record, json_t *promised, sotto_error *err)
+{
+    double epsilon;
+    char figure[SOTTO_FIGURE_SIZE];
+    if (!record->diverged[0])
+        return SOTTO_OK;
+    const sotto_status status = sotto_budget_epsilon(record->budget, &epsilon, NULL, err);
+    if (status != SOTTO_OK)
+        return status;
+    (void)json_object_set_new(promised, "epsilon_of_steps_taken", json_real(epsilon));
+    sotto_figure_up(epsilon, 6, figure);
+    if (!record->not_private[0])
+        (void)json_object_set_new(
+            promised, "sentence",
+            json_sprintf(
+                "%s Of outcomes in which the run ends after these %llu steps, as it did, the factor is at "
+                "most e^%s, up to the same additional probability.",
+                json_string_value(json_object_get(promised, "sentence")),
+                (unsigned long long)record->steps_taken, figure));
+    return SOTTO_OK;
 }
 
 sotto_status sotto_statement_make(const sotto_training_record *record, json_t *released, json_t **statement,
                                   sotto_error *err)
 {
     sotto_spending spending;
+    sotto_accountant *planned;
     json_t *list = json_array(), *hashed = NULL;
-    sotto_status status = spent(record, &spending, err);
+    *statement = NULL;
+    sotto_status status = promise(record, &planned, &spending, err);
     if (status == SOTTO_OK)
         status = sotto_statement_accesses(record, list, err);
     if (status == SOTTO_OK)
         status = hashes(record, &hashed, err);
     if (status != SOTTO_OK) {
         json_decref(list);
-        return status;
+        goto done;
     }
     *statement = assemble(record, released, list, hashed);
-    if (!*statement)
-        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for the privacy statement");
+    if (!*statement) {
+        status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for the privacy statement");
+        goto done;
+    }
     status = sotto_statement_spend(*statement, &spending, err);
+    if (status == SOTTO_OK)
+        status = put_steps_taken(record, json_object_get(*statement, "guarantee"), err);
     if (status != SOTTO_OK) {
         json_decref(*statement);
         *statement = NULL;
     }
+done:
+    sotto_accountant_destroy(planned);
     return status;
 }

@@ -335,6 +335,17 @@ static sotto_status take_steps(struct training *training, const sotto_run_option
     return SOTTO_OK;
 }
 
+/* Numbers that are none make neither rows nor a model, whatever training.stop_if_diverging says. */
+static void check_numbers(struct training *training)
+{
+    sotto_training_record *record = &training->record;
+    if (record->diverged[0] || !sotto_plan_takes_steps(&training->plan) ||
+        sotto_model_is_finite(training->plan.model))
+        return;
+    (void)snprintf(record->diverged, sizeof record->diverged, "its parameters are no numbers any more");
+    sotto_run_log(&training->directory, "neither rows nor a model are made: %s", record->diverged);
+}
+
 static json_t *released_files(const struct training *training)
 {
     if (training->record.diverged[0])
@@ -378,11 +389,13 @@ static sotto_status say_diverged(const struct training *training, sotto_error *e
     sotto_figure_up(epsilon, 4, figure);
     return sotto_error_set(
         err, SOTTO_DIVERGED,
-        "training ended itself after step %llu of %llu, since it was diverging: %s. ε = %s was spent, and "
-        "no table was made; lower the learning rates, or set training.stop_if_diverging to false to go on "
-        "regardless",
+        "training %s after step %llu of %llu, since it was diverging: %s. ε = %s was spent, and "
+        "no table was made; lower the learning rates%s",
+        training->plan.training.keep_on ? "made nothing" : "ended itself",
         (unsigned long long)record->steps_taken, (unsigned long long)training->plan.training.steps,
-        record->diverged, figure);
+        record->diverged, figure,
+        training->plan.training.keep_on ? ""
+                                        : ", or set training.stop_if_diverging to false to go on regardless");
 }
 
 /* Sampling and division go by the declared number alone; the custodian should know where it is off. */
@@ -504,11 +517,15 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
     if (status == SOTTO_OK)
         status = take_steps(&training, options, err);
     if (status == SOTTO_OK)
+        check_numbers(&training);
+    if (status == SOTTO_OK)
         status =
             sotto_run_directory_finish(&training.directory, &training.record, training.random, options, err);
     training.record.seconds = sotto_seconds() - start;
     if (status == SOTTO_OK && training.record.scarce.code == SOTTO_OK)
         status = summarise(&training, json, err);
+    if (status == SOTTO_OK && training.record.diverged[0])
+        status = say_diverged(&training, err);
     if (status == SOTTO_OK && (training.record.interrupted || training.record.sampling_stopped))
         status = sotto_error_set(err, SOTTO_INTERRUPTED, "stopped on request after step %llu of %llu",
                                  (unsigned long long)training.record.steps_taken,
@@ -519,8 +536,6 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
             "%s. All else of the release is there, and paid for: `sotto sample` makes rows of "
             "its model",
             training.record.scarce.message);
-    if (status == SOTTO_OK && training.record.diverged[0])
-        status = say_diverged(&training, err);
 done:
     release(&training);
     return status;
