@@ -5,28 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/report.h"
 #include "run/figures.h"
+#include "run/train.h"
 
 static const uint64_t most_step_records = 100000;
 enum { LOOKS = 50 }; /* at the model, in a whole run */
-
-/* All that one training holds; released in one place. */
-struct training {
-    sotto_config config;
-    sotto_plan plan;
-    sotto_table *table;
-    sotto_encoded *data;
-    sotto_split *split;
-    sotto_random *random;
-    sotto_budget *budget;
-    double epsilon_ahead; /* of all that the steps logged last will have cost, at most */
-    sotto_dpsgd *step;
-    sotto_parts *parts; /* in its place, where the model wants them */
-    sotto_health *health;
-    sotto_run_directory directory;
-    sotto_training_record record;
-};
 
 static void release(struct training *training)
 {
@@ -346,107 +329,6 @@ static void check_numbers(struct training *training)
     sotto_run_log(&training->directory, "neither rows nor a model are made: %s", record->diverged);
 }
 
-static json_t *released_files(const struct training *training)
-{
-    if (training->record.diverged[0])
-        return json_pack("[s,s]", "release/privacy.json", "release/privacy.html");
-    return json_pack("[s,s,s,s,s*]", "release/synthetic.csv", "release/model.sotto", "release/privacy.json",
-                     "release/privacy.html", training->plan.figures ? "release/figures.json" : NULL);
-}
-
-static sotto_status summarise(const struct training *training, char **json, sotto_error *err)
-{
-    const sotto_training_record *record = &training->record;
-    double epsilon;
-    sotto_status status = sotto_budget_epsilon(training->budget, &epsilon, NULL, err);
-    if (status != SOTTO_OK)
-        return status;
-    json_t *summary = json_pack(
-        "{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:s?, s:f, s:s, s:s?, s:o, s:[s,s,s], s:o}", "output",
-        training->directory.path, "epsilon", epsilon, "delta", training->config.delta, "target_epsilon",
-        training->config.epsilon, "steps", (json_int_t)record->steps_taken, "steps_planned",
-        (json_int_t)training->plan.training.steps, "rows", (json_int_t)record->synthetic_rows, "balance",
-        sotto_plan_balance(&training->plan), "seconds", record->seconds, "stopped",
-        record->diverged[0]                               ? "it was diverging"
-        : record->interrupted || record->sampling_stopped ? "interrupted"
-        : sotto_plan_takes_steps(record->plan)            ? "at the planned steps"
-                                                          : "at the plan's end",
-        "not_private", record->not_private[0] ? record->not_private : NULL, "release",
-        released_files(training), "private", "private/config.yaml", "private/train.log",
-        "private/metrics.json", "warnings", sotto_plan_warnings(&training->plan, &training->config));
-    return sotto_json_text(summary, json, err);
-}
-
-/* What was spent stays spent, and is written down; what was not is left for another try. */
-static sotto_status say_diverged(const struct training *training, sotto_error *err)
-{
-    double epsilon;
-    char figure[SOTTO_FIGURE_SIZE];
-    const sotto_training_record *record = &training->record;
-    sotto_status status = sotto_budget_epsilon(training->budget, &epsilon, NULL, err);
-    if (status != SOTTO_OK)
-        return status;
-    sotto_figure_up(epsilon, 4, figure);
-    return sotto_error_set(
-        err, SOTTO_DIVERGED,
-        "training %s after step %llu of %llu, since it was diverging: %s. ε = %s was spent, and "
-        "no table was made; lower the learning rates%s",
-        training->plan.training.keep_on ? "made nothing" : "ended itself",
-        (unsigned long long)record->steps_taken, (unsigned long long)training->plan.training.steps,
-        record->diverged, figure,
-        training->plan.training.keep_on ? ""
-                                        : ", or set training.stop_if_diverging to false to go on regardless");
-}
-
-/* Sampling and division go by the declared number alone; the custodian should know where it is off. */
-static void note_unit_count(struct training *training)
-{
-    const sotto_plan *plan = &training->plan;
-    const bool by_row = plan->unit_column == SOTTO_NONE;
-    const size_t declared = plan->units;
-    const size_t found =
-        by_row ? sotto_table_rows(training->table) : sotto_table_units(training->table, plan->unit_column);
-    const char *noun = by_row ? "rows" : "units";
-    if (found == declared)
-        return;
-    if (sotto_plan_takes_steps(plan) && !training->parts)
-        sotto_run_log(
-            &training->directory,
-            "the table has %zu %s and the schema declares %zu: sampling goes by the declared number, so "
-            "batches are %.3g times as large as planned; correct `%s` if it is not meant so",
-            found, noun, declared, (double)found / (double)declared, noun);
-    else
-        sotto_run_log(&training->directory,
-                      "the table has %zu %s and the schema declares %zu; correct `%s` if it is not meant so",
-                      found, noun, declared, noun);
-}
-
-static void note_split(struct training *training)
-{
-    const sotto_split *split = training->split;
-    if (training->plan.unit_column == SOTTO_NONE)
-        sotto_run_log(&training->directory, "%zu rows for training, %zu held out", split->train_count,
-                      split->holdout_count);
-    else
-        sotto_run_log(
-            &training->directory,
-            "of %zu units at most %zu rows each: %zu units with %zu rows for training, %zu with %zu held out; "
-            "%zu rows of units for training were dropped",
-            sotto_table_units(training->table, training->plan.unit_column),
-            training->config.max_rows_per_unit, split->train_units, split->train_count, split->holdout_units,
-            split->holdout_count,
-            sotto_table_rows(training->table) - split->train_count - split->holdout_count);
-}
-
-/* Before anything is charged: whoever sees that nothing can be learned may still stop for free. */
-static void give_warnings(const struct training *training, const sotto_run_options *options)
-{
-    json_t *warnings = sotto_plan_warnings(&training->plan, &training->config);
-    for (size_t i = 0; options->warn && i < json_array_size(warnings); i++)
-        options->warn(options->warn_context, json_string_value(json_array_get(warnings, i)));
-    json_decref(warnings);
-}
-
 sotto_status sotto_run_train(const sotto_run_options *options, char **json, sotto_error *err)
 {
     return sotto_train(options, NULL, json, err);
@@ -508,9 +390,7 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
                                           training.record.not_private, err);
     if (status != SOTTO_OK)
         goto done;
-    note_split(&training);
-    note_unit_count(&training);
-    give_warnings(&training, options);
+    sotto_training_note(&training, options);
     status = buy_releases(&training, err);
     if (status == SOTTO_OK)
         status = buy_figures(&training, err);
@@ -523,9 +403,9 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
             sotto_run_directory_finish(&training.directory, &training.record, training.random, options, err);
     training.record.seconds = sotto_seconds() - start;
     if (status == SOTTO_OK && training.record.scarce.code == SOTTO_OK)
-        status = summarise(&training, json, err);
+        status = sotto_training_summary(&training, json, err);
     if (status == SOTTO_OK && training.record.diverged[0])
-        status = say_diverged(&training, err);
+        status = sotto_training_diverged(&training, err);
     if (status == SOTTO_OK && (training.record.interrupted || training.record.sampling_stopped))
         status = sotto_error_set(err, SOTTO_INTERRUPTED, "stopped on request after step %llu of %llu",
                                  (unsigned long long)training.record.steps_taken,
