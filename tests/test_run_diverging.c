@@ -89,7 +89,8 @@ static void expect_nothing_to_use(void)
     char *text = NULL;
     const sotto_sample_options wanted = {.model = at("run"), .rows = 10, .output = at("rows.csv")};
     ck_assert_int_eq(sotto_run_sample(&wanted, &text, &err), SOTTO_ERROR_INPUT);
-    ck_assert_msg(strstr(err.message, "this run diverged and ended after step") != NULL, "%s", err.message);
+    ck_assert_msg(strstr(err.message, "this run diverged and ended itself after step") != NULL, "%s",
+                  err.message);
     ck_assert(!exists("rows.csv"));
     const sotto_evaluate_options judged = {
         .schema = at("schema.yaml"), .train = at("table.csv"), .run = at("run"), .threads = 1};

@@ -71,7 +71,7 @@ static int by_text(const void *left, const void *right)
     return order ? order : (a->row > b->row) - (a->row < b->row);
 }
 
-/* Each row's unit, for now, is the first row that has its text: itself where it has none. */
+/* To `units` goes the first row that has the same text: the row itself where it has none. */
 static void find_first_rows(const sotto_unit_texts *texts, entry *entries, uint32_t *units)
 {
     size_t count = 0;

@@ -244,7 +244,7 @@ static sotto_status build(sotto_saved_model *saved, const char *path, const stru
         status = read_learned(saved->model, sotto_node_get(root, "learned"), path, err);
     if (status == SOTTO_OK && sotto_model_parameters(saved->model) != parts->parameter_count)
         status = damaged(path, "it holds another number of parameters than its architecture has", err);
-    if (status == SOTTO_OK)
+    if (status == SOTTO_OK && saved->model->kind->prepare_sampling)
         status = saved->model->kind->prepare_sampling(saved->model, threads, err);
     return status == SOTTO_OK ? read_parameters(saved->model, parts, path, err) : status;
 }

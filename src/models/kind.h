@@ -53,7 +53,8 @@ typedef struct sotto_model_kind {
     sotto_status (*read_learned)(sotto_model *, const sotto_node *, sotto_error *);
     float *(*released)(sotto_model *, size_t *count);
     double *(*frequencies)(sotto_model *, size_t *count);
-    sotto_status (*prepare_sampling)(sotto_model *, unsigned threads, sotto_error *);
+    sotto_status (*prepare_sampling)(sotto_model *, unsigned threads,
+                                     sotto_error *);      /* NULL: nothing to do */
     sotto_status (*loaded)(sotto_model *, sotto_error *); /* what was read can be sampled from; may be NULL */
 } sotto_model_kind;
 

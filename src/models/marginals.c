@@ -398,12 +398,6 @@ static double *marginals_frequencies(sotto_model *base, size_t *count)
     return model->label_frequency;
 }
 
-static sotto_status marginals_prepare_sampling(sotto_model *base, unsigned threads, sotto_error *err)
-{
-    (void)base, (void)threads, (void)err;
-    return SOTTO_OK;
-}
-
 static sotto_status marginals_loaded(sotto_model *base, sotto_error *err)
 {
     return marginals_add_up((marginals *)base)
@@ -427,6 +421,5 @@ const sotto_model_kind sotto_marginals_kind = {
     .read_learned = marginals_read_learned,
     .released = marginals_released,
     .frequencies = marginals_frequencies,
-    .prepare_sampling = marginals_prepare_sampling,
     .loaded = marginals_loaded,
 };

@@ -306,12 +306,6 @@ static double *tables_frequencies(sotto_model *base, size_t *count)
     return model->label_frequency;
 }
 
-static sotto_status tables_prepare_sampling(sotto_model *base, unsigned threads, sotto_error *err)
-{
-    (void)base, (void)threads, (void)err;
-    return SOTTO_OK;
-}
-
 static sotto_status tables_loaded(sotto_model *base, sotto_error *err)
 {
     tables *model = (tables *)base;
@@ -331,8 +325,7 @@ static sotto_status tables_numbers(const sotto_node *section, sotto_numbers *num
         .type = (name), .create = (make), .destroy = tables_destroy, .numbers = tables_numbers,              \
         .prepare = tables_prepare, .counts_wanted = tables_counts_wanted, .counts_give = tables_counts_give, \
         .data = tables_data, .sample = tables_sample, .target = tables_target, .format = tables_format,      \
-        .released = tables_released, .frequencies = tables_frequencies,                                      \
-        .prepare_sampling = tables_prepare_sampling, .loaded = tables_loaded                                 \
+        .released = tables_released, .frequencies = tables_frequencies, .loaded = tables_loaded              \
     }
 
 const sotto_model_kind sotto_independent_kind = TABLES_KIND("independent", create_independent);

@@ -46,7 +46,7 @@ sotto_status sotto_run_directory_converged(const char *path, sotto_error *err)
     const sotto_status status =
         why ? sotto_error_set_at(
                   err, SOTTO_ERROR_INPUT, path, 0, 0,
-                  "this run diverged and ended after step %lld of %lld (%s), so it made neither a table nor a "
+                  "this run diverged and ended itself after step %lld of %lld (%s), so it made neither a table nor a "
                   "model; train again with lower learning rates",
                   (long long)json_integer_value(json_object_get(training, "steps_taken")),
                   (long long)json_integer_value(json_object_get(training, "steps_planned")), why)

@@ -180,16 +180,7 @@ static json_t *statement_of(const char *run)
 /* A run that ended itself has a statement and nothing to evaluate: what an earlier try has seen holds. */
 static sotto_status check_converged(const char *run, sotto_error *err)
 {
-    json_t *statement = statement_of(run);
-    const json_t *training = json_object_get(statement, "training");
-    const char *why = json_string_value(json_object_get(training, "diverged"));
-    const sotto_status status =
-        why ? sotto_error_set(err, SOTTO_DIVERGED,
-                              "training ended itself after step %lld, since it was diverging: %s",
-                              (long long)json_integer_value(json_object_get(training, "steps_taken")), why)
-            : SOTTO_OK;
-    json_decref(statement);
-    return status;
+    return sotto_run_directory_converged(run, err) == SOTTO_OK ? SOTTO_OK : SOTTO_DIVERGED;
 }
 
 /* ε of a whole release, by its own statement; NaN where there is none. */
