@@ -10,7 +10,10 @@ struct sotto_budget {
     sotto_accountant *accountant; /* all charges, composed */
     accountant_filter *filter;    /* NULL where the parameters are fixed in advance */
     sotto_charge *charges;        /* the same, by label */
+    uint64_t *ahead;              /* of each: uses that were committed and not asked for yet */
     size_t length, capacity;
+    sotto_journal journal; /* commit is NULL where there is none */
+    bool recalled;         /* some charges were made without asking this budget */
     /* The answer to the last question about remaining uses, kept true by every charge. */
     bool has_answer;
     sotto_mechanism asked; /* owned, while there is an answer */
@@ -54,6 +57,7 @@ void sotto_budget_destroy(sotto_budget *budget)
     for (size_t i = 0; i < budget->length; i++)
         free((char *)budget->charges[i].label);
     free(budget->charges);
+    free(budget->ahead);
     forget(budget);
     sotto_accountant_destroy(budget->accountant);
     accountant_filter_destroy(budget->filter);
@@ -232,76 +236,175 @@ static sotto_status refuse(sotto_budget *budget, const sotto_mechanism *mechanis
         (unsigned long long)(left < count ? left : count - 1));
 }
 
+static bool make_room(sotto_budget *budget)
+{
+    if (budget->length < budget->capacity)
+        return true;
+    const size_t capacity = budget->capacity ? 2 * budget->capacity : 4;
+    if (capacity > SIZE_MAX / sizeof *budget->charges)
+        return false;
+    sotto_charge *charges = realloc(budget->charges, capacity * sizeof *charges);
+    if (charges)
+        budget->charges = charges;
+    uint64_t *ahead = realloc(budget->ahead, capacity * sizeof *ahead);
+    if (ahead)
+        budget->ahead = ahead;
+    if (charges && ahead)
+        budget->capacity = capacity;
+    return charges && ahead;
+}
+
+/* The line of this label and mechanism; NULL where there is none. */
+static const sotto_charge *line_of(const sotto_budget *budget, const sotto_mechanism *mechanism,
+                                   const char *label)
+{
+    for (size_t i = 0; i < budget->length; i++)
+        if (sotto_mechanism_equal(&budget->charges[i].mechanism, mechanism) &&
+            strcmp(budget->charges[i].label, label) == 0)
+            return &budget->charges[i];
+    return NULL;
+}
+
 /* The line for this label and mechanism: an old one, or a new one of count 0 that is not yet part of the
  * record. */
 static sotto_status find_line(sotto_budget *budget, const sotto_mechanism *mechanism, const char *label,
                               size_t *place, sotto_error *err)
 {
-    for (size_t i = 0; i < budget->length; i++)
-        if (sotto_mechanism_equal(&budget->charges[i].mechanism, mechanism) &&
-            strcmp(budget->charges[i].label, label) == 0) {
-            *place = i;
-            return SOTTO_OK;
-        }
-    if (budget->length == budget->capacity) {
-        const size_t capacity = budget->capacity ? 2 * budget->capacity : 4;
-        sotto_charge *charges = NULL;
-        if (capacity <= SIZE_MAX / sizeof *charges)
-            charges = realloc(budget->charges, capacity * sizeof *charges);
-        if (!charges)
-            return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for %zu charges", capacity);
-        budget->charges = charges;
-        budget->capacity = capacity;
+    const sotto_charge *line = line_of(budget, mechanism, label);
+    if (line) {
+        *place = (size_t)(line - budget->charges);
+        return SOTTO_OK;
     }
-    const char *copy = strdup(label);
+    const char *copy = make_room(budget) ? strdup(label) : NULL;
     if (!copy)
-        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a charge's label");
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a charge");
     *place = budget->length;
     budget->charges[*place] = (sotto_charge){.label = copy, .mechanism = *mechanism};
+    budget->ahead[*place] = 0;
     return SOTTO_OK;
 }
 
-sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
-                                 const char *label, sotto_error *err)
+/* Into the record, whatever the target. */
+static sotto_status enter(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
+                          const char *label, size_t *place, sotto_error *err)
 {
-    if (!label || !*label)
-        return sotto_error_set(err, SOTTO_ERROR_INPUT,
-                               "a charge has no label; expected words that say what it pays for");
-    bool allowed;
-    sotto_status status = may(budget, mechanism, count, &allowed, err);
-    if (status != SOTTO_OK || count == 0)
-        return status;
-    if (!allowed)
-        return refuse(budget, mechanism, count, label, err);
-
-    size_t place = 0;
     accountant_cover_line *line = NULL;
+    sotto_status status = SOTTO_OK;
     if (!budget->filter)
         status = accountant_cover_line_of(&budget->cover, mechanism, &line, err);
     if (status == SOTTO_OK)
-        status = find_line(budget, mechanism, label, &place, err);
+        status = find_line(budget, mechanism, label, place, err);
     if (status != SOTTO_OK)
         return status;
     status = sotto_accountant_compose(budget->accountant, mechanism, count, err);
     if (status != SOTTO_OK) {
-        if (place == budget->length)
-            free((char *)budget->charges[place].label);
+        if (*place == budget->length)
+            free((char *)budget->charges[*place].label);
         return status;
     }
     if (budget->filter)
         accountant_filter_take(budget->filter, mechanism, count);
     else
         line->charged += count;
-    if (place == budget->length)
+    if (*place == budget->length)
         budget->length++;
-    budget->charges[place].count += count;
+    budget->charges[*place].count += count;
     /* which lives as long as the record */
-    budget->charges[place].mechanism = *accountant_kept(budget->accountant, mechanism);
+    budget->charges[*place].mechanism = *accountant_kept(budget->accountant, mechanism);
+    return SOTTO_OK;
+}
+
+static sotto_status check_label(const char *label, sotto_error *err)
+{
+    return label && *label
+               ? SOTTO_OK
+               : sotto_error_set(err, SOTTO_ERROR_INPUT,
+                                 "a charge has no label; expected words that say what it pays for");
+}
+
+/* How many uses to charge where `count` are wanted, which are allowed. */
+static uint64_t block_of(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
+                         const char *label)
+{
+    const sotto_journal *journal = &budget->journal;
+    const uint64_t wanted =
+        journal->block ? journal->block(journal->context, mechanism, count, label) : count;
+    if (wanted <= count)
+        return count;
+    if (sotto_budget_allows(budget, mechanism, wanted))
+        return wanted;
+    const uint64_t left = sotto_budget_remaining(budget, mechanism);
+    return left < count ? count : left < wanted ? left : wanted;
+}
+
+/* Charge, and commit. Memory is short before anything is committed, or not at all. */
+static sotto_status charge(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
+                           const char *label, sotto_error *err)
+{
+    bool allowed;
+    size_t place;
+    sotto_status status = may(budget, mechanism, count, &allowed, err);
+    if (status != SOTTO_OK || count == 0)
+        return status;
+    if (!allowed)
+        return refuse(budget, mechanism, count, label, err);
+    const sotto_journal *journal = &budget->journal;
+    const uint64_t block = journal->commit ? block_of(budget, mechanism, count, label) : count;
+    status = enter(budget, mechanism, block, label, &place, err);
+    if (status != SOTTO_OK)
+        return status;
     if (!is_answered(budget, mechanism))
         forget(budget);
     if (budget->has_answer)
-        budget->remaining -= count;
-    return SOTTO_OK;
+        budget->remaining -= block;
+    if (journal->commit)
+        status = journal->commit(journal->context, mechanism, block, label, err);
+    if (status == SOTTO_OK)
+        budget->ahead[place] += block - count;
+    return status;
+}
+
+sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
+                                 const char *label, sotto_error *err)
+{
+    sotto_status status = check_label(label, err);
+    if (status == SOTTO_OK)
+        status = sotto_mechanism_check(mechanism, err);
+    if (status != SOTTO_OK)
+        return status;
+    const sotto_charge *line = budget->journal.commit ? line_of(budget, mechanism, label) : NULL;
+    const size_t place = line ? (size_t)(line - budget->charges) : 0;
+    const uint64_t ahead = line ? budget->ahead[place] : 0;
+    const uint64_t drawn = ahead < count ? ahead : count;
+    if (drawn < count || count == 0)
+        status = charge(budget, mechanism, count - drawn, label, err);
+    if (status == SOTTO_OK && drawn > 0)
+        budget->ahead[place] -= drawn;
+    return status;
+}
+
+void sotto_budget_keep(sotto_budget *budget, const sotto_journal *journal)
+{
+    budget->journal = *journal;
+}
+
+sotto_status sotto_budget_recall(sotto_budget *budget, const sotto_mechanism *mechanism, uint64_t count,
+                                 const char *label, sotto_error *err)
+{
+    size_t place;
+    sotto_status status = check_label(label, err);
+    if (status == SOTTO_OK && budget->filter)
+        status = sotto_error_set(err, SOTTO_ERROR_INPUT,
+                                 "a privacy filter takes over no charges: its shares are of what it allowed");
+    if (status == SOTTO_OK)
+        status = accountant_check_use(budget->accountant, mechanism, err);
+    if (status == SOTTO_OK && count > 0)
+        status = enter(budget, mechanism, count, label, &place, err);
+    if (status == SOTTO_OK) {
+        budget->recalled = true;
+        forget(budget);
+    }
+    return status;
 }
 
 sotto_status sotto_budget_epsilon(const sotto_budget *budget, double *epsilon, double *order,
@@ -315,9 +418,10 @@ sotto_status sotto_budget_epsilon(const sotto_budget *budget, double *epsilon, d
     const sotto_status status =
         sotto_accountant_epsilon(budget->accountant, budget->delta, &found, order, err);
     /* All that was charged is part of something that was found to keep the target. Privacy-loss distributions
-     * may waver by a few last digits and say otherwise of the part. */
+     * may waver by a few last digits and say otherwise of the part. What was recalled, nobody here asked for.
+     */
     if (status == SOTTO_OK)
-        *epsilon = fmin(found, budget->epsilon);
+        *epsilon = budget->recalled ? found : fmin(found, budget->epsilon);
     return status;
 }
 

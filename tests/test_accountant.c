@@ -167,6 +167,7 @@ int main(void)
     suite_add_tcase(suite, selection_tests());
     suite_add_tcase(suite, composition_tests());
     suite_add_tcase(suite, budget_tests());
+    suite_add_tcase(suite, journal_tests());
     suite_add_tcase(suite, calibration_tests());
     suite_add_tcase(suite, cover_tests());
     suite_add_tcase(suite, filter_tests());

@@ -58,6 +58,7 @@ TCase *group_tests(void);
 TCase *selection_tests(void);
 TCase *composition_tests(void);
 TCase *budget_tests(void);
+TCase *journal_tests(void);
 TCase *calibration_tests(void);
 TCase *cover_tests(void);
 TCase *filter_tests(void);

@@ -411,9 +411,42 @@ SOTTO_API bool sotto_budget_allows(sotto_budget *budget, const sotto_mechanism *
  *
  * \param label what it pays for, such as "discriminator steps"; copied; never NULL or empty
  * \return SOTTO_ERROR_BUDGET where that would cross the target, SOTTO_ERROR_INPUT for an invalid mechanism or
- *         label, SOTTO_ERROR_MEMORY; in each of these cases nothing is charged
+ *         label, SOTTO_ERROR_MEMORY; in each of these cases nothing is charged. Whatever a journal that it
+ *         keeps (below) answers
  */
 SOTTO_API sotto_status sotto_budget_charge(sotto_budget *budget, const sotto_mechanism *mechanism,
+                                           uint64_t count, const char *label, sotto_error *err);
+
+/**
+ * Where charges are made durable before they count (contract rule P7): a ledger's end of a budget. Uses may
+ * be committed in blocks, ahead of their being made: those that never are stay charged.
+ */
+typedef struct sotto_journal {
+    void *context;
+    /** How many uses to commit at once, where at least `count` ≥ 1 must be: from public facts alone. Fewer
+     * are committed where the budget bears no more. NULL: as many as are wanted. */
+    uint64_t (*block)(void *context, const sotto_mechanism *mechanism, uint64_t count, const char *label);
+    /** Put the charge where no crash of this process or machine can lose it, or say why not. */
+    sotto_status (*commit)(void *context, const sotto_mechanism *mechanism, uint64_t count, const char *label,
+                           sotto_error *err);
+} sotto_journal;
+
+/**
+ * From now on each charge is committed to `journal` before `sotto_budget_charge` returns; charges under the
+ * same label then draw on what was committed ahead. The budget's charges and ε are of all that was committed,
+ * made or not. Where a commit fails, so does the charge, and whatever was charged with it may not be
+ * released; but whether it is durable nobody can know, so that it counts all the same. \param journal copied;
+ * its context is borrowed as long as the budget lives
+ */
+SOTTO_API void sotto_budget_keep(sotto_budget *budget, const sotto_journal *journal);
+
+/**
+ * Take over charges that an earlier process committed. Whether they keep the target is not asked: they were
+ * made. Nothing is committed again, and nothing is drawn ahead.
+ * \return SOTTO_ERROR_INPUT for an invalid mechanism or label or a filter, SOTTO_ERROR_MEMORY; then nothing
+ * is taken over
+ */
+SOTTO_API sotto_status sotto_budget_recall(sotto_budget *budget, const sotto_mechanism *mechanism,
                                            uint64_t count, const char *label, sotto_error *err);
 
 /**
