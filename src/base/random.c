@@ -43,6 +43,7 @@ struct sotto_stream {
     unsigned char buffer[BUFFER_BYTES];
     size_t used; /* bytes of the buffer already given out */
     EVP_CIPHER_CTX *cipher;
+    SOTTO_TRACED(bool traced;)
     bool private;
     struct owner owner;
 };
@@ -146,6 +147,7 @@ sotto_status sotto_stream_create(sotto_stream **stream, sotto_random *random, so
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a random stream");
     }
     made->private = random->private;
+    SOTTO_TRACED(made->traced = purpose == SOTTO_PURPOSE_NOISE || purpose == SOTTO_PURPOSE_SAMPLING;)
     made->owner = owner_of(made);
     unsigned char text[KEY_BYTES + 16];
     uint64_t number = random->streams++;
@@ -188,6 +190,7 @@ static void encrypt_zeros(sotto_stream *stream, unsigned char *bytes, size_t cou
         int written = 0;
         memset(bytes, 0, (size_t)piece);
         insist(EVP_EncryptUpdate(stream->cipher, bytes, &written, bytes, piece) == 1 && written == piece);
+        SOTTO_TRACED(if (stream->traced) sotto_trace_key_stream(bytes, (size_t)piece);)
         bytes += piece;
         count -= (size_t)piece;
     }

@@ -104,6 +104,7 @@ sotto_status sotto_counts_release(const sotto_counts_query *query, const sotto_m
     for (size_t i = 0; i < cells; i++)
         counts[i] = 0.0;
     count_units(query, units, counts);
+    SOTTO_TRACED(sotto_trace_access(label, 1);)
     add_noise(&grid, stream, counts, cells);
 done:
     sotto_stream_destroy(stream);

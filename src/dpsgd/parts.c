@@ -25,7 +25,8 @@ struct sotto_parts {
     sotto_parts_options options;
     enum phase phase;
     uint64_t turns; /* ended so far */
-    size_t count;   /* parameters of a network */
+    SOTTO_TRACED(uint64_t traced;)
+    size_t count; /* parameters of a network */
     sotto_noise_grid grid;
     struct part *part;      /* [parts] */
     float *current;         /* [count]: of the network whose turn it is */
@@ -246,6 +247,17 @@ static size_t draw(sotto_parts *parts)
     return part->unit_count ? parts->options.batch : 0;
 }
 
+#ifdef SOTTO_TRACE
+/* Once in a round, when the first rows of it were read. */
+static void trace_round(sotto_parts *parts)
+{
+    const uint64_t round = parts->turns / parts->options.parts + 1;
+    if (parts->traced != round)
+        sotto_trace_access(parts->options.label, 1);
+    parts->traced = round;
+}
+#endif
+
 sotto_status sotto_parts_learn(sotto_parts *parts, size_t public_count, sotto_pass *pass, void *context,
                                sotto_error *err)
 {
@@ -253,6 +265,7 @@ sotto_status sotto_parts_learn(sotto_parts *parts, size_t public_count, sotto_pa
     if (parts->phase != BEGUN)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "a network learned out of its turn");
     const size_t real = draw(parts);
+    SOTTO_TRACED(trace_round(parts);)
     const sotto_batch batch = {.units = parts->rows,
                                .unit_count = real,
                                .unit_seeds = parts->seeds,

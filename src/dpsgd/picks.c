@@ -139,6 +139,7 @@ sotto_status sotto_picks_release(const sotto_picks_query *query, const sotto_mec
         const uint64_t half = (uint64_t)ldexp(fmin(mechanism->epsilon / 2, 0x1p30), FRACTION_BITS);
         const uint64_t step = half / sotto_units_most(units);
         score(query, units, tables, tables + largest, scores);
+        SOTTO_TRACED(sotto_trace_access(label, picks);)
         status = pick_all(query, stream, step, scores, open, picked, picks, err);
     }
     sotto_stream_destroy(stream);

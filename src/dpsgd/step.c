@@ -183,6 +183,7 @@ sotto_status sotto_dpsgd_begin(sotto_dpsgd *step, sotto_error *err)
         return status;
     size_t sampled =
         sotto_poisson_sample(step->coins, options->mechanism.sample_rate, &options->units, step->sample);
+    SOTTO_TRACED(sotto_trace_access(options->label, 1);)
     step->last = (sotto_dpsgd_private){.batch = sampled};
     step->phase = BEGUN;
     return SOTTO_OK;
