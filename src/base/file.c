@@ -200,6 +200,21 @@ void sotto_sha256_hex(const void *bytes, size_t length, char hex[65])
     to_hex(digest, hex);
 }
 
+sotto_status sotto_sha256_pieces(const sotto_piece *pieces, size_t count, char hex[65], sotto_error *err)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool sound = context && EVP_DigestInit_ex2(context, EVP_sha256(), NULL) == 1;
+    for (size_t i = 0; i < count && sound; i++)
+        sound = pieces[i].length == 0 || EVP_DigestUpdate(context, pieces[i].bytes, pieces[i].length) == 1;
+    sound = sound && EVP_DigestFinal_ex(context, digest, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    if (!sound)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a checksum");
+    to_hex(digest, hex);
+    return SOTTO_OK;
+}
+
 sotto_status sotto_sha256_file(const char *path, char hex[65], sotto_error *err)
 {
     unsigned char piece[1 << 14];

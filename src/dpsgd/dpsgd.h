@@ -188,6 +188,10 @@ typedef struct sotto_dpsgd_private {
 
 sotto_dpsgd_private sotto_dpsgd_last(const sotto_dpsgd *step);
 
+/** Steps taken, the bound where it adapts, and the optimizer: between steps only. The parameters are the
+ * model's. */
+void sotto_dpsgd_state(sotto_dpsgd *step, sotto_state *state);
+
 /* ------------------------------------------------------------------- parts */
 
 /**
@@ -241,6 +245,13 @@ const sotto_weights *sotto_parts_weights(const sotto_parts *parts);
  */
 sotto_status sotto_parts_release(sotto_parts *parts, const double *vector, float *released, sotto_error *err);
 
+/**
+ * Which part each unit is in, and of each part's network the parameters and the optimizer: PRIVATE. Between
+ * rounds only, since a round is charged with its first turn: gone on with twice from its middle, its other
+ * vectors would be told twice for one charge.
+ */
+void sotto_parts_state(sotto_parts *parts, sotto_state *state);
+
 /** K. */
 size_t sotto_parts_count(const sotto_parts *parts);
 
@@ -273,6 +284,9 @@ void sotto_public_step_destroy(sotto_public_step *step);
 /** Where the schedule of rates stands, counted as its steps are: for steps that are not taken at even
  * distances. Each step moves it on by one. */
 void sotto_public_step_seek(sotto_public_step *step, uint64_t number);
+
+/** Steps taken and the optimizer. The parameters are the model's. */
+void sotto_public_step_state(sotto_public_step *step, sotto_state *state);
 
 /** The mean gradient of `count` ≥ 1 public examples, unclipped, and one step of the optimizer. */
 void sotto_public_step_take(sotto_public_step *step, size_t count, sotto_pass *pass, void *context);

@@ -29,6 +29,8 @@ struct sotto_parts {
     size_t count; /* parameters of a network */
     sotto_noise_grid grid;
     struct part *part;      /* [parts] */
+    uint32_t *part_of;      /* [units] */
+    uint32_t *dealt;        /* [units]: part by part */
     float *current;         /* [count]: of the network whose turn it is */
     sotto_weights *weights; /* of them */
     sotto_lanes *lanes;
@@ -81,31 +83,40 @@ void sotto_parts_destroy(sotto_parts *parts)
     sotto_arena_destroy(parts->arena);
 }
 
-/*
- * A coin for each unit, in their order: where it falls depends on nothing of any unit, so that one more
- * changes the part of no other.
- */
-static sotto_status deal(sotto_parts *parts, sotto_error *err)
+/* The units of each part, by which part each unit is in. */
+static void gather(sotto_parts *parts)
 {
     const size_t units = parts->options.units.count, count = parts->options.parts;
-    uint32_t *part_of = sotto_arena_take(parts->arena, units, sizeof *part_of, err);
-    uint32_t *dealt = sotto_arena_take(parts->arena, units, sizeof *dealt, err);
-    if (!part_of || !dealt)
-        return SOTTO_ERROR_MEMORY;
-    for (size_t u = 0; u < units; u++) {
-        part_of[u] = (uint32_t)sotto_stream_below(parts->coins, count);
-        parts->part[part_of[u]].unit_count++;
-    }
-    uint32_t *next = dealt;
+    uint32_t *next = parts->dealt;
+    for (size_t k = 0; k < count; k++)
+        parts->part[k].unit_count = 0;
+    for (size_t u = 0; u < units; u++)
+        parts->part[parts->part_of[u]].unit_count++;
     for (size_t k = 0; k < count; k++) {
         parts->part[k].units = next;
         next += parts->part[k].unit_count;
         parts->part[k].unit_count = 0;
     }
     for (size_t u = 0; u < units; u++) {
-        struct part *of = &parts->part[part_of[u]];
-        dealt[(size_t)(of->units - dealt) + of->unit_count++] = (uint32_t)u;
+        struct part *of = &parts->part[parts->part_of[u]];
+        parts->dealt[(size_t)(of->units - parts->dealt) + of->unit_count++] = (uint32_t)u;
     }
+}
+
+/*
+ * A coin for each unit, in their order: where it falls depends on nothing of any unit, so that one more
+ * changes the part of no other.
+ */
+static sotto_status deal(sotto_parts *parts, sotto_error *err)
+{
+    const size_t units = parts->options.units.count;
+    parts->part_of = sotto_arena_take(parts->arena, units, sizeof *parts->part_of, err);
+    parts->dealt = sotto_arena_take(parts->arena, units, sizeof *parts->dealt, err);
+    if (!parts->part_of || !parts->dealt)
+        return SOTTO_ERROR_MEMORY;
+    for (size_t u = 0; u < units; u++)
+        parts->part_of[u] = (uint32_t)sotto_stream_below(parts->coins, parts->options.parts);
+    gather(parts);
     return SOTTO_OK;
 }
 
@@ -306,6 +317,38 @@ sotto_status sotto_parts_release(sotto_parts *parts, const double *vector, float
     parts->turns++;
     parts->phase = IDLE;
     return SOTTO_OK;
+}
+
+/* A unit of no part would index beyond them. */
+static void visit_deal(sotto_parts *parts, sotto_state *state)
+{
+    const size_t units = parts->options.units.count;
+    sotto_state_u32s(state, "part_of", parts->part_of, units);
+    if (!sotto_state_reads(state) || !sotto_state_is_sound(state))
+        return;
+    for (size_t u = 0; u < units; u++)
+        if (parts->part_of[u] >= parts->options.parts) {
+            sotto_state_refuse(state, "has a unit in a part that there is not");
+            parts->part_of[u] = 0;
+        }
+    gather(parts);
+}
+
+void sotto_parts_state(sotto_parts *parts, sotto_state *state)
+{
+    const size_t count = parts->options.parts;
+    sotto_state_object(state, "parts");
+    if (parts->phase != IDLE || parts->turns % count != 0)
+        sotto_state_refuse(state, "is in the middle of a round");
+    uint64_t rounds = parts->turns / count;
+    sotto_state_u64(state, "rounds", &rounds, 0, SOTTO_STATE_MOST_COUNT / count);
+    if (sotto_state_reads(state) && sotto_state_is_sound(state))
+        parts->turns = rounds * count;
+    visit_deal(parts, state);
+    for (size_t k = 0; k < count && sotto_state_is_sound(state); k++) {
+        sotto_state_floats(state, "parameters", parts->part[k].parameters, parts->count);
+        sotto_optimizer_state(parts->part[k].optimizer, state);
+    }
 }
 
 /* ---------------------------------------------------------------------- questions */

@@ -91,3 +91,10 @@ void sotto_public_step_take(sotto_public_step *step, size_t count, sotto_pass *p
     sotto_weights_refresh(step->options.weights);
     step->steps++;
 }
+
+void sotto_public_step_state(sotto_public_step *step, sotto_state *state)
+{
+    sotto_state_object(state, "public step");
+    sotto_state_u64(state, "steps", &step->steps, 0, SOTTO_STATE_MOST_COUNT);
+    sotto_optimizer_state(step->optimizer, state);
+}

@@ -12,6 +12,9 @@
 
 enum phase { IDLE, BEGUN, ACCUMULATED };
 
+/* How far an adaptive bound may move. */
+static const double least_norm = 0x1p-60, most_norm = 0x1p60;
+
 struct sotto_dpsgd {
     sotto_arena *arena;
     sotto_dpsgd_options options;
@@ -229,7 +232,7 @@ static void move_bound(sotto_dpsgd *step)
     const int64_t total = (2 * within - batch) * (int64_t)half + noise;
     const double share = (double)total / (2.0 * half) / sotto_dpsgd_expected_batch_size(step) + 0.5;
     c->max_grad_norm *= exp(-c->learning_rate * (share - c->target_quantile));
-    c->max_grad_norm = fmin(fmax(c->max_grad_norm, 0x1p-60), 0x1p60);
+    c->max_grad_norm = fmin(fmax(c->max_grad_norm, least_norm), most_norm);
 }
 
 sotto_status sotto_dpsgd_end(sotto_dpsgd *step, sotto_error *err)
@@ -258,6 +261,18 @@ sotto_status sotto_dpsgd_end(sotto_dpsgd *step, sotto_error *err)
     step->steps++;
     step->phase = IDLE;
     return SOTTO_OK;
+}
+
+void sotto_dpsgd_state(sotto_dpsgd *step, sotto_state *state)
+{
+    sotto_state_object(state, "private step");
+    if (step->phase != IDLE)
+        sotto_state_refuse(state, "is in the middle of one");
+    sotto_state_u64(state, "steps", &step->steps, 0, SOTTO_STATE_MOST_COUNT);
+    if (step->options.clipping.kind == SOTTO_CLIPPING_ADAPTIVE)
+        sotto_state_doubles_in(state, "max_grad_norm", &step->options.clipping.max_grad_norm, 1, least_norm,
+                               most_norm);
+    sotto_optimizer_state(step->optimizer, state);
 }
 
 /* ---------------------------------------------------------------------- questions */

@@ -8,6 +8,7 @@
 #include "network/optimizer.h"
 #include "tensor/tensor.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -222,6 +223,17 @@ void sotto_optimizer_step(sotto_optimizer *optimizer, double rate, double noise_
 {
     sotto_optimizer_advance(optimizer, rate, noise_std);
     sotto_optimizer_apply(optimizer, 0, optimizer->count, gradient, parameters);
+}
+
+void sotto_optimizer_state(sotto_optimizer *optimizer, sotto_state *state)
+{
+    sotto_optimizer *o = optimizer;
+    sotto_state_object(state, "optimizer");
+    sotto_state_u64(state, "steps", &o->steps, 0, SOTTO_STATE_MOST_COUNT);
+    sotto_state_doubles_in(state, "noise_variance", &o->noise_variance, 1, 0.0, DBL_MAX);
+    sotto_state_floats(state, "first", o->first, o->first ? o->count : 0);
+    sotto_state_floats(state, "second", o->second, o->second ? o->count : 0);
+    sotto_state_floats(state, "initial", o->initial, o->initial ? o->count : 0);
 }
 
 double sotto_schedule_rate(const sotto_schedule *schedule, uint64_t step)

@@ -63,6 +63,9 @@ void sotto_optimizer_advance(sotto_optimizer *optimizer, double rate, double noi
 void sotto_optimizer_apply(const sotto_optimizer *optimizer, size_t first, size_t count,
                            const float *gradient, float *parameters);
 
+/** Steps taken, and the vectors that there are. */
+void sotto_optimizer_state(sotto_optimizer *optimizer, sotto_state *state);
+
 /** A learning rate that is a function of public step numbers alone (contract rule P6). */
 typedef struct sotto_schedule {
     double rate;           /**< the rate at first */
