@@ -89,9 +89,11 @@ void sotto_state_fail(sotto_state *state, sotto_status status, const sotto_error
 {
     if (status == SOTTO_OK || !sotto_state_is_sound(state))
         return;
-    if (err && err->code != SOTTO_OK)
+    if (err && err->code != SOTTO_OK) {
         state->failure = *err;
-    else
+        if (status == SOTTO_ERROR_INPUT && state->name && !err->file[0])
+            (void)snprintf(state->failure.file, sizeof state->failure.file, "%s", state->name);
+    } else
         (void)sotto_error_set(&state->failure, status, "the state of %s: %s", state->object,
                               sotto_status_name(status));
 }

@@ -73,7 +73,8 @@ void sotto_state_text(sotto_state *state, const char *name, char *text, size_t s
  * whose subject is the state. No bytes of a state belong into it, since anyone may have written them. */
 void sotto_state_refuse(sotto_state *state, const char *format, ...) SOTTO_PRINTF(2, 3);
 
-/** The same of something else that went wrong, such as memory; a status of SOTTO_OK is none. */
+/** The same of something else that went wrong, such as memory; a status of SOTTO_OK is none. Where it is the
+ * input's fault, the file at fault is the reader's. */
 void sotto_state_fail(sotto_state *state, sotto_status status, const sotto_error *err);
 
 /** Did all go well? A reader's bytes must have been read to the last. */

@@ -298,6 +298,15 @@ sotto_status sotto_split_create(sotto_split **split, size_t rows, double holdout
 sotto_status sotto_split_create_units(sotto_split **split, const sotto_table *table, size_t column,
                                       size_t most, double holdout_fraction, sotto_stream *stream,
                                       sotto_error *err);
+
+/**
+ * Write the split, or make the one that was written: `*split` is then new, and NULL where it is refused since
+ * it is no split of `table`. `column` tells units apart, SOTTO_NONE where each row is one; `most` are the
+ * rows of a unit for training. No unit is on both sides, none has more rows than that, and no row stands
+ * twice. Caller destroys.
+ */
+void sotto_split_state(sotto_split **split, const sotto_table *table, size_t column, size_t most,
+                       sotto_state *state);
 void sotto_split_destroy(sotto_split *split);
 
 /* ---------------------------------------------------- private to this room */

@@ -186,6 +186,14 @@ sotto_status sotto_figures_buy(sotto_figures *figures, const sotto_table *table,
     return status;
 }
 
+/* Noisy counts are whole numbers; none is anywhere near so large. */
+void sotto_figures_state(sotto_figures *figures, sotto_state *state)
+{
+    sotto_state_object(state, "figures");
+    sotto_state_doubles_in(state, "noisy", figures->noisy, figures->cells, -1e15, 1e15);
+    sotto_state_doubles_in(state, "deviation", &figures->deviation, 1, 0.0, 1e15);
+}
+
 /* ------------------------------------------------------------------------ figures */
 
 /* ½Σ|p − q|, p the noisy counts without those below zero as shares, q the synthetic ones. */

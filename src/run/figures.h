@@ -44,6 +44,9 @@ sotto_status sotto_figures_buy(sotto_figures *figures, const sotto_table *table,
                                const sotto_mechanism *mechanism, sotto_budget *budget,
                                const sotto_units *units, sotto_random *random, sotto_error *err);
 
+/** The noisy counts, if they were bought. */
+void sotto_figures_state(sotto_figures *figures, sotto_state *state);
+
 /** What is to be predicted; NULL where the config asks for nothing of the kind. */
 sotto_prediction *sotto_figures_prediction(const sotto_figures *figures);
 
