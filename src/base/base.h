@@ -157,6 +157,13 @@ bool sotto_stream_exp_coin(sotto_stream *stream, uint64_t whole, uint64_t part, 
 #define SOTTO_NOISE_ROUNDED_TOTAL_VARIATION_LOG2 (-115)
 
 /**
+ * What draws of exact noise cost of δ beyond the continuous mechanism that the accountant charges: each lies
+ * within a proved total variation η of rounded continuous noise, and n of them cost (1 + e^ε)·n·η. Rounded
+ * up.
+ */
+double sotto_noise_delta(double epsilon, double draws);
+
+/**
  * `count` draws of the discrete Gaussian on the integers, P(x) ∝ exp(−x²/2σ²), σ = SOTTO_NOISE_STD. What
  * comes out depends on the stream and on `count` alone, not on the processor.
  */

@@ -8,6 +8,7 @@
  * where that cannot tell, in integers of 128 bits. Why the result is exact, and how nearly:
  * docs/exact-mode.md, "The noise".
  */
+#include <math.h>
 #include <openssl/crypto.h>
 
 #include "base/noise.h"
@@ -226,4 +227,11 @@ void sotto_stream_discrete_gaussian(sotto_stream *stream, int32_t *out, size_t c
     }
     OPENSSL_cleanse(places, used * sizeof *places);
     OPENSSL_cleanse(choices, used * sizeof *choices);
+}
+
+double sotto_noise_delta(double epsilon, double draws)
+{
+    const double cost =
+        (1.0 + exp(epsilon)) * ldexp(draws, SOTTO_NOISE_ROUNDED_TOTAL_VARIATION_LOG2) * (1.0 + 0x1p-40);
+    return cost < 1.0 ? cost : 1.0;
 }

@@ -154,10 +154,3 @@ sotto_status sotto_noise_grid_make(sotto_noise_grid *grid, double noise_multipli
     grid->steps = ldexp((double)grid->bound, (int)grid->shift);
     return SOTTO_OK;
 }
-
-double sotto_noise_delta(double epsilon, double draws)
-{
-    const double cost =
-        (1.0 + exp(epsilon)) * ldexp(draws, SOTTO_NOISE_ROUNDED_TOTAL_VARIATION_LOG2) * (1.0 + 0x1p-40);
-    return cost < 1.0 ? cost : 1.0;
-}

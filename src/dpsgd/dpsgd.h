@@ -110,13 +110,6 @@ typedef enum sotto_arithmetic {
     SOTTO_ARITHMETIC_FLOAT,     /**< float32 sums: the last bits of a sum are outside the proof */
 } sotto_arithmetic;
 
-/**
- * What draws of exact noise cost of δ beyond the continuous mechanism that the accountant charges: each lies
- * within a proved total variation η of rounded continuous noise, and n of them cost (1 + e^ε)·n·η. Rounded
- * up.
- */
-double sotto_noise_delta(double epsilon, double draws);
-
 /* ------------------------------------------------------------- private step */
 
 /** What a private step is made of. Everything is copied except what is said to be borrowed. */

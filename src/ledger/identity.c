@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* Which data set a table is: by what it is declared to be, by its content, by where it is. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ledger/inner.h"
+
+/* The latest data set that had such a version; SIZE_MAX where none had. */
+static size_t find_version(const ledger_book *book, const char *content, const char *path)
+{
+    for (size_t i = book->set_count; i-- > 0;)
+        for (size_t j = 0; j < book->sets[i].version_count; j++) {
+            const ledger_version *version = &book->sets[i].versions[j];
+            if ((!content || strcmp(version->content, content) == 0) &&
+                (!path || strcmp(version->path, path) == 0))
+                return i;
+        }
+    return SIZE_MAX;
+}
+
+static size_t place_of(const ledger_book *book, const char *id)
+{
+    const ledger_data_set *set = ledger_book_set(book, id);
+    return set ? (size_t)(set - book->sets) : SIZE_MAX;
+}
+
+static bool has_version(const ledger_data_set *set, const char *content, const char *path)
+{
+    for (size_t i = 0; i < set->version_count; i++)
+        if (strcmp(set->versions[i].content, content) == 0 && strcmp(set->versions[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* The file's name without its ending, as an id: what an id may not have becomes "_". */
+static void name_after(const char *path, char id[LEDGER_NAME - 16])
+{
+    const char *name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+    size_t length = strlen(name);
+    const char *ending = strrchr(name, '.');
+    if (ending && ending != name)
+        length = (size_t)(ending - name);
+    if (length > LEDGER_NAME - 17)
+        length = LEDGER_NAME - 17;
+    for (size_t i = 0; i < length; i++) {
+        const unsigned char byte = (unsigned char)name[i];
+        id[i] = byte > 0x20 && byte < 0x7F && !(i == 0 && byte == '-') ? name[i] : '_';
+    }
+    id[length] = '\0';
+    if (length == 0)
+        (void)strcpy(id, "table");
+}
+
+/* A new id of the file's name; or a data set's of that name which was declared and has no table yet. */
+static void find_new_name(const ledger_book *book, ledger_identity *identity)
+{
+    char name[LEDGER_NAME - 16];
+    name_after(identity->path, name);
+    (void)snprintf(identity->id, sizeof identity->id, "%s", name);
+    for (uint64_t number = 2;; number++) {
+        identity->set = place_of(book, identity->id);
+        if (identity->set == SIZE_MAX || book->sets[identity->set].version_count == 0)
+            return;
+        (void)snprintf(identity->id, sizeof identity->id, "%s-%llu", name,
+                       (unsigned long long)number % 1000000000);
+    }
+}
+
+static sotto_status use_declared(const ledger_book *book, const char *id, size_t by_content,
+                                 ledger_identity *identity, sotto_error *err)
+{
+    if (!ledger_is_name(id))
+        return sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "data.id is '%.60s'; expected 1 to %d characters without control characters, not "
+            "beginning with '-'",
+            id, (int)LEDGER_NAME);
+    if (by_content != SIZE_MAX && strcmp(book->sets[by_content].id, id) != 0)
+        return sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "this table is the data set %s in the ledger, and data.id calls it %s; a table has one "
+            "budget whatever it is called: write data.id: %s",
+            book->sets[by_content].id, id, book->sets[by_content].id);
+    (void)snprintf(identity->id, sizeof identity->id, "%s", id);
+    identity->set = place_of(book, id);
+    return SOTTO_OK;
+}
+
+/* Absolute and without links where the file is there, and as it was given where not. */
+static char *canonical(const char *path)
+{
+    char *real = realpath(path, NULL);
+    if (!real && errno == ENOMEM)
+        return NULL;
+    char *readable = ledger_readable(real ? real : path);
+    free(real);
+    return readable;
+}
+
+sotto_status ledger_identify(const sotto_ledger *ledger, const sotto_ledger_table *table,
+                             ledger_identity *identity, sotto_error *err)
+{
+    const ledger_book *book = &ledger->book;
+    *identity = (ledger_identity){.set = SIZE_MAX};
+    if (!sotto_adjacency_name(table->adjacency))
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "a table's adjacency is none");
+    if (table->sha256 && (strlen(table->sha256) != 64 || !ledger_is_hex(table->sha256, 64)))
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "a table's SHA-256 is none: expected 64 hex digits");
+    identity->path = canonical(table->path);
+    if (!identity->path)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a table's path");
+    sotto_status status = SOTTO_OK;
+    size_t by_content = SIZE_MAX;
+    if (table->sha256)
+        status = ledger_keyed(ledger, table->sha256, identity->content, err);
+    if (status == SOTTO_OK && table->sha256)
+        by_content = find_version(book, identity->content, NULL);
+    if (status != SOTTO_OK)
+        return status;
+    if (table->id)
+        status = use_declared(book, table->id, by_content, identity, err);
+    else {
+        identity->set = by_content != SIZE_MAX ? by_content : find_version(book, NULL, identity->path);
+        if (identity->set == SIZE_MAX)
+            find_new_name(book, identity);
+        else
+            (void)snprintf(identity->id, sizeof identity->id, "%s", book->sets[identity->set].id);
+    }
+    identity->tell = identity->set == SIZE_MAX ||
+                     !has_version(&book->sets[identity->set], identity->content, identity->path);
+    return status;
+}
+
+void ledger_identity_release(ledger_identity *identity)
+{
+    free(identity->path);
+    identity->path = NULL;
+}
