@@ -187,6 +187,14 @@ void sotto_stream_gaussian(sotto_stream *stream, double scale, float *out, size_
  * SOTTO_ERROR_INPUT. */
 sotto_status sotto_file_read(const char *path, size_t limit, char **bytes, size_t *length, sotto_error *err);
 
+/**
+ * Text that grows as a stream is written; closing the stream ends it. `*text` and `*length`, which must stay
+ * where they are till then, hold what was flushed, and a NUL beyond it. Where memory runs short the stream's
+ * error is set, and stays; fclose then gives EOF and `*text` is NULL. The caller frees it. NULL where there
+ * is no memory to begin with.
+ */
+FILE *sotto_memory_open(char **text, size_t *length);
+
 /** A file that appears under its name whole or not at all: written beside it, synced, then renamed. */
 typedef struct sotto_atomic_file sotto_atomic_file;
 
@@ -207,6 +215,20 @@ void sotto_atomic_file_abandon(sotto_atomic_file *file);
 sotto_status sotto_file_write(const char *path, unsigned mode, const void *bytes, size_t length,
                               sotto_error *err);
 
+/** SHA-256, of pieces as they come. Allocates nothing and cannot fail. */
+typedef struct sotto_hash {
+    uint64_t opaque[16];
+} sotto_hash;
+
+void sotto_hash_begin(sotto_hash *hash);
+void sotto_hash_add(sotto_hash *hash, const void *bytes, size_t length);
+
+/** The digest; wipes the state. */
+void sotto_hash_end(sotto_hash *hash, unsigned char digest[32]);
+
+/** The same as 64 hex digits and a NUL. */
+void sotto_hash_hex(sotto_hash *hash, char hex[65]);
+
 /** SHA-256 of `bytes` as 64 hex digits and a NUL. */
 void sotto_sha256_hex(const void *bytes, size_t length, char hex[65]);
 
@@ -216,7 +238,7 @@ typedef struct sotto_piece {
     size_t length;
 } sotto_piece;
 
-/** SHA-256 of `count` pieces as if they were one. SOTTO_ERROR_MEMORY. */
+/** SHA-256 of `count` pieces as if they were one. */
 sotto_status sotto_sha256_pieces(const sotto_piece *pieces, size_t count, char hex[65], sotto_error *err);
 
 /** SHA-256 of a file's bytes, read in pieces. */

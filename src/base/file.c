@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <openssl/evp.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -185,53 +183,22 @@ sotto_status sotto_file_write(const char *path, unsigned mode, const void *bytes
     return sotto_atomic_file_commit(file, err);
 }
 
-/* ---- hashes ---- */
-
-static void to_hex(const unsigned char digest[SHA256_DIGEST_LENGTH], char hex[65])
-{
-    for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-}
-
-void sotto_sha256_hex(const void *bytes, size_t length, char hex[65])
-{
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256(bytes, length, digest);
-    to_hex(digest, hex);
-}
-
-sotto_status sotto_sha256_pieces(const sotto_piece *pieces, size_t count, char hex[65], sotto_error *err)
-{
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool sound = context && EVP_DigestInit_ex2(context, EVP_sha256(), NULL) == 1;
-    for (size_t i = 0; i < count && sound; i++)
-        sound = pieces[i].length == 0 || EVP_DigestUpdate(context, pieces[i].bytes, pieces[i].length) == 1;
-    sound = sound && EVP_DigestFinal_ex(context, digest, NULL) == 1;
-    EVP_MD_CTX_free(context);
-    if (!sound)
-        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a checksum");
-    to_hex(digest, hex);
-    return SOTTO_OK;
-}
+/* ---- hashing ---- */
 
 sotto_status sotto_sha256_file(const char *path, char hex[65], sotto_error *err)
 {
     unsigned char piece[1 << 14];
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    sotto_hash hash;
     FILE *file = fopen(path, "rbe");
     if (!file)
         return open_error(path, err);
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool sound = context && EVP_DigestInit_ex2(context, EVP_sha256(), NULL) == 1;
-    size_t count;
-    while (sound && (count = fread(piece, 1, sizeof piece, file)) > 0)
-        sound = EVP_DigestUpdate(context, piece, count) == 1;
-    sound = sound && !ferror(file) && EVP_DigestFinal_ex(context, digest, NULL) == 1;
-    EVP_MD_CTX_free(context);
+    sotto_hash_begin(&hash);
+    for (size_t count; (count = fread(piece, 1, sizeof piece, file)) > 0;)
+        sotto_hash_add(&hash, piece, count);
+    const bool sound = !ferror(file);
     (void)fclose(file);
     if (!sound)
         return sotto_error_set_at(err, SOTTO_ERROR_IO, path, 0, 0, "cannot read the file to hash it");
-    to_hex(digest, hex);
+    sotto_hash_hex(&hash, hex);
     return SOTTO_OK;
 }

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/sha.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -79,6 +79,14 @@ static sotto_status entropy(void *bytes, size_t count, sotto_error *err)
     return SOTTO_OK;
 }
 
+static void digest(const void *bytes, size_t length, unsigned char key[KEY_BYTES])
+{
+    sotto_hash hash;
+    sotto_hash_begin(&hash);
+    sotto_hash_add(&hash, bytes, length);
+    sotto_hash_end(&hash, key);
+}
+
 /* ---- roots ---- */
 
 sotto_status sotto_random_create(sotto_random **random, sotto_error *err)
@@ -107,7 +115,7 @@ sotto_status sotto_random_create_insecure_for_tests(sotto_random **random, uint6
     unsigned char text[] = "sotto insecure test seed\0\0\0\0\0\0\0\0";
     for (size_t i = 0; i < 8; i++)
         text[sizeof text - 9 + i] = (unsigned char)(seed >> (8 * i));
-    SHA256(text, sizeof text, made->key);
+    digest(text, sizeof text, made->key);
     made->private = false;
     made->owner = owner_of(made);
     *random = made;
@@ -126,11 +134,33 @@ bool sotto_random_is_private(const sotto_random *random)
 
 /* ---- streams ---- */
 
-static void start_cipher(sotto_stream *stream)
+/*
+ * AES-256-CTR, found once: finding it takes memory, and what EVP_aes_256_ctr() gives would be looked for
+ * again in each step. In a context of our own, since libcrypto's is left unusable, and its next user crashes,
+ * where memory is short when it is first used. NULL where that happens here; asking again may help.
+ */
+static const EVP_CIPHER *find_cipher(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static OSSL_LIB_CTX *context;
+    static EVP_CIPHER *cipher;
+    (void)pthread_mutex_lock(&lock);
+    if (!context)
+        context = OSSL_LIB_CTX_new();
+    if (context && !cipher)
+        cipher = EVP_CIPHER_fetch(context, "AES-256-CTR", NULL);
+    const EVP_CIPHER *found = cipher;
+    (void)pthread_mutex_unlock(&lock);
+    return found;
+}
+
+/* By its key, from the first block on. `cipher` is NULL where the stream has one already; then it cannot fail
+ * for want of memory. */
+static bool start_cipher(sotto_stream *stream, const EVP_CIPHER *cipher)
 {
     static const unsigned char counter[16] = {0};
-    insist(EVP_EncryptInit_ex2(stream->cipher, EVP_aes_256_ctr(), stream->key, counter, NULL) == 1);
     stream->used = BUFFER_BYTES;
+    return EVP_EncryptInit_ex2(stream->cipher, cipher, stream->key, counter, NULL) == 1;
 }
 
 sotto_status sotto_stream_create(sotto_stream **stream, sotto_random *random, sotto_purpose purpose,
@@ -141,7 +171,8 @@ sotto_status sotto_stream_create(sotto_stream **stream, sotto_random *random, so
     sotto_stream *made = sotto_secret_take(sizeof *made);
     if (!made)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a random stream");
-    made->cipher = sotto_secret_cipher(made);
+    const EVP_CIPHER *cipher = find_cipher();
+    made->cipher = cipher ? sotto_secret_cipher(made) : NULL;
     if (!made->cipher) {
         sotto_secret_give(made);
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a random stream");
@@ -156,9 +187,13 @@ sotto_status sotto_stream_create(sotto_stream **stream, sotto_random *random, so
         text[KEY_BYTES + i] = (unsigned char)((uint64_t)purpose >> (8 * i));
         text[KEY_BYTES + 8 + i] = (unsigned char)(number >> (8 * i));
     }
-    SHA256(text, sizeof text, made->key);
+    digest(text, sizeof text, made->key);
     OPENSSL_cleanse(text, sizeof text);
-    start_cipher(made);
+    if (!start_cipher(made, cipher)) {
+        sotto_secret_give(made);
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY,
+                               "libcrypto could not start AES, out of memory perhaps");
+    }
     *stream = made;
     return SOTTO_OK;
 }
@@ -176,8 +211,8 @@ sotto_status sotto_stream_refresh(sotto_stream *stream, sotto_error *err)
     memcpy(text, stream->key, KEY_BYTES);
     sotto_status status = entropy(text + KEY_BYTES, KEY_BYTES, err);
     if (status == SOTTO_OK) {
-        SHA256(text, sizeof text, stream->key);
-        start_cipher(stream);
+        digest(text, sizeof text, stream->key);
+        insist(start_cipher(stream, NULL)); /* which takes no memory */
     }
     OPENSSL_cleanse(text, sizeof text);
     return status;

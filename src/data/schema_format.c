@@ -137,7 +137,7 @@ sotto_status sotto_schema_write(const sotto_schema *schema, const sotto_schema_n
 {
     char *bytes = NULL;
     size_t length = 0;
-    FILE *out = open_memstream(&bytes, &length);
+    FILE *out = sotto_memory_open(&bytes, &length);
     if (!out)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory while writing a schema");
     (void)fputs(notes->head ? notes->head : "", out);

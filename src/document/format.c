@@ -88,7 +88,7 @@ sotto_status sotto_document_format(const sotto_document *document, char **text, 
     size_t length = 0;
     yaml_emitter_t yaml;
     bool whole = false;
-    FILE *file = open_memstream(&bytes, &length);
+    FILE *file = sotto_memory_open(&bytes, &length);
     if (file && yaml_emitter_initialize(&yaml)) {
         yaml_emitter_set_output(&yaml, write_bytes, file);
         yaml_emitter_set_unicode(&yaml, 1);

@@ -1,60 +1,65 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/sha.h>
 #include <string.h>
 
 #include "ledger/inner.h"
 
-static bool add(EVP_MD_CTX *digest, const void *bytes, size_t count)
-{
-    return EVP_DigestUpdate(digest, bytes, count) == 1;
-}
-
 /* Least significant byte first, on every machine. */
-static bool add_number(EVP_MD_CTX *digest, uint64_t number)
+static void add_number(sotto_hash *hash, uint64_t number)
 {
     unsigned char bytes[8];
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (unsigned char)(number >> 8 * i);
-    return add(digest, bytes, sizeof bytes);
+    sotto_hash_add(hash, bytes, sizeof bytes);
 }
 
-static bool add_text(EVP_MD_CTX *digest, const char *text, size_t length)
+static void add_text(sotto_hash *hash, const char *text, size_t length)
 {
-    return add_number(digest, length) && add(digest, text, length);
+    add_number(hash, length);
+    sotto_hash_add(hash, text, length);
 }
 
-sotto_status ledger_chain(void *digest, const unsigned char before[LEDGER_HASH], const ledger_entry *entry,
-                          unsigned char hash[LEDGER_HASH], sotto_error *err)
+void ledger_chain(const unsigned char before[LEDGER_HASH], const ledger_entry *entry,
+                  unsigned char after[LEDGER_HASH])
 {
-    if (EVP_DigestInit_ex2(digest, EVP_sha256(), NULL) == 1 && add(digest, before, LEDGER_HASH) &&
-        add_number(digest, entry->seq) && add_text(digest, entry->time, strlen(entry->time)) &&
-        add_text(digest, entry->kind, strlen(entry->kind)) &&
-        add_text(digest, entry->body, entry->body_length) && EVP_DigestFinal_ex(digest, hash, NULL) == 1)
-        return SOTTO_OK;
-    return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory hashing an entry of the ledger");
+    sotto_hash hash;
+    sotto_hash_begin(&hash);
+    sotto_hash_add(&hash, before, LEDGER_HASH);
+    add_number(&hash, entry->seq);
+    add_text(&hash, entry->time, strlen(entry->time));
+    add_text(&hash, entry->kind, strlen(entry->kind));
+    add_text(&hash, entry->body, entry->body_length);
+    sotto_hash_end(&hash, after);
 }
 
 void ledger_chain_origin(const unsigned char salt[LEDGER_HASH], const char *id,
-                         unsigned char hash[LEDGER_HASH])
+                         unsigned char origin[LEDGER_HASH])
 {
     static const char title[] = "sotto ledger 1";
-    unsigned char bytes[sizeof title - 1 + LEDGER_HASH + 32];
-    memcpy(bytes, title, sizeof title - 1);
-    memcpy(bytes + sizeof title - 1, salt, LEDGER_HASH);
-    memcpy(bytes + sizeof title - 1 + LEDGER_HASH, id, 32);
-    SHA256(bytes, sizeof bytes, hash);
+    sotto_hash hash;
+    sotto_hash_begin(&hash);
+    sotto_hash_add(&hash, title, sizeof title - 1);
+    sotto_hash_add(&hash, salt, LEDGER_HASH);
+    sotto_hash_add(&hash, id, 32);
+    sotto_hash_end(&hash, origin);
 }
 
-sotto_status ledger_keyed(const sotto_ledger *ledger, const char *text, char hex[65], sotto_error *err)
+/* RFC 2104. */
+void ledger_keyed(const sotto_ledger *ledger, const char *text, char hex[65])
 {
-    unsigned char code[LEDGER_HASH];
-    unsigned length = 0;
-    if (!HMAC(EVP_sha256(), ledger->salt, LEDGER_HASH, (const unsigned char *)text, strlen(text), code,
-              &length) ||
-        length != LEDGER_HASH)
-        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory hashing for the ledger");
-    ledger_hex(code, LEDGER_HASH, hex);
-    return SOTTO_OK;
+    unsigned char inner[64], outer[64], digest[LEDGER_HASH];
+    sotto_hash hash;
+    memset(inner, 0x36, sizeof inner);
+    memset(outer, 0x5c, sizeof outer);
+    for (size_t i = 0; i < LEDGER_HASH; i++) {
+        inner[i] ^= ledger->salt[i];
+        outer[i] ^= ledger->salt[i];
+    }
+    sotto_hash_begin(&hash);
+    sotto_hash_add(&hash, inner, sizeof inner);
+    sotto_hash_add(&hash, text, strlen(text));
+    sotto_hash_end(&hash, digest);
+    sotto_hash_begin(&hash);
+    sotto_hash_add(&hash, outer, sizeof outer);
+    sotto_hash_add(&hash, digest, sizeof digest);
+    sotto_hash_hex(&hash, hex);
 }

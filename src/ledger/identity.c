@@ -114,12 +114,10 @@ sotto_status ledger_identify(const sotto_ledger *ledger, const sotto_ledger_tabl
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a table's path");
     sotto_status status = SOTTO_OK;
     size_t by_content = SIZE_MAX;
-    if (table->sha256)
-        status = ledger_keyed(ledger, table->sha256, identity->content, err);
-    if (status == SOTTO_OK && table->sha256)
+    if (table->sha256) {
+        ledger_keyed(ledger, table->sha256, identity->content);
         by_content = find_version(book, identity->content, NULL);
-    if (status != SOTTO_OK)
-        return status;
+    }
     if (table->id)
         status = use_declared(book, table->id, by_content, identity, err);
     else {

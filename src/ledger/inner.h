@@ -208,7 +208,6 @@ struct sotto_ledger {
     pid_t process;
     sqlite3 *database;
     sqlite3_stmt *select, *insert, *hash_at;
-    void *digest; /**< an EVP_MD_CTX */
     unsigned char salt[LEDGER_HASH], origin[LEDGER_HASH];
     char id[33];
     ledger_book book;
@@ -244,13 +243,13 @@ sotto_status ledger_hash_at(sotto_ledger *ledger, uint64_t seq, unsigned char ha
 sotto_status ledger_tell_head(sotto_ledger *ledger, sotto_error *err);
 
 /** SHA-256 of an entry that follows `before`. */
-sotto_status ledger_chain(void *digest, const unsigned char before[LEDGER_HASH], const ledger_entry *entry,
-                          unsigned char hash[LEDGER_HASH], sotto_error *err);
+void ledger_chain(const unsigned char before[LEDGER_HASH], const ledger_entry *entry,
+                  unsigned char after[LEDGER_HASH]);
 /** The hash that the first entry follows. */
 void ledger_chain_origin(const unsigned char salt[LEDGER_HASH], const char *id,
-                         unsigned char hash[LEDGER_HASH]);
+                         unsigned char origin[LEDGER_HASH]);
 /** HMAC-SHA-256 of the text by the ledger's salt, in hex. */
-sotto_status ledger_keyed(const sotto_ledger *ledger, const char *text, char hex[65], sotto_error *err);
+void ledger_keyed(const sotto_ledger *ledger, const char *text, char hex[65]);
 
 /* --------------------------------------------------------------- identities */
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,8 +18,7 @@ static sotto_status make_names(sotto_ledger *ledger, const sotto_ledger_options 
     if (asprintf(&ledger->sidecar, "%s-head", ledger->path) < 0)
         ledger->sidecar = NULL;
     ledger->mirror = mirror && *mirror ? strdup(mirror) : NULL;
-    ledger->digest = EVP_MD_CTX_new();
-    if (!ledger->sidecar || (mirror && *mirror && !ledger->mirror) || !ledger->digest)
+    if (!ledger->sidecar || (mirror && *mirror && !ledger->mirror))
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory opening the ledger");
     return ledger_book_create(&ledger->book, err);
 }
@@ -187,7 +185,6 @@ void sotto_ledger_close(sotto_ledger *ledger)
         ledger_store_close(ledger);
     ledger_sidecar_leave(ledger);
     ledger_book_release(&ledger->book);
-    EVP_MD_CTX_free(ledger->digest);
     OPENSSL_cleanse(ledger->salt, sizeof ledger->salt);
     free(ledger->path);
     free(ledger->sidecar);

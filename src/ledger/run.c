@@ -2,9 +2,9 @@
 
 /* Runs: what each may spend, and what it has. */
 #include <math.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "ledger/inner.h"
 
@@ -202,7 +202,7 @@ static sotto_status choose_id(const ledger_book *book, char id[LEDGER_RUN_ID + 1
 {
     unsigned char bytes[LEDGER_RUN_ID / 2];
     do {
-        if (RAND_bytes(bytes, sizeof bytes) != 1)
+        if (getentropy(bytes, sizeof bytes) != 0)
             return sotto_error_set(err, SOTTO_ERROR_ENTROPY, "the system gives no randomness for a run's id");
         ledger_hex(bytes, sizeof bytes, id);
     } while (ledger_book_run(book, id));

@@ -3,8 +3,8 @@
 /* The SQLite file: how it is made, opened and checked, and what its errors mean. */
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/rand.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -167,7 +167,7 @@ static sotto_status write_origin(sotto_ledger *ledger, sotto_error *err)
     unsigned char id[16], salt[LEDGER_HASH];
     char hex[33];
     sqlite3_stmt *statement = NULL;
-    if (RAND_bytes(id, sizeof id) != 1 || RAND_bytes(salt, sizeof salt) != 1)
+    if (getentropy(id, sizeof id) != 0 || getentropy(salt, sizeof salt) != 0)
         return sotto_error_set(err, SOTTO_ERROR_ENTROPY, "the system gives no randomness for a new ledger");
     ledger_hex(id, sizeof id, hex);
     int code =

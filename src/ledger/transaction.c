@@ -47,11 +47,10 @@ static sotto_status take_row(sotto_ledger *ledger, uint64_t expected, sotto_erro
     const void *stored = sqlite3_column_blob(row, 4);
     if (sqlite3_column_type(row, 4) != SQLITE_BLOB || !stored || sqlite3_column_bytes(row, 4) != LEDGER_HASH)
         return broken(ledger, expected, "has no hash", err);
-    sotto_status status = ledger_chain(ledger->digest, ledger->known_hash, &entry, hash, err);
-    if (status == SOTTO_OK && memcmp(hash, stored, LEDGER_HASH) != 0)
-        status = broken(ledger, expected, "does not follow from the one before", err);
-    if (status == SOTTO_OK)
-        status = ledger_book_apply(&ledger->book, &entry, err);
+    ledger_chain(ledger->known_hash, &entry, hash);
+    if (memcmp(hash, stored, LEDGER_HASH) != 0)
+        return broken(ledger, expected, "does not follow from the one before", err);
+    sotto_status status = ledger_book_apply(&ledger->book, &entry, err);
     if (status == SOTTO_OK) {
         ledger->known = entry.seq;
         memcpy(ledger->known_hash, hash, LEDGER_HASH);
@@ -178,10 +177,9 @@ static sotto_status append_entry(sotto_ledger *ledger, const ledger_entry *entry
     unsigned char hash[LEDGER_HASH];
     ledger->stale = true; /* the book is ahead of the file until it is committed */
     sotto_status status = ledger_book_apply(&ledger->book, entry, err);
-    if (status == SOTTO_OK)
-        status = ledger_chain(ledger->digest, ledger->known_hash, entry, hash, err);
     if (status != SOTTO_OK)
         return status;
+    ledger_chain(ledger->known_hash, entry, hash);
     const int code = insert(ledger, entry, hash);
     if (code != SQLITE_OK)
         return ledger_sqlite_error(ledger, code, "writing", err);

@@ -29,7 +29,7 @@ static sotto_status format_header(const sotto_model *model, const sotto_model_fa
                                   sotto_error *err)
 {
     size_t length;
-    FILE *file = open_memstream(text, &length);
+    FILE *file = sotto_memory_open(text, &length);
     if (!file)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a model file");
     size_t count;
@@ -82,7 +82,7 @@ sotto_status sotto_model_save(const sotto_model *model, const sotto_model_facts 
     if (status != SOTTO_OK)
         goto done;
     const float *parameters = model->kind->released((sotto_model *)model, &parameter_count);
-    FILE *file = open_memstream(bytes, length);
+    FILE *file = sotto_memory_open(bytes, length);
     bool sound = file != NULL;
     if (sound) {
         (void)fprintf(file, "sotto model 1 %zu %zu %zu\n%s%s", strlen(header), strlen(schema),

@@ -46,8 +46,8 @@ void sotto_page_element(FILE *file, const char *name, const char *text)
 sotto_status sotto_page_open(sotto_page *page, const json_t *root, const char *title, sotto_error *err)
 {
     *page = (sotto_page){.root = root};
-    page->file = open_memstream(&page->text, &page->size);
-    page->script = open_memstream(&page->commands, &page->length);
+    page->file = sotto_memory_open(&page->text, &page->size);
+    page->script = sotto_memory_open(&page->commands, &page->length);
     if (!page->file || !page->script) {
         sotto_page_abandon(page);
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory writing the page");
@@ -78,7 +78,7 @@ static char *clip(const char *text, size_t most)
             bytes++;
         characters++;
     }
-    FILE *file = open_memstream(&copy, &size);
+    FILE *file = sotto_memory_open(&copy, &size);
     if (!file)
         return NULL;
     (void)fwrite(text, 1, bytes, file);
@@ -164,7 +164,7 @@ static char *make_picture(const sotto_page *page, size_t index, const char *begi
     const sotto_picture *picture = &page->pictures[index];
     char *text = NULL;
     size_t size;
-    FILE *file = open_memstream(&text, &size);
+    FILE *file = sotto_memory_open(&text, &size);
     if (!file)
         return NULL;
     (void)fprintf(file,
@@ -281,7 +281,7 @@ sotto_status sotto_page_close(sotto_page *page, const char *format, char **html,
         "privacy figure. It runs no scripts and loads nothing.</p></footer>\n</main>\n</body>\n</html>\n",
         format);
     bool sound = end_streams(page);
-    FILE *file = sound ? open_memstream(html, &size) : NULL;
+    FILE *file = sound ? sotto_memory_open(html, &size) : NULL;
     if (file) {
         char **drawn = draw(page);
         splice(page, file, drawn);

@@ -256,7 +256,7 @@ static sotto_status write_text(json_t *root, void (*set)(FILE *file, const json_
                                sotto_error *err)
 {
     size_t size;
-    FILE *file = open_memstream(text, &size);
+    FILE *file = sotto_memory_open(text, &size);
     bool sound = file != NULL;
     if (sound) {
         set(file, root);

@@ -188,7 +188,7 @@ char *sotto_plot_run(const char *program, const char *script)
 {
     char *answer = NULL;
     size_t length;
-    FILE *file = open_memstream(&answer, &length);
+    FILE *file = sotto_memory_open(&answer, &length);
     if (!file)
         return NULL;
     bool sound = converse(program, script, file) && !ferror(file);

@@ -164,7 +164,7 @@ static void put_style(FILE *file, const tag *found)
     const char *at = found->attributes, *value;
     char name[32], *style = NULL;
     size_t length, size;
-    FILE *text = open_memstream(&style, &size);
+    FILE *text = sotto_memory_open(&style, &size);
     if (!text)
         return;
     while (take_attribute(&at, found->end, name, &value, &length))

@@ -18,7 +18,7 @@ static sotto_status render(form *write, const char *name, const char *json, char
     sotto_status status = sotto_statement_parse(&statement, name, json, err);
     if (status != SOTTO_OK)
         return status;
-    FILE *file = open_memstream(text, &length);
+    FILE *file = sotto_memory_open(text, &length);
     bool sound = file != NULL;
     if (sound) {
         write(&statement, file);

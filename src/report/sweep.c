@@ -143,7 +143,7 @@ char *sotto_sweep_settings(const json_t *settings, bool with_epsilon)
     size_t size, count = 0;
     const char *key;
     json_t *value;
-    FILE *file = open_memstream(&text, &size);
+    FILE *file = sotto_memory_open(&text, &size);
     if (!file)
         return NULL;
     json_object_foreach((json_t *)settings, key, value)

@@ -370,6 +370,10 @@ double sotto_seconds(void);
  */
 char *sotto_path_join(const char *root, const char *name);
 
+/** From now on no record is written once memory for any part of any was short: at the start of what makes
+ * records. */
+void sotto_json_watch(void);
+
 /** JSON text with 17 significant digits, indented, a newline at the end; caller frees. Steals `json`. */
 sotto_status sotto_json_text(json_t *json, char **text, sotto_error *err);
 

@@ -394,7 +394,7 @@ sotto_status sotto_sweep_csv(const json_t *record, char **text, sotto_error *err
     size_t length, i, j;
     const json_t *cell, *item;
     *text = NULL;
-    FILE *file = open_memstream(text, &length);
+    FILE *file = sotto_memory_open(text, &length);
     if (!file)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a table");
     const json_t *keys = json_object_get(record, "keys"), *metrics = json_object_get(record, "metrics");

@@ -373,6 +373,7 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
     struct training training = {0};
     const double start = sotto_seconds();
     *json = NULL;
+    sotto_json_watch();
     sotto_status status = read_input(&training, options, err);
     if (status == SOTTO_OK)
         status = check_part(&training, part, err);

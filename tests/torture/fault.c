@@ -17,6 +17,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -208,6 +209,24 @@ static void tell_hit(const char *what, long number, const char *detail, unsigned
     tell(line, strlen(line));
 }
 
+/* "by LIBRARY+OFFSET" for each of those who asked. */
+static void tell_callers(void)
+{
+    void *frames[12];
+    const int count = backtrace(frames, 12);
+    for (int i = 2; i < count; i++) {
+        Dl_info of;
+        char line[512] = "by ";
+        if (dladdr(frames[i], &of) == 0 || !of.dli_fname)
+            continue;
+        append(line, sizeof line, of.dli_fname);
+        append(line, sizeof line, "+0x");
+        append_number(line, sizeof line, (unsigned long)((uintptr_t)frames[i] - (uintptr_t)of.dli_fbase), 16);
+        append(line, sizeof line, "\n");
+        tell(line, strlen(line));
+    }
+}
+
 /* At the end of a run in which nothing was to fail: each call by name, and the errors it can give. */
 static void tell_counts(void)
 {
@@ -348,7 +367,9 @@ static bool refuses(const void *caller)
     const long k = atomic_fetch_add(&allocations, 1) + 1;
     if (!memory_at || k < memory_at || (k > memory_at && !always))
         return false;
-    tell_hit("malloc", k, " 0x", (unsigned long)(uintptr_t)caller, 16);
+    if (!atomic_load(&hit))
+        tell_callers();
+    tell_hit("allocation", k, " 0x", (unsigned long)(uintptr_t)caller, 16);
     errno = ENOMEM;
     return true;
 }
@@ -444,6 +465,8 @@ static void arm(void)
         (void)torture_call(SYS_write, STDERR_FILENO, (long)words, sizeof words - 1, 0, 0, 0);
         (void)torture_call(SYS_exit_group, 77, 0, 0, 0, 0, 0);
     }
+    void *frames[1];
+    (void)backtrace(frames, 1); /* which loads what it needs */
     armed = true;
 }
 

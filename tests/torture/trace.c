@@ -11,13 +11,12 @@
  * the way of what the process opens, and of the faults that the tests inject (fault.c).
  */
 #include <fcntl.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/trace.h"
+#include "base/base.h"
 #include "torture.h"
 
 enum { PIECE = 1024 };
@@ -79,8 +78,11 @@ void sotto_trace_key_stream(const unsigned char *bytes, size_t count)
     if (noise < 0)
         return;
     for (size_t first = 0; first < count; first += PIECE) {
-        unsigned char digest[SHA256_DIGEST_LENGTH];
-        SHA256(bytes + first, count - first < PIECE ? count - first : PIECE, digest);
+        unsigned char digest[32];
+        sotto_hash hash;
+        sotto_hash_begin(&hash);
+        sotto_hash_add(&hash, bytes + first, count - first < PIECE ? count - first : PIECE);
+        sotto_hash_end(&hash, digest);
         insist(used + 16 <= sizeof hashes);
         memcpy(hashes + used, digest, 16);
         used += 16;
