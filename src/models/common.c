@@ -92,6 +92,14 @@ sotto_status sotto_model_read_target(const sotto_node *node, const sotto_schema 
     return SOTTO_OK;
 }
 
+void sotto_model_losses_state(sotto_model_losses *losses, sotto_state *state)
+{
+    sotto_state_doubles(state, "loss_real", &losses->real, 1);
+    sotto_state_doubles(state, "loss_fake", &losses->fake, 1);
+    sotto_state_doubles(state, "loss_generator", &losses->generator, 1);
+    sotto_state_u64(state, "discriminator_steps", &losses->discriminator_steps, 0, SOTTO_STATE_MOST_COUNT);
+}
+
 void sotto_model_format_quoted(const char *text, FILE *file)
 {
     (void)fputc('"', file);

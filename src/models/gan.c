@@ -457,7 +457,7 @@ static sotto_status gan_loaded(sotto_model *base, sotto_error *err)
         .destroy = gan_destroy, .fits = gan_fits, .prepare = gan_prepare,                                    \
         .counts_wanted = gan_counts_wanted, .counts_give = gan_counts_give,                                  \
         .private_wanted = gan_private_wanted, .data = gan_data, .step = gan_step, .round = gan_round,        \
-        .last_losses = gan_last_losses, .marginal = gan_marginal, .sample = gan_sample,                      \
+        .last_losses = gan_last_losses, .state = gan_state, .marginal = gan_marginal, .sample = gan_sample,  \
         .sample_given = gan_sample_given, .conditional = gan_conditional, .told = gan_told,                  \
         .target = gan_target, .format = gan_format, .released = gan_released,                                \
         .frequencies = gan_frequencies, .prepare_sampling = gan_prepare_sampling, .loaded = gan_loaded,      \

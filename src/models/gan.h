@@ -280,6 +280,10 @@ bool gan_ladder_turn(gan_ladder *ladder);
 /** After a step of the generator: which share of its fakes was found out. The ladder may move. */
 void gan_ladder_tell(gan_ladder *ladder, double found_out);
 
+/* gan_state.c */
+
+void gan_state(sotto_model *base, sotto_state *state);
+
 /* ctgan.c: conditions of `type: ctgan`. */
 
 /** Which columns can be named. SOTTO_ERROR_INPUT, at the section, where none has two values. */

@@ -5,6 +5,7 @@
  * them, beside noisy counts: of nothing that a real row could move outside of a mechanism (P6). So neither an
  * answer nor what is done about it costs anything.
  */
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,4 +268,17 @@ sotto_status sotto_health_examine(sotto_health *health, sotto_model_health *seen
 const char *sotto_health_verdict(const sotto_health *health)
 {
     return health->verdict[0] ? health->verdict : NULL;
+}
+
+void sotto_health_state(sotto_health *health, sotto_state *state)
+{
+    uint64_t looks = health->looks, faulty = health->faulty;
+    sotto_state_object(state, "health");
+    sotto_state_u64(state, "looks", &looks, 0, INT_MAX);
+    sotto_state_u64(state, "faulty", &faulty, 0, looks);
+    sotto_state_size(state, "first_distinct", &health->first_distinct, 0, SOTTO_MODEL_ROWS);
+    sotto_state_doubles_in(state, "first_distance", &health->first_distance, 1, 0.0, 1.0 + 1e-6);
+    sotto_state_text(state, "verdict", health->verdict, sizeof health->verdict);
+    health->looks = (unsigned)looks;
+    health->faulty = (unsigned)faulty;
 }

@@ -35,6 +35,9 @@ typedef struct sotto_model_kind {
      * or NULL, where they were not bought. Looks at no row. */
     bool (*marginal)(const sotto_model *, size_t block, double *frequencies);
 
+    /* All that it knows between two steps, or after it has learned, there and back: what it goes on from. */
+    void (*state)(sotto_model *, sotto_state *);
+
     sotto_status (*sample)(sotto_model *, sotto_stream *, size_t, size_t, uint16_t *, float *, sotto_error *);
     size_t (*target)(const sotto_model *);
     /* Of a kind that is conditional on more than its target; both NULL for any other. */
@@ -85,6 +88,9 @@ void sotto_label_totals(const double *counts, const size_t *table_size, size_t t
 /** A draw from cumulative weights, [count], whose last is above 0 unless count is 0: then, and of one, 0.
  * None of weight 0 is drawn. */
 size_t sotto_cumulative_draw(const double *cumulative, size_t count, sotto_stream *stream);
+
+/** Of the last step, which may be no numbers. */
+void sotto_model_losses_state(sotto_model_losses *losses, sotto_state *state);
 
 enum { SOTTO_MODEL_CLASSES = 64 }; /**< the most values that a target may have */
 

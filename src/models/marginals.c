@@ -413,6 +413,7 @@ const sotto_model_kind sotto_marginals_kind = {
     .prepare = marginals_prepare,
     .releases = marginals_releases,
     .learn = marginals_learn,
+    .state = marginals_state,
     .data = marginals_data,
     .sample = marginals_sample,
     .target = marginals_target,

@@ -124,6 +124,9 @@ void marginals_cliques_release(marginals *model, size_t number, const double *ta
 /** A row's groups, `groups` [column_count]. */
 void marginals_cliques_draw(const marginals *model, sotto_stream *stream, size_t label, size_t *groups);
 
+/* marginals_state.c */
+void marginals_state(sotto_model *base, sotto_state *state);
+
 /* marginals_mst.c, marginals_aim.c */
 size_t marginals_mst_releases(const marginals *model, sotto_model_release *releases);
 sotto_status marginals_mst_learn(marginals *model, const sotto_release_door *door, sotto_error *err);

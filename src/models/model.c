@@ -169,6 +169,12 @@ sotto_status sotto_model_round(sotto_model *model, sotto_parts *parts, sotto_err
     return model->kind->round(model, parts, err);
 }
 
+void sotto_model_state(sotto_model *model, sotto_state *state)
+{
+    sotto_state_object(state, model->kind->type);
+    model->kind->state(model, state);
+}
+
 sotto_model_losses sotto_model_last_losses(const sotto_model *model)
 {
     return model->kind->last_losses(model);

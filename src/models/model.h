@@ -182,6 +182,13 @@ sotto_status sotto_model_step(sotto_model *model, sotto_dpsgd *step, sotto_error
 /** One round of parts, and the post-processing that belongs to it, of a model that wants parts. */
 sotto_status sotto_model_round(sotto_model *model, sotto_parts *parts, sotto_error *err);
 
+/**
+ * All that the model knows, of a prepared model that has learned from its releases: between two steps, or
+ * after the last. What is read into a prepared model of the same section and schema goes on, and makes rows,
+ * as the one that was written would have.
+ */
+void sotto_model_state(sotto_model *model, sotto_state *state);
+
 /** Of the last step. */
 sotto_model_losses sotto_model_last_losses(const sotto_model *model);
 
@@ -211,6 +218,9 @@ void sotto_health_destroy(sotto_health *health);
 
 /** Look. Draws from a stream of its own, so that training goes on as if nobody had looked. */
 sotto_status sotto_health_examine(sotto_health *health, sotto_model_health *seen, sotto_error *err);
+
+/** What was seen at earlier looks. Not the stream. */
+void sotto_health_state(sotto_health *health, sotto_state *state);
 
 /** Why training is going nowhere, as the part of a sentence that follows a colon; NULL while it is not. */
 const char *sotto_health_verdict(const sotto_health *health);

@@ -249,6 +249,16 @@ static void tables_data(sotto_model *base, const sotto_encoded *data)
     ((tables *)base)->data = data;
 }
 
+static void tables_state(sotto_model *base, sotto_state *state)
+{
+    tables *model = (tables *)base;
+    sotto_state_doubles_in(state, "label_frequency", model->label_frequency, model->classes, 0.0, 1.0 + 1e-6);
+    sotto_state_floats_in(state, "frequencies", model->frequencies, model->classes * model->width, 0.0f,
+                          1.0f + 1e-5f);
+    if (sotto_state_reads(state) && sotto_state_is_sound(state) && !add_up(model))
+        sotto_state_refuse(state, "has frequencies that are none");
+}
+
 /* ---- sampling and files ---- */
 
 static sotto_status tables_sample(sotto_model *base, sotto_stream *stream, size_t target_slot, size_t count,
@@ -324,8 +334,9 @@ static sotto_status tables_numbers(const sotto_node *section, sotto_numbers *num
     {                                                                                                        \
         .type = (name), .create = (make), .destroy = tables_destroy, .numbers = tables_numbers,              \
         .prepare = tables_prepare, .counts_wanted = tables_counts_wanted, .counts_give = tables_counts_give, \
-        .data = tables_data, .sample = tables_sample, .target = tables_target, .format = tables_format,      \
-        .released = tables_released, .frequencies = tables_frequencies, .loaded = tables_loaded              \
+        .data = tables_data, .state = tables_state, .sample = tables_sample, .target = tables_target,        \
+        .format = tables_format, .released = tables_released, .frequencies = tables_frequencies,             \
+        .loaded = tables_loaded                                                                              \
     }
 
 const sotto_model_kind sotto_independent_kind = TABLES_KIND("independent", create_independent);

@@ -254,6 +254,17 @@ static sotto_model_losses vae_last_losses(const sotto_model *base)
     return ((const vae *)base)->losses;
 }
 
+static void vae_state(sotto_model *base, sotto_state *state)
+{
+    vae *model = (vae *)base;
+    sotto_state_floats(state, "parameters", model->parameters, sotto_network_parameters(model->whole));
+    sotto_state_floats(state, "average", model->average, sotto_network_parameters(model->decoder));
+    sotto_state_doubles_in(state, "label_frequency", model->label_frequency, model->classes, 0.0, 1.0 + 1e-6);
+    sotto_model_losses_state(&model->losses, state);
+    if (sotto_state_reads(state) && sotto_state_is_sound(state))
+        sotto_weights_refresh(model->weights); /* those of the average are by whoever samples */
+}
+
 /* ---- files ---- */
 
 static size_t vae_target(const sotto_model *base)
@@ -293,6 +304,7 @@ const sotto_model_kind sotto_vae_kind = {
     .data = vae_data,
     .step = vae_step,
     .last_losses = vae_last_losses,
+    .state = vae_state,
     .sample = vae_sample,
     .target = vae_target,
     .format = vae_format,
