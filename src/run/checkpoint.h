@@ -12,6 +12,7 @@
  * is written over and over. Both are private, of mode 0600, and have no key of a random stream (P8).
  */
 
+#include "ledger/ledger.h"
 #include "run/run.h"
 
 /** Which of a run's two files. */
@@ -23,13 +24,9 @@ typedef enum sotto_checkpoint_kind {
 /** What a file is of. Texts are of printable ASCII; digests of 64 hex digits. */
 typedef struct sotto_checkpoint_facts {
     sotto_checkpoint_kind kind;
-    char run[64];     /**< its id in the ledger */
-    uint64_t attempt; /**< which one of the run wrote this */
-    struct {
-        char ledger[33]; /**< the ledger's id, 32 hex digits */
-        uint64_t entries;
-        char hash[65];
-    } head;                 /**< of the ledger, when this was written: an older one is another one */
+    char run[64];           /**< its id in the ledger */
+    uint64_t attempt;       /**< which one of the run wrote this */
+    sotto_ledger_head head; /**< of the ledger, when this was written: an older one is another one */
     char config_sha256[65]; /**< of all in the config that privacy depends on */
     char schema_sha256[65];
     char table_sha256[65];
