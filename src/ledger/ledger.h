@@ -95,6 +95,7 @@ typedef struct sotto_ledger_plan {
     double draws;          /**< of exact noise, at most, in one attempt */
     double epsilon, delta; /**< what the run itself promises, for readers */
     const char *config_sha256, *output, *version;
+    const char *run;  /**< by the name of `sotto_ledger_name`; NULL: by a new one */
     bool not_private; /**< its noise can be foretold: refused where there is a cap */
 } sotto_ledger_plan;
 
@@ -117,6 +118,14 @@ sotto_status sotto_ledger_bears(sotto_ledger *ledger, const sotto_ledger_table *
                                 const sotto_ledger_plan *plans, size_t count, sotto_error *err);
 
 /* ------------------------------------------------------------------- runs */
+
+/** A run's name, 16 hex digits, before the ledger knows of it: whoever writes it down first can tell after a
+ * crash whether the run was begun. SOTTO_ERROR_ENTROPY. */
+sotto_status sotto_ledger_name(char name[17], sotto_error *err);
+
+/** Does the ledger know the run? And is it neither released nor closed? As of what this process has seen. */
+bool sotto_ledger_knows(const sotto_ledger *ledger, const char *run);
+bool sotto_ledger_is_open(const sotto_ledger *ledger, const char *run);
 
 /** One attempt at a run. Opaque. It uses the ledger that it was begun with. */
 typedef struct sotto_ledger_run sotto_ledger_run;

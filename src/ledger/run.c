@@ -198,15 +198,41 @@ static sotto_status append_run(sotto_ledger *ledger, const ledger_identity *iden
     return no_memory(err);
 }
 
-static sotto_status choose_id(const ledger_book *book, char id[LEDGER_RUN_ID + 1], sotto_error *err)
+sotto_status sotto_ledger_name(char name[17], sotto_error *err)
 {
     unsigned char bytes[LEDGER_RUN_ID / 2];
-    do {
-        if (getentropy(bytes, sizeof bytes) != 0)
-            return sotto_error_set(err, SOTTO_ERROR_ENTROPY, "the system gives no randomness for a run's id");
-        ledger_hex(bytes, sizeof bytes, id);
-    } while (ledger_book_run(book, id));
+    if (getentropy(bytes, sizeof bytes) != 0)
+        return sotto_error_set(err, SOTTO_ERROR_ENTROPY, "the system gives no randomness for a run's id");
+    ledger_hex(bytes, sizeof bytes, name);
     return SOTTO_OK;
+}
+
+static sotto_status choose_id(const ledger_book *book, const char *wanted, char id[LEDGER_RUN_ID + 1],
+                              sotto_error *err)
+{
+    sotto_status status = SOTTO_OK;
+    if (wanted && (strlen(wanted) != LEDGER_RUN_ID || !ledger_is_hex(wanted, LEDGER_RUN_ID) ||
+                   ledger_book_run(book, wanted)))
+        return sotto_error_set(err, SOTTO_ERROR_INPUT,
+                               "a run's name has %d hex digits, and no two runs have one",
+                               (int)LEDGER_RUN_ID);
+    if (wanted)
+        memcpy(id, wanted, LEDGER_RUN_ID + 1);
+    do
+        status = wanted ? SOTTO_OK : sotto_ledger_name(id, err);
+    while (status == SOTTO_OK && !wanted && ledger_book_run(book, id));
+    return status;
+}
+
+bool sotto_ledger_knows(const sotto_ledger *ledger, const char *run)
+{
+    return ledger_book_run(&ledger->book, run) != NULL;
+}
+
+bool sotto_ledger_is_open(const sotto_ledger *ledger, const char *run)
+{
+    const ledger_run_record *record = ledger_book_run(&ledger->book, run);
+    return record && record->state == LEDGER_RUN_OPEN;
 }
 
 static sotto_status begin_within(sotto_ledger_run **run, sotto_ledger *ledger,
@@ -221,7 +247,7 @@ static sotto_status begin_within(sotto_ledger_run **run, sotto_ledger *ledger,
     if (status == SOTTO_OK && identity.set != SIZE_MAX)
         status = ledger_cap_check(&ledger->book, identity.set, lines, 1, err);
     if (status == SOTTO_OK)
-        status = choose_id(&ledger->book, id, err);
+        status = choose_id(&ledger->book, plan->run, id, err);
     if (status == SOTTO_OK)
         status = make_handle(run, ledger, id, identity.id, 1, err);
     if (status == SOTTO_OK && identity.tell)
