@@ -4,6 +4,7 @@
 
 /* How every test program ends. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Is this a build under sanitizers, where large cases take minutes? */
@@ -17,6 +18,15 @@
 #ifndef TEST_SANITIZED
 #define TEST_SANITIZED 0
 #endif
+
+/** Charge runs to a ledger in this folder of a test, and to no other. */
+static inline void use_ledger_in(const char *folder)
+{
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/ledger.db", folder);
+    ck_assert_int_eq(setenv("SOTTO_LEDGER", path, 1), 0);
+    ck_assert_int_eq(unsetenv("SOTTO_LEDGER_MIRROR"), 0);
+}
 
 static inline int run_suite_how(Suite *suite, enum fork_status forks)
 {

@@ -247,6 +247,7 @@ static void make_folder(void)
 {
     (void)snprintf(folder, sizeof folder, "/tmp/sotto-cli-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
+    use_ledger_in(folder);
 }
 
 static void remove_folder(void)

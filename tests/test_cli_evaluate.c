@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "test_cli.h"
 
 static char folder[] = "/tmp/sotto-evaluate-XXXXXX";
@@ -54,6 +55,7 @@ static void set_up(void)
     char sweep[1024];
     memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
     ck_assert_ptr_nonnull(mkdtemp(folder));
+    use_ledger_in(folder);
     put("schema.yaml", schema);
     put("config.yaml", config);
     (void)snprintf(sweep, sizeof sweep,

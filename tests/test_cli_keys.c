@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "test_cli.h"
 
 extern char **environ;
@@ -53,6 +54,7 @@ START_TEST(train_forbids_core_dumps)
     limit.rlim_cur = limit.rlim_max;
     ck_assert_int_eq(setrlimit(RLIMIT_CORE, &limit), 0);
     ck_assert_ptr_nonnull(mkdtemp(folder));
+    use_ledger_in(folder);
     (void)snprintf(table, sizeof table, "%s/table.csv", folder);
     (void)snprintf(output, sizeof output, "%s/run", folder);
     (void)snprintf(set, sizeof set, "data.table=%s", table);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "test_cli.h"
 
 static char folder[] = "/tmp/sotto-sample-XXXXXX";
@@ -45,6 +46,7 @@ static void set_up(void)
 {
     memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
     ck_assert_ptr_nonnull(mkdtemp(folder));
+    use_ledger_in(folder);
     ck_assert_int_eq(sotto_file_write(at("schema.yaml"), 0644, schema, strlen(schema), NULL), SOTTO_OK);
     ck_assert_int_eq(sotto_file_write(at("config.yaml"), 0644, config, strlen(config), NULL), SOTTO_OK);
     FILE *file = fopen(at("table.csv"), "w");

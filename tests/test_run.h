@@ -33,6 +33,15 @@ sotto_run_options options_for(const char *output);
 json_t *train_with(const sotto_run_options *options, sotto_status wanted);
 json_t *read_json(const char *name);
 
+/* Charge what follows to a ledger of its own, of this name. */
+void use_fresh_ledger(const char *name);
+
+/* The statement of a run, without what a ledger draws at random: the names of run and ledger, and hashes. */
+json_t *read_statement(const char *run);
+
+/* A file of a run's directory in which these are crossed out; caller frees. */
+char *get_crossed(const char *run, const char *file, size_t *length);
+
 /* The number at json[first], or json[first][second]. */
 double number(const json_t *json, const char *first, const char *second);
 
@@ -60,5 +69,6 @@ TCase *gan_tests(void);       /* test_run_gan.c */
 TCase *parts_tests(void);     /* test_run_parts.c */
 TCase *diverging_tests(void); /* test_run_diverging.c */
 TCase *ctgan_tests(void);     /* test_run_ctgan.c */
+TCase *resume_tests(void);    /* test_run_resume.c */
 
 #endif

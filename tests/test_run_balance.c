@@ -261,28 +261,6 @@ START_TEST(a_value_too_rare_is_told_and_costs_nothing_else)
 }
 END_TEST
 
-static bool stop_when_asked_often(void *context)
-{
-    return ++*(int *)context > 30;
-}
-
-/* A stop leaves whole rounds, so that what is there is balanced too. */
-START_TEST(a_stop_leaves_balanced_rows)
-{
-    int asked = 0;
-    put_config(models[2], "{rows: 200000, balance: ill}");
-    sotto_run_options options = options_for(NULL);
-    options.stop = stop_when_asked_often;
-    options.stop_context = &asked;
-    json_t *summary = train_with(&options, SOTTO_INTERRUPTED);
-    const size_t rows = (size_t)number(summary, "rows", NULL);
-    ck_assert_uint_lt(rows, 200000);
-    check_rows("run/release/synthetic.csv", rows);
-    ck_assert_uint_eq(2 * rows_with("run/release/synthetic.csv", ",yes\n", SIZE_MAX), rows);
-    json_decref(summary);
-}
-END_TEST
-
 TCase *balance_tests(void)
 {
     TCase *tests = tcase_create("balance");
@@ -295,6 +273,5 @@ TCase *balance_tests(void)
     tcase_add_test(tests, a_config_that_cannot_be_balanced_is_refused);
     tcase_add_test(tests, a_rebalanced_run_says_so);
     tcase_add_test(tests, a_value_too_rare_is_told_and_costs_nothing_else);
-    tcase_add_test(tests, a_stop_leaves_balanced_rows);
     return tests;
 }

@@ -105,10 +105,11 @@ START_TEST(neighbours_differ_only_behind_a_mechanism)
         memcpy(cell, i ? ",south," : ",north,", 7);
         put("table.csv", table);
         free(table);
+        use_fresh_ledger(i ? "b.db" : "a.db");
         sotto_run_options options = options_for(i ? "b" : "a");
         options.insecure_test_only_seed = true;
         json_decref(train_with(&options, SOTTO_OK));
-        statements[i] = read_json(i ? "b/release/privacy.json" : "a/release/privacy.json");
+        statements[i] = read_statement(i ? "b" : "a");
         char *model = get(i ? "b/release/model.sotto" : "a/release/model.sotto");
         texts[i] = public_text(model);
         free(model);

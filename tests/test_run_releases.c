@@ -150,10 +150,11 @@ START_TEST(neighbours_differ_only_behind_a_mechanism)
     put_config("", models[_i], "figures: {columns: [town, ill]}\n");
     for (size_t i = 0; i < 2; i++) {
         put_table(0, i ? 17 : SIZE_MAX, "999.5");
+        use_fresh_ledger(i ? "b.db" : "a.db");
         sotto_run_options options = options_for(i ? "b" : "a");
         options.insecure_test_only_seed = true;
         json_decref(train_with(&options, SOTTO_OK));
-        statements[i] = read_json(i ? "b/release/privacy.json" : "a/release/privacy.json");
+        statements[i] = read_statement(i ? "b" : "a");
         size_t k;
         const json_t *file;
         json_array_foreach(json_object_get(statements[i], "released"), k, file)(void)

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "test_run.h"
 
 const char sentinel[] = "Xq7SECRETq7X";
@@ -98,6 +99,7 @@ void set_up(void)
 {
     memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
     ck_assert_ptr_nonnull(mkdtemp(folder));
+    use_ledger_in(folder);
     put("schema.yaml", schema);
     put("config.yaml", config);
     put_table(0, SIZE_MAX, "");
@@ -131,6 +133,57 @@ json_t *read_json(const char *name)
     json_t *json = json_load_file(at(name), 0, &where);
     ck_assert_msg(json != NULL, "%s: %s", name, where.text);
     return json;
+}
+
+void use_fresh_ledger(const char *name)
+{
+    ck_assert_int_eq(setenv("SOTTO_LEDGER", at(name), 1), 0);
+}
+
+/* What a statement says of its ledger that is drawn at random. */
+static json_t *ledger_of(const json_t *statement, const char *texts[3])
+{
+    json_t *ledger = json_object_get(statement, "ledger");
+    const char *const found[] = {json_string_value(json_object_get(ledger, "run")),
+                                 json_string_value(json_object_get(ledger, "ledger")),
+                                 json_string_value(json_object_get(ledger, "hash"))};
+    static const size_t digits[] = {16, 32, 64};
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_ptr_nonnull(found[i]);
+        ck_assert_uint_eq(strlen(found[i]), digits[i]);
+        ck_assert_uint_eq(strspn(found[i], "0123456789abcdef"), digits[i]);
+        texts[i] = found[i];
+    }
+    ck_assert_uint_eq(json_object_size(ledger), 6);
+    return ledger;
+}
+
+json_t *read_statement(const char *run)
+{
+    char name[128];
+    const char *texts[3];
+    (void)snprintf(name, sizeof name, "%s/release/privacy.json", run);
+    json_t *statement = read_json(name), *ledger = ledger_of(statement, texts);
+    (void)json_object_del(ledger, "run");
+    (void)json_object_del(ledger, "ledger");
+    (void)json_object_del(ledger, "hash");
+    return statement;
+}
+
+char *get_crossed(const char *run, const char *file, size_t *length)
+{
+    char name[128], *bytes;
+    const char *texts[3];
+    (void)snprintf(name, sizeof name, "%s/release/privacy.json", run);
+    json_t *statement = read_json(name);
+    (void)ledger_of(statement, texts);
+    (void)snprintf(name, sizeof name, "%s/%s", run, file);
+    ck_assert_int_eq(sotto_file_read(at(name), 1 << 26, &bytes, length, NULL), SOTTO_OK);
+    for (size_t i = 0; i < 3; i++)
+        for (char *found; (found = memmem(bytes, *length, texts[i], strlen(texts[i])));)
+            memset(found, 'x', strlen(texts[i]));
+    json_decref(statement);
+    return bytes;
 }
 
 double number(const json_t *json, const char *first, const char *second)
@@ -203,10 +256,11 @@ void check_neighbours(void)
         size_t k;
         const json_t *file;
         put_table(0, i ? 17 : SIZE_MAX, "999.5");
+        use_fresh_ledger(i ? "b.db" : "a.db");
         sotto_run_options options = options_for(i ? "b" : "a");
         options.insecure_test_only_seed = true;
         json_decref(train_with(&options, SOTTO_OK));
-        statements[i] = read_json(i ? "b/release/privacy.json" : "a/release/privacy.json");
+        statements[i] = read_statement(i ? "b" : "a");
         models[i] = get(i ? "b/release/model.sotto" : "a/release/model.sotto");
         json_array_foreach(json_object_get(statements[i], "released"), k, file)(void)
             json_object_del((json_t *)file, "sha256");

@@ -40,6 +40,8 @@ typedef struct sotto_run_options {
     size_t setting_count;
     const char *output;           /**< run directory; NULL for the config's `output` */
     unsigned threads;             /**< 0 for as many as the machine has */
+    bool resume;                  /**< train: go on with the run in the output directory */
+    bool finish;                  /**< with resume: take no further step, make and publish what there is */
     bool insecure_test_only_seed; /**< take all randomness from `seed`: every artefact is stamped NOT PRIVATE
                                      (P9) */
     uint64_t seed;

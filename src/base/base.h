@@ -211,6 +211,9 @@ sotto_status sotto_atomic_file_commit(sotto_atomic_file *file, sotto_error *err)
 /** Remove the unfinished file and free `file`. NULL is allowed. */
 void sotto_atomic_file_abandon(sotto_atomic_file *file);
 
+/** Make the name `path` durable in its folder. SOTTO_ERROR_IO. */
+sotto_status sotto_folder_sync(const char *path, sotto_error *err);
+
 /** Write `length` bytes atomically. */
 sotto_status sotto_file_write(const char *path, unsigned mode, const void *bytes, size_t length,
                               sotto_error *err);

@@ -140,6 +140,14 @@ static bool sync_folder(const char *path)
     return done;
 }
 
+sotto_status sotto_folder_sync(const char *path, sotto_error *err)
+{
+    return sync_folder(path) ? SOTTO_OK
+                             : sotto_error_set_at(err, SOTTO_ERROR_IO, path, 0, 0,
+                                                  "cannot make the folder's entry durable: %s",
+                                                  strerror(errno));
+}
+
 sotto_status sotto_atomic_file_commit(sotto_atomic_file *file, sotto_error *err)
 {
     bool sound = !ferror(file->stream) && fflush(file->stream) == 0;

@@ -9,7 +9,7 @@ static volatile sig_atomic_t stop_asked;
 /* The first asks; the second, of either kind, ends the process when this handler returns. */
 static void ask_to_stop(int number)
 {
-    static const char heard[] = "\nsotto: stopping; once more ends at once, without a release\n";
+    static const char heard[] = "\nsotto: stopping after what is at work; once more ends at once\n";
     if (stop_asked) {
         (void)signal(number, SIG_DFL);
         (void)raise(number);

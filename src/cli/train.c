@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 
@@ -12,12 +13,17 @@ static const char help[] =
     "  release/   synthetic rows, the model, the privacy statement: covered by the guarantee, may be shared\n"
     "  private/   log, losses, batch sizes: computed from the real rows, must stay where the rows are\n"
     "Sums and noise are exact integers unless CONFIG says `noise: float`; keys are kept out of core dumps.\n"
-    "Ctrl-C stops after the step at work and keeps what is paid for; a second Ctrl-C ends at once.\n"
-    "A run that diverges ends itself with exit status 1, and keeps what it has not spent.\n"
+    "Every access to the table is charged in the ledger (`sotto ledger`) before it is made. Ctrl-C stops\n"
+    "after the step at work and saves the run, and --resume goes on. A second Ctrl-C ends at once, and loses\n"
+    "what was done since the last checkpoint, never a charge. Work that is done again is charged again.\n"
+    "A run that diverges ends itself with exit status 1, and keeps what it has not spent. With status 3 the\n"
+    "budget of the run, or the cap of its data set, does not suffice.\n"
     "\n"
     "Options:\n"
     "  --set KEY=VALUE   override a setting of the config; may be given again\n"
     "  --output DIR      the run directory, instead of the config's\n"
+    "  --resume          go on with the run in its directory, with new random keys\n"
+    "  --finish          with --resume: take no further step, and make the release of what there is\n"
     "  --threads N       without it, as many as the machine has; the result does not depend on it\n"
     "  --test-only-insecure-seed N\n"
     "                    take all randomness from N. Whoever knows N can undo the noise, so every file is\n"
@@ -26,7 +32,8 @@ static const char help[] =
     "  --quiet           no progress and no closing words; warnings and errors only\n"
     "\n"
     "Example:\n"
-    "  sotto train adult.yaml --set training.steps=2000 --output runs/adult-2000\n";
+    "  sotto train adult.yaml --set training.steps=2000 --output runs/adult-2000\n"
+    "  sotto train adult.yaml --set training.steps=2000 --output runs/adult-2000 --resume\n";
 
 /* ------------------------------------------------------------- closing words */
 
@@ -44,6 +51,24 @@ static void print_files(const char *title, const json_t *outcome, const char *ke
     }
 }
 
+/* Of a run that has made no release: it was stopped, or its release is an earlier attempt's. */
+static void print_unfinished(const json_t *outcome, const char *epsilon, const char *target,
+                             const char *delta)
+{
+    const bool stopped = strcmp(sotto_cli_text(outcome, "stopped"), "interrupted") == 0;
+    (void)printf("%s after %.0f of %.0f steps. ", stopped ? "Stopped" : "Ended",
+                 sotto_cli_member(outcome, "steps"), sotto_cli_member(outcome, "steps_planned"));
+    if (stopped)
+        (void)printf("Nothing was released; what is done is saved.\n");
+    else
+        (void)printf("Its release was made before, and appears now.\n");
+    (void)printf("Charged so far: ε = %s of %s, at δ = %s.\n", epsilon, target, delta);
+    if (stopped)
+        (void)printf(
+            "\nThe same command with --resume goes on; with --resume --finish it makes a release of what "
+            "there is.\n");
+}
+
 static void print_outcome(const json_t *outcome)
 {
     char epsilon[SOTTO_FIGURE_SIZE], target[SOTTO_FIGURE_SIZE], delta[SOTTO_FIGURE_SIZE];
@@ -55,6 +80,10 @@ static void print_outcome(const json_t *outcome)
     sotto_figure_seconds(sotto_cli_member(outcome, "seconds"), time);
     if (!private)
         (void)printf("NOT PRIVATE: this run protects nobody and is for tests only.\n\n");
+    if (json_array_size(json_object_get(outcome, "release")) == 0) {
+        print_unfinished(outcome, epsilon, target, delta);
+        return;
+    }
     (void)printf("Made %.0f synthetic rows ", sotto_cli_member(outcome, "rows"));
     if (sotto_cli_member(outcome, "steps_planned") > 0)
         (void)printf("after %.0f of %.0f steps, ", sotto_cli_member(outcome, "steps"),
@@ -136,11 +165,16 @@ int sotto_command_train(int argc, char **argv)
         {.name = "output", .kind = SOTTO_OPTION_TEXT, .value = &run.output},
         {.name = "threads", .kind = SOTTO_OPTION_COUNT, .value = &threads, .low = 1, .high = 1024},
         {.name = "test-only-insecure-seed", .kind = SOTTO_OPTION_COUNT, .value = &run.seed, .high = HUGE_VAL},
+        {.name = "resume", .kind = SOTTO_OPTION_FLAG, .value = &run.resume},
+        {.name = "finish", .kind = SOTTO_OPTION_FLAG, .value = &run.finish},
         {.name = "json", .kind = SOTTO_OPTION_FLAG, .value = &as_json},
         {.name = "quiet", .kind = SOTTO_OPTION_FLAG, .value = &quiet},
     };
     sotto_usage usage = {"train", help, options, sizeof options / sizeof *options, names, 1, 1};
     int ended = sotto_cli_parse(&usage, argc, argv, &run.config);
+    if (ended == SOTTO_CLI_GO_ON && run.finish && !run.resume) {
+        ended = sotto_cli_usage("train", "--finish is for a run that was stopped: give it with --resume");
+    }
     if (ended == SOTTO_CLI_GO_ON) {
         run.settings = settings.items;
         run.setting_count = settings.count;

@@ -35,6 +35,9 @@ const char *sotto_document_name(const sotto_document *document);
 sotto_status sotto_document_set(sotto_document *document, const char *path, const char *value,
                                 sotto_error *err);
 
+/** A part of the tree as YAML of its own, comments gone; caller frees. */
+sotto_status sotto_node_format(const sotto_node *node, char **text, sotto_error *err);
+
 /** The whole tree as YAML again, comments gone; caller frees. */
 sotto_status sotto_document_format(const sotto_document *document, char **text, sotto_error *err);
 

@@ -84,6 +84,11 @@ static bool emit_document(yaml_emitter_t *yaml, const sotto_node *root)
 
 sotto_status sotto_document_format(const sotto_document *document, char **text, sotto_error *err)
 {
+    return sotto_node_format(document->root, text, err);
+}
+
+sotto_status sotto_node_format(const sotto_node *node, char **text, sotto_error *err)
+{
     char *bytes = NULL;
     size_t length = 0;
     yaml_emitter_t yaml;
@@ -93,7 +98,7 @@ sotto_status sotto_document_format(const sotto_document *document, char **text, 
         yaml_emitter_set_output(&yaml, write_bytes, file);
         yaml_emitter_set_unicode(&yaml, 1);
         yaml_emitter_set_width(&yaml, -1);
-        whole = emit_document(&yaml, document->root);
+        whole = emit_document(&yaml, node);
         yaml_emitter_delete(&yaml);
     }
     if (file && fclose(file))
@@ -101,7 +106,7 @@ sotto_status sotto_document_format(const sotto_document *document, char **text, 
     if (!whole) {
         free(bytes);
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory while writing %s as YAML",
-                               document->name);
+                               node->place);
     }
     *text = bytes;
     return SOTTO_OK;

@@ -84,6 +84,15 @@ static const sotto_field hash_fields[] = {
     {"schema", "Schema", SOTTO_FIELD_NAME, false, NULL},
 };
 
+static const sotto_field ledger_fields[] = {
+    {"data_set", "Data set", SOTTO_FIELD_NAME, false, NULL},
+    {"run", "Run", SOTTO_FIELD_NAME, false, NULL},
+    {"attempts", "Attempts", SOTTO_FIELD_NUMBER, false, NULL},
+    {"ledger", "Ledger", SOTTO_FIELD_NAME, false, NULL},
+    {"entries", "Its entries", SOTTO_FIELD_NUMBER, false, NULL},
+    {"hash", "Last hash", SOTTO_FIELD_NAME, false, NULL},
+};
+
 #define FIELDS(list) (list), sizeof(list) / sizeof *(list)
 
 static const sotto_section sections[] = {
@@ -115,6 +124,7 @@ static const sotto_section sections[] = {
     {"tuning", "Tuning", NULL, SOTTO_SECTION_TEXT, NULL, 0},
     {"noise", "Noise", NULL, SOTTO_SECTION_FIELDS, FIELDS(noise_fields)},
     {"hashes", "Hashes", NULL, SOTTO_SECTION_FIELDS, FIELDS(hash_fields)},
+    {"ledger", "Where it is charged", NULL, SOTTO_SECTION_FIELDS, FIELDS(ledger_fields)},
     {"not_covered", "What this does not cover", NULL, SOTTO_SECTION_LIST, NULL, 0},
 };
 

@@ -79,8 +79,9 @@ static sotto_status apply_settings(sotto_config *config, const sotto_run_options
         char *key = strndup(setting, (size_t)(equals - setting));
         if (!key)
             return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading --set");
-        const bool path =
-            strcmp(key, "data.table") == 0 || strcmp(key, "data.schema") == 0 || strcmp(key, "output") == 0;
+        const bool path = strcmp(key, "data.table") == 0 || strcmp(key, "data.schema") == 0 ||
+                          strcmp(key, "output") == 0 || strcmp(key, "ledger") == 0 ||
+                          strcmp(key, "ledger.file") == 0 || strcmp(key, "ledger.mirror") == 0;
         sotto_status status = path && equals[1] ? apply_path(config->document, key, equals + 1, err)
                                                 : sotto_document_set(config->document, key, equals + 1, err);
         free(key);
@@ -117,7 +118,7 @@ static bool is_auto(const sotto_node *node)
 
 static sotto_status read_data(sotto_config *config, const sotto_node *section, sotto_error *err)
 {
-    static const char *const known[] = {"table", "schema", "holdout", NULL};
+    static const char *const known[] = {"table", "schema", "holdout", "id", NULL};
     const sotto_node *node;
     sotto_status status = sotto_node_expect_map(section, "data", known, err);
     if (status == SOTTO_OK)
@@ -398,8 +399,8 @@ static sotto_status read_sample(sotto_config *config, const sotto_node *section,
 
 static sotto_status read_all(sotto_config *config, const sotto_run_options *options, sotto_error *err)
 {
-    static const char *const known[] = {"data",   "privacy", "model",   "training", "sample",
-                                        "output", "sweep",   "figures", NULL};
+    static const char *const known[] = {"data",  "privacy", "model",  "training",   "sample", "output",
+                                        "sweep", "figures", "ledger", "checkpoint", NULL};
     const sotto_node *root = sotto_document_root(config->document);
     const sotto_node *node;
     sotto_status status = sotto_node_expect_map(root, "the config", known, err);
@@ -419,6 +420,8 @@ static sotto_status read_all(sotto_config *config, const sotto_run_options *opti
         status = read_training(config, training, err);
     if (status == SOTTO_OK)
         status = read_sample(config, sotto_node_get(root, "sample"), err);
+    if (status == SOTTO_OK)
+        status = sotto_config_read_records(config, root, err);
     config->sweep = sotto_node_get(root, "sweep");
     config->figures = sotto_node_get(root, "figures");
     if (status == SOTTO_OK &&
@@ -472,6 +475,9 @@ void sotto_config_destroy(sotto_config *config)
     free(config->schema);
     free(config->output);
     free(config->unit);
+    free(config->data_id);
+    free(config->ledger);
+    free(config->mirror);
     *config = (sotto_config){0};
 }
 

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "ledger/ledger.h"
 #include "models/model.h"
 #include "sotto/run.h"
 
@@ -37,6 +38,11 @@ typedef struct sotto_config {
     const sotto_node *model;   /**< the `model` section; may be NULL */
     const sotto_node *sweep;   /**< the `sweep` section; may be NULL */
     const sotto_node *figures; /**< the `figures` section; may be NULL */
+    char *data_id;             /**< `data.id`: which data set the table is; may be NULL */
+    char *ledger;              /**< `ledger.file`; may be NULL */
+    char *mirror;              /**< `ledger.mirror`; may be NULL */
+    uint64_t block;            /**< private steps that are charged at once; 0 for auto */
+    uint64_t checkpoint;       /**< steps between checkpoints; 0 for auto */
 } sotto_config;
 
 /** Read `options->config`, apply its settings and output. Caller destroys, in every case. */
@@ -46,6 +52,17 @@ void sotto_config_destroy(sotto_config *config);
 /** A path of the config file, relative to that file, as one that can be opened; caller frees. */
 sotto_status sotto_config_path(const sotto_config *config, const sotto_node *node, const char *what,
                                char **path, sotto_error *err);
+
+/** Read where spending is recorded, and how often a run is saved: `data.id`, `ledger`, `checkpoint`. */
+sotto_status sotto_config_read_records(sotto_config *config, const sotto_node *root, sotto_error *err);
+
+/**
+ * SHA-256 over all of the config that a run's guarantee depends on, and over the schema's: where it is the
+ * same, a run may be gone on with. Paths, the number of rows to be made, the ledger and checkpoints are not
+ * part of it.
+ */
+sotto_status sotto_config_digest(const sotto_config *config, const char *schema_sha256, char digest[65],
+                                 sotto_error *err);
 
 /** The config as it was applied, `--set` included, as YAML; caller frees. */
 sotto_status sotto_config_format(const sotto_config *config, char **text, sotto_error *err);
@@ -193,9 +210,14 @@ typedef struct sotto_training_record {
     const sotto_budget *budget;
     sotto_real_rows real;
     uint64_t steps_taken;
-    bool interrupted;      /**< before the planned steps */
-    bool sampling_stopped; /**< before all rows */
-    sotto_error scarce;    /**< its code is not SOTTO_OK where rows to be balanced were too scarce: why */
+    const sotto_ledger *ledger; /**< borrowed, and the run in it */
+    sotto_ledger_run *ledger_run;
+    uint64_t attempts;    /**< processes that have been at work on this run, this one included */
+    bool finished_early;  /**< asked to take no more steps than an earlier attempt took */
+    bool spent;           /**< the budget, before the planned steps: lost work was charged */
+    bool interrupted;     /**< nothing is released, and the run can be gone on with */
+    bool prediction_lost; /**< bought by an attempt that was ended, and not to be paid for again */
+    sotto_error scarce;   /**< its code is not SOTTO_OK where rows to be balanced were too scarce: why */
     char diverged[SOTTO_HEALTH_VERDICT]; /**< why training ended itself; "" where it did not */
     const char *not_private;             /**< "" or the stamp */
     const char *tuning;                  /**< what the statement says of it */
@@ -231,6 +253,15 @@ typedef struct sotto_run_cost {
     char schema_sha256[65]; /**< of the schema that all this follows from */
 } sotto_run_cost;
 
+enum { SOTTO_PLAN_CHARGES = SOTTO_MODEL_RELEASES + 3 };
+
+/** All that a plan will charge, in the order in which it does; returns how many. Valid as long as the plan.
+ */
+size_t sotto_plan_charges(const sotto_plan *plan, sotto_charge charges[SOTTO_PLAN_CHARGES]);
+
+/** Open the ledger that config and surroundings name; made where there is none. */
+sotto_status sotto_config_ledger(const sotto_config *config, sotto_ledger **ledger, sotto_error *err);
+
 sotto_run_cost sotto_plan_cost(const sotto_plan *plan, const sotto_config *config);
 
 /** A run's place in a sweep: what it was charged as, and what its statement says. */
@@ -251,6 +282,10 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
  * reference. */
 sotto_status sotto_statement_make(const sotto_training_record *record, json_t *released, json_t **statement,
                                   sotto_error *err);
+
+/** What a statement says of where it is charged: the data set, the run, and the head that an auditor holds
+ * the ledger to. New reference. */
+json_t *sotto_statement_ledger(const sotto_ledger_run *run, const sotto_ledger *ledger);
 
 /** What a statement of one run says of choosing it. */
 extern const char sotto_statement_choices[];
@@ -280,19 +315,45 @@ sotto_status sotto_evaluate_check(const sotto_evaluate_options *options, sotto_e
 
 /* ----------------------------------------------------------- run directory */
 
-/** A run directory while it is written: DIR/private/ from the start, DIR/release/ whole at the end. */
+/** A run directory while a process is at work in it: DIR/private/ from the start, DIR/release/ whole at the
+ * end. */
 typedef struct sotto_run_directory {
     char *path;
-    FILE *log; /**< private/train.log */
+    FILE *log;  /**< private/train.log */
+    int lock;   /**< DIR/private, held as long as the process is at work */
+    bool fresh; /**< begun by this process */
+    bool made;  /**< with DIR itself */
 } sotto_run_directory;
+
+/** Which run lies in a directory: private/run.json. */
+typedef struct sotto_run_identity {
+    char run[17];    /**< its name in the ledger */
+    char ledger[33]; /**< the ledger's own */
+    char config[65]; /**< `sotto_config_digest` */
+    bool private;    /**< false: its noise is from a test seed */
+} sotto_run_identity;
 
 /** Is the path free: absent, or an empty directory? SOTTO_ERROR_INPUT where not. Makes nothing. */
 sotto_status sotto_run_directory_check(const char *path, sotto_error *err);
 
-/** Make DIR, DIR/private (0700) and its log; the caller closes in every case. */
+/** Make DIR, DIR/private (0700), lock it, and open its log; the caller closes in every case. */
 sotto_status sotto_run_directory_open(sotto_run_directory *directory, const char *path,
                                       const char *not_private, sotto_error *err);
+
+/** Go on in a directory: SOTTO_ERROR_INPUT where there is no run, a finished one, or one that another process
+ * is at work on. The caller closes in every case. */
+sotto_status sotto_run_directory_reopen(sotto_run_directory *directory, const char *path, sotto_error *err);
 void sotto_run_directory_close(sotto_run_directory *directory);
+
+/** Take away what `open` and the beginning of a run made, where nothing was charged. Close it afterwards. */
+void sotto_run_directory_discard(sotto_run_directory *directory);
+
+sotto_status sotto_run_identity_write(const sotto_run_directory *directory,
+                                      const sotto_run_identity *identity, sotto_error *err);
+
+/** Bytes are taken for hostile. SOTTO_ERROR_INPUT where there is none, or it is damaged. */
+sotto_status sotto_run_identity_read(const sotto_run_directory *directory, sotto_run_identity *identity,
+                                     sotto_error *err);
 
 /** SOTTO_ERROR_INPUT, saying why, where the run at `path` has a statement of having diverged: it made neither
  * table nor model. Whatever else may be missing there is for others to find. */
@@ -301,11 +362,29 @@ sotto_status sotto_run_directory_converged(const char *path, sotto_error *err);
 /** A line of the private log. */
 void sotto_run_log(sotto_run_directory *directory, const char *format, ...) SOTTO_PRINTF(2, 3);
 
-/** Sample, and write everything (`record` is told of a stop while sampling, and of rows too scarce): private/
- * files, then release/ under another name, then the rename. */
+/**
+ * Sample, and write everything (`record` is told of rows too scarce): private/ files, then release/ under
+ * another name, then its row in the ledger, then the rename. SOTTO_INTERRUPTED where a stop came while
+ * sampling: nothing is released then.
+ */
 sotto_status sotto_run_directory_finish(sotto_run_directory *directory, sotto_training_record *record,
                                         sotto_random *random, const sotto_run_options *options,
                                         sotto_error *err);
+
+/** An empty folder, closed to others, for a release that is to be published from it; what an attempt that was
+ * ended left there is gone. */
+sotto_status sotto_release_folder(const char *folder, sotto_error *err);
+
+/** Enter the files of the folder `unfinished` into the ledger, `released` (a JSON list of {file, what,
+ * sha256}) and the privacy statement, and then let it appear as `finished`. */
+sotto_status sotto_release_publish(sotto_ledger_run *run, json_t *released, const char *unfinished,
+                                   const char *finished, sotto_error *err);
+
+/** Publish what an earlier attempt wrote and entered into the ledger, but was ended before it appeared.
+ * SOTTO_ERROR_INPUT where a file is not what was entered. */
+sotto_status sotto_run_directory_publish(sotto_run_directory *directory,
+                                         const sotto_ledger_artefact *artefacts, size_t count,
+                                         sotto_error *err);
 
 /* ---------------------------------------------------------------- sampling */
 

@@ -174,8 +174,12 @@ static json_t *training_facts(const sotto_training_record *record)
                        record->config->training.keep_on ? "without a release" : "by itself",
                        record->diverged);
     else
-        (void)snprintf(stopped, sizeof stopped, "%s",
-                       record->interrupted ? "on request, before the planned steps" : "at the planned steps");
+        (void)snprintf(
+            stopped, sizeof stopped, "%s",
+            record->finished_early ? "on request, before the planned steps"
+            : record->spent
+                ? "at the end of the budget, before the planned steps: work that was lost stays charged"
+                : "at the planned steps");
     return json_pack("{s:s, s:I, s:I, s:f, s:f, s:s, s:s, s:s?, s:I}", "model", sotto_model_type(plan->model),
                      "steps_planned", (json_int_t)plan->training.steps, "steps_taken",
                      (json_int_t)record->steps_taken, "noise_multiplier", plan->step.noise_multiplier,
@@ -247,9 +251,10 @@ static const char *adaptivity(const sotto_training_record *record)
                "which bounds any outcome; the steps taken bound outcomes that end after as many";
     return record->config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE
                ? "all sample rates and noise multipliers were fixed before the first step, and the clipping norm "
-                 "follows from noisy counts that are charged; a run stopped early is charged the steps it took"
-               : "all parameters were fixed before the first step; a run stopped early is charged the steps it "
-                 "took";
+                 "follows from noisy counts that are charged; a run that did not end as planned promises whatever "
+                 "was planned or charged, whichever is more"
+               : "all parameters were fixed before the first step; a run that did not end as planned promises "
+                 "whatever was planned or charged, whichever is more";
 }
 
 static json_t *noise_facts(const sotto_training_record *record)
@@ -279,6 +284,14 @@ static json_t *noise_facts(const sotto_training_record *record)
         "random_source", source);
 }
 
+json_t *sotto_statement_ledger(const sotto_ledger_run *run, const sotto_ledger *ledger)
+{
+    const sotto_ledger_head head = sotto_ledger_last(ledger);
+    return json_pack("{s:s, s:s, s:I, s:s, s:I, s:s}", "data_set", sotto_ledger_run_data_set(run), "run",
+                     sotto_ledger_run_id(run), "attempts", (json_int_t)sotto_ledger_run_attempt(run),
+                     "ledger", head.ledger, "entries", (json_int_t)head.entries, "hash", head.hash);
+}
+
 /* All but what follows from what was spent. Lists are taken over. */
 static json_t *assemble(const sotto_training_record *record, json_t *released, json_t *accesses,
                         json_t *hashed)
@@ -286,49 +299,74 @@ static json_t *assemble(const sotto_training_record *record, json_t *released, j
     char date[16];
     today(date);
     return json_pack(
-        "{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:O, s:o, s:o, s:{s:s}, s:[], s:[], s:o, s:s, s:o, s:o, s:o}",
+        "{s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:O, s:o, s:o, s:{s:s}, s:[], s:[], s:o, s:s, s:o, s:o, s:o, s:o}",
         "format", "sotto privacy statement 1", "made_by", "sotto " SOTTO_VERSION, "date", date, "not_private",
         record->not_private[0] ? record->not_private : NULL, "guarantee", guarantee(record), "accesses",
         accesses, "uncharged_accesses", sotto_statement_uncharged(record), "released", released, "sampling",
         sampling_facts(record), "training", training_facts(record), "accounting", "adaptivity",
         adaptivity(record), "curve", "attack", "preprocessing", preprocessing(record), "tuning",
-        record->tuning, "noise", noise_facts(record), "hashes", hashed, "not_covered", not_covered(record));
+        record->tuning, "noise", noise_facts(record), "hashes", hashed, "not_covered", not_covered(record),
+        "ledger", sotto_statement_ledger(record->ledger_run, record->ledger));
 }
 
-/* All that was planned, and what it would have cost. */
-static sotto_status plan_spending(const sotto_training_record *record, sotto_accountant **planned,
-                                  sotto_spending *spending, sotto_error *err)
+/* Did it do what was planned, once? */
+static bool went_as_planned(const sotto_training_record *record)
 {
-    const sotto_plan *plan = record->plan;
-    sotto_status status = sotto_accountant_create(record->config->accountant, planned, err);
-    if (status == SOTTO_OK)
-        status = sotto_plan_compose_releases(plan, *planned, err);
-    if (status == SOTTO_OK)
-        status = sotto_accountant_compose(*planned, &plan->step, plan->training.steps, err);
-    spending->accountant = *planned;
-    spending->epsilon = plan->epsilon;
-    spending->order = plan->order;
+    return !record->diverged[0] && record->attempts <= 1 &&
+           record->steps_taken == record->plan->training.steps;
+}
+
+/* How often the budget was charged for this. */
+static uint64_t charged(const sotto_training_record *record, const sotto_charge *planned)
+{
+    size_t lines;
+    uint64_t sum = 0;
+    const sotto_charge *charges = sotto_budget_charges(record->budget, &lines);
+    for (size_t i = 0; i < lines; i++)
+        if (sotto_mechanism_equal(&charges[i].mechanism, &planned->mechanism) &&
+            strcmp(charges[i].label, planned->label) == 0)
+            sum += charges[i].count;
+    return sum;
+}
+
+/* Of each kind of access what was planned, or what was charged where that is more. */
+static sotto_status compose_most(const sotto_training_record *record, sotto_accountant **most,
+                                 sotto_error *err)
+{
+    sotto_charge planned[SOTTO_PLAN_CHARGES];
+    const size_t count = sotto_plan_charges(record->plan, planned);
+    sotto_status status = sotto_accountant_create(record->config->accountant, most, err);
+    for (size_t i = 0; i < count && status == SOTTO_OK; i++) {
+        const uint64_t was = charged(record, &planned[i]);
+        status = sotto_accountant_compose(*most, &planned[i].mechanism,
+                                          was > planned[i].count ? was : planned[i].count, err);
+    }
     return status;
 }
 
 /*
- * What is promised: what was spent; but where a run ended itself, what was planned. When it ends is seen from
- * what the steps told, so that the steps taken bound outcomes that end after as many, and no others.
+ * What is promised: what was spent. But where a run did not go as it was planned, as much as was planned at
+ * least: that it ended may be seen from what steps told, or follow from somebody's looking at it, so that the
+ * steps taken bound outcomes that end after as many, and no others.
  */
-static sotto_status promise(const sotto_training_record *record, sotto_accountant **planned,
+static sotto_status promise(const sotto_training_record *record, sotto_accountant **most,
                             sotto_spending *spending, sotto_error *err)
 {
     const sotto_delta_shares *shares = &record->plan->shares;
-    *planned = NULL;
+    *most = NULL;
     *spending = (sotto_spending){.kind = record->config->accountant,
                                  .accountant = sotto_budget_accountant(record->budget),
                                  .delta = record->config->delta,
                                  .draws = shares->draws,
                                  .noise_delta = shares->noise,
                                  .accountant_delta = shares->accountant};
-    return record->diverged[0]
-               ? plan_spending(record, planned, spending, err)
-               : sotto_budget_epsilon(record->budget, &spending->epsilon, &spending->order, err);
+    if (went_as_planned(record))
+        return sotto_budget_epsilon(record->budget, &spending->epsilon, &spending->order, err);
+    sotto_status status = compose_most(record, most, err);
+    spending->accountant = *most;
+    return status == SOTTO_OK ? sotto_accountant_epsilon(*most, shares->accountant, &spending->epsilon,
+                                                         &spending->order, err)
+                              : status;
 }
 
 /* Beside the promise, what holds of outcomes like this one alone. */
@@ -358,10 +396,10 @@ sotto_status sotto_statement_make(const sotto_training_record *record, json_t *r
                                   sotto_error *err)
 {
     sotto_spending spending;
-    sotto_accountant *planned;
+    sotto_accountant *most;
     json_t *list = json_array(), *hashed = NULL;
     *statement = NULL;
-    sotto_status status = promise(record, &planned, &spending, err);
+    sotto_status status = promise(record, &most, &spending, err);
     if (status == SOTTO_OK)
         status = sotto_statement_accesses(record, list, err);
     if (status == SOTTO_OK)
@@ -383,6 +421,6 @@ sotto_status sotto_statement_make(const sotto_training_record *record, json_t *r
         *statement = NULL;
     }
 done:
-    sotto_accountant_destroy(planned);
+    sotto_accountant_destroy(most);
     return status;
 }

@@ -81,6 +81,22 @@ static sotto_status check_budget(sotto_sweep_work *work, sotto_error *err)
         most);
 }
 
+/* Does the data set's cap bear the runs that are still to be made? Of a sweep that is gone on with that is
+ * known once it is open. */
+static sotto_status check_cap(const sotto_sweep_work *work, sotto_error *err)
+{
+    if (work->options->resume && work->journal < 0)
+        return SOTTO_OK;
+    size_t *runs = calloc(work->sweep.combinations, sizeof *runs);
+    if (!runs)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a sweep");
+    for (size_t i = 0; i < work->sweep.cells; i++)
+        runs[sotto_sweep_combination(&work->sweep, i)] += !is_trained(work, i);
+    const sotto_status status = sotto_sweep_check_cap(work, runs, err);
+    free(runs);
+    return status;
+}
+
 /* -------------------------------------------------------------------- processes */
 
 static void tell_share(void *context, double share)
@@ -321,9 +337,15 @@ sotto_status sotto_run_sweep(const sotto_sweep_options *options, char **json, so
     if (status == SOTTO_OK)
         status = say_tuning(&work, err);
     if (status == SOTTO_OK)
+        status = check_cap(&work, err);
+    if (status == SOTTO_OK)
         status = sotto_sweep_open(&work, err);
     if (status == SOTTO_OK)
         status = check_budget(&work, err);
+    if (status == SOTTO_OK && options->resume)
+        status = sotto_sweep_let_go(&work, err);
+    if (status == SOTTO_OK && options->resume)
+        status = check_cap(&work, err);
     if (status == SOTTO_OK) {
         status = run_all(&work, err);
         const sotto_status written = conclude(&work, json, status == SOTTO_OK ? err : &while_writing);

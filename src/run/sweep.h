@@ -130,6 +130,17 @@ typedef struct sotto_sweep_outcome {
     double seconds;
 } sotto_sweep_outcome;
 
+/** A choice among runs, in the ledger: a run of its own, that charges nothing and publishes. */
+typedef struct sotto_sweep_choice {
+    sotto_ledger *ledger;
+    sotto_ledger_run *run;
+} sotto_sweep_choice;
+
+/** Begin it. The table is read, for its hash alone. Caller destroys, in every case. */
+sotto_status sotto_sweep_enroll_choice(const sotto_sweep *sweep, const char *directory, double epsilon,
+                                       sotto_sweep_choice *choice, sotto_error *err);
+void sotto_sweep_choice_destroy(sotto_sweep_choice *choice);
+
 /** What every record of a sweep says of itself. */
 extern const char sotto_sweep_notice[];
 

@@ -211,7 +211,8 @@ static void cover_choice(json_t *not_covered)
 
 /* The chosen run's statement, made one of all runs. */
 static sotto_status state(const sotto_sweep_outcome *outcome, const char *directory,
-                          const sotto_spending *all, json_t *statement, sotto_error *err)
+                          const sotto_spending *all, const sotto_sweep_choice *made, json_t *statement,
+                          sotto_error *err)
 {
     const sotto_sweep *sweep = outcome->sweep;
     json_t *accesses = json_array(), *guarantee = json_object_get(statement, "guarantee");
@@ -221,6 +222,7 @@ static sotto_status state(const sotto_sweep_outcome *outcome, const char *direct
         return status;
     }
     (void)json_object_set_new(statement, "accesses", accesses);
+    (void)json_object_set_new(statement, "ledger", sotto_statement_ledger(made->run, made->ledger));
     (void)json_object_set_new(guarantee, "target_epsilon",
                               json_real(sweep->budget_epsilon > 0 ? sweep->budget_epsilon : all->epsilon));
     (void)json_object_set_new(
@@ -310,16 +312,14 @@ static sotto_status publish_file(const char *directory, size_t chosen, const cha
 }
 
 static sotto_status fill(const sotto_sweep_outcome *outcome, const char *directory, size_t chosen,
-                         const char *folder, const sotto_spending *all, sotto_error *err)
+                         const char *folder, const sotto_spending *all, const sotto_sweep_choice *made,
+                         json_t *released, sotto_error *err)
 {
     size_t i;
     json_t *entry, *statement = released_json(directory, chosen, "privacy.json");
-    if (mkdir(folder, 0755) != 0 && errno != EEXIST) {
-        json_decref(statement);
-        return sotto_error_set_at(err, SOTTO_ERROR_IO, folder, 0, 0, "cannot make the folder: %s",
-                                  strerror(errno));
-    }
-    sotto_status status = state(outcome, directory, all, statement, err);
+    sotto_status status = sotto_release_folder(folder, err);
+    if (status == SOTTO_OK)
+        status = state(outcome, directory, all, made, statement, err);
     json_array_foreach(json_object_get(statement, "released"), i, entry)
     {
         if (status == SOTTO_OK)
@@ -327,9 +327,8 @@ static sotto_status fill(const sotto_sweep_outcome *outcome, const char *directo
     }
     if (status == SOTTO_OK)
         status = sotto_statement_write(folder, json_incref(statement), err);
-    if (status == SOTTO_OK && chmod(folder, 0755) != 0)
-        status = sotto_error_set_at(err, SOTTO_ERROR_IO, folder, 0, 0, "cannot set the folder's mode: %s",
-                                    strerror(errno));
+    if (status == SOTTO_OK)
+        (void)json_array_extend(released, json_object_get(statement, "released"));
     json_decref(statement);
     return status;
 }
@@ -352,6 +351,8 @@ static sotto_status publish(const sotto_sweep_outcome *outcome, const char *dire
                             const sotto_spending *all, sotto_error *err)
 {
     struct stat facts;
+    sotto_sweep_choice made = {0};
+    json_t *released = json_array();
     char *unfinished = sotto_path_join(directory, "release.unfinished");
     char *finished = sotto_path_join(directory, "release");
     sotto_status status = unfinished && finished
@@ -363,12 +364,14 @@ static sotto_status publish(const sotto_sweep_outcome *outcome, const char *dire
             err, SOTTO_ERROR_INPUT, finished, 0, 0,
             "another release lies there, and runs were begun since, so its statement is too "
             "small for a choice among them; move it away, and go on by --resume");
-    if (status == SOTTO_OK && !there) {
-        status = fill(outcome, directory, chosen, unfinished, all, err);
-        if (status == SOTTO_OK && rename(unfinished, finished) != 0)
-            status = sotto_error_set_at(err, SOTTO_ERROR_IO, finished, 0, 0, "cannot publish the release: %s",
-                                        strerror(errno));
-    }
+    if (status == SOTTO_OK && !there)
+        status = sotto_sweep_enroll_choice(outcome->sweep, directory, all->epsilon, &made, err);
+    if (status == SOTTO_OK && !there)
+        status = fill(outcome, directory, chosen, unfinished, all, &made, released, err);
+    if (status == SOTTO_OK && !there)
+        status = sotto_release_publish(made.run, released, unfinished, finished, err);
+    sotto_sweep_choice_destroy(&made);
+    json_decref(released);
     free(unfinished);
     free(finished);
     return status;

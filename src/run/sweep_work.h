@@ -34,6 +34,13 @@ typedef struct sotto_sweep_work {
     bool stopping;
 } sotto_sweep_work;
 
+/** Would the data set's cap bear `runs[i]` runs of combination i? SOTTO_ERROR_BUDGET where not. */
+sotto_status sotto_sweep_check_cap(const sotto_sweep_work *work, const size_t *runs, sotto_error *err);
+
+/** Runs of earlier tries that will not be gone on with hold nothing of the cap any more but what they were
+ * charged. */
+sotto_status sotto_sweep_let_go(const sotto_sweep_work *work, sotto_error *err);
+
 /** SOTTO_ERROR_IO at `path`: what could not be done, and the system's reason. */
 sotto_status sotto_sweep_io_error(const char *path, const char *what, sotto_error *err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* The training loop: config, plan, table, then steps until the plan's end, the budget's end, or a wish to
- * stop. */
+/* The training loop: config, plan, table, the ledger, then steps until the plan's end, the budget's end, or a
+ * wish to stop. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,10 @@ enum { LOOKS = 50 }; /* at the model, in a whole run */
 
 static void release(struct training *training)
 {
+    sotto_ledger_run_destroy(training->ledger_run);
+    sotto_ledger_close(training->ledger);
     sotto_run_directory_close(&training->directory);
+    sotto_checkpoint_destroy(&training->checkpoint);
     free(training->record.steps);
     free(training->record.health);
     sotto_health_destroy(training->health);
@@ -42,7 +45,7 @@ static sotto_status read_input(struct training *training, const sotto_run_option
     if (status == SOTTO_OK && !config->output)
         status = sotto_error_set_at(err, SOTTO_ERROR_INPUT, config->path, 0, 0,
                                     "there is no output; add `output: runs/NAME` or give --output DIR");
-    if (status == SOTTO_OK)
+    if (status == SOTTO_OK && !options->resume)
         status = sotto_run_directory_check(config->output, err);
     any_rows.units = config->unit != NULL;
     if (status == SOTTO_OK)
@@ -90,6 +93,8 @@ static sotto_status start_record(struct training *training, sotto_error *err)
     record->config = &training->config;
     record->plan = plan;
     record->budget = training->budget;
+    record->ledger = training->ledger;
+    record->ledger_run = training->ledger_run;
     record->real = (sotto_real_rows){training->table, units_of(training), training->budget};
     record->not_private = sotto_random_is_private(training->random) ? "" : SOTTO_NOT_PRIVATE;
     record->synthetic_rows = training->config.sample_rows ? training->config.sample_rows : plan->schema->rows;
@@ -97,8 +102,10 @@ static sotto_status start_record(struct training *training, sotto_error *err)
     memcpy(record->table_sha256, sotto_table_sha256(training->table), sizeof record->table_sha256);
     const uint64_t last = plan->training.steps > 0 ? plan->training.steps - 1 : 0;
     record->stride = last / most_step_records + 1;
-    record->steps = calloc(last / record->stride + 1, sizeof *record->steps);
-    record->health = calloc(LOOKS + 2, sizeof *record->health);
+    training->step_room = last / record->stride + 1;
+    training->look_room = LOOKS + 2;
+    record->steps = calloc(training->step_room, sizeof *record->steps);
+    record->health = calloc(training->look_room, sizeof *record->health);
     record->columns = column_counts(training->table);
     return record->steps && record->health && record->columns
                ? SOTTO_OK
@@ -106,7 +113,7 @@ static sotto_status start_record(struct training *training, sotto_error *err)
 }
 
 /* Which units, and which rows of each, training may see; all coins of it are tossed here, once. */
-static sotto_status split_units(struct training *training, sotto_error *err)
+static sotto_status toss_split(struct training *training, sotto_error *err)
 {
     const sotto_config *config = &training->config;
     sotto_stream *coins = NULL;
@@ -118,20 +125,28 @@ static sotto_status split_units(struct training *training, sotto_error *err)
         status = sotto_split_create(&training->split, sotto_table_rows(training->table), config->holdout,
                                     coins, err);
     sotto_stream_destroy(coins);
-    return status;
+    return status == SOTTO_OK ? sotto_training_save_split(training, err) : status;
+}
+
+/* A resume has other keys than any attempt before it, even of a test seed (P8). */
+static sotto_status open_random(struct training *training, const sotto_run_options *options, sotto_error *err)
+{
+    const uint64_t attempt = sotto_ledger_run_attempt(training->ledger_run);
+    return sotto_run_random(&training->random, options->insecure_test_only_seed,
+                            options->seed + (attempt - 1) * UINT64_C(0x9E3779B97F4A7C15), err);
 }
 
 static sotto_status set_up(struct training *training, const sotto_run_options *options, sotto_error *err)
 {
-    const sotto_config *config = &training->config;
     const sotto_plan *plan = &training->plan;
-    sotto_status status =
-        sotto_run_random(&training->random, options->insecure_test_only_seed, options->seed, err);
+    bool found = false;
+    sotto_status status = open_random(training, options, err);
+    if (status == SOTTO_OK && options->resume)
+        status = sotto_training_restore_split(training, &found, err);
+    if (status == SOTTO_OK && !found)
+        status = toss_split(training, err);
     if (status == SOTTO_OK)
-        status = split_units(training, err);
-    if (status == SOTTO_OK)
-        status = sotto_budget_create(config->accountant, config->epsilon, plan->shares.accountant,
-                                     &training->budget, err);
+        status = sotto_training_open_budget(training, err);
     if (status == SOTTO_OK)
         status = start_record(training, err);
     if (status == SOTTO_OK)
@@ -211,7 +226,7 @@ static sotto_status make_step(struct training *training, sotto_error *err)
 static void record_step(struct training *training, uint64_t step)
 {
     sotto_training_record *record = &training->record;
-    if ((step - 1) % record->stride == 0)
+    if ((step - 1) % record->stride == 0 && record->step_count < training->step_room)
         record->steps[record->step_count++] = (sotto_step_record){
             .step = step,
             .seen = training->parts ? sotto_parts_last(training->parts) : sotto_dpsgd_last(training->step),
@@ -227,7 +242,7 @@ static sotto_status look_at_model(struct training *training, uint64_t step, sott
 {
     const uint64_t steps = training->plan.training.steps, every = (steps + LOOKS - 1) / LOOKS;
     sotto_training_record *record = &training->record;
-    if (step % every != 0 && step != steps)
+    if ((step % every != 0 && step != training->last_step) || record->health_count == training->look_room)
         return SOTTO_OK;
     sotto_model_health *seen = &record->health[record->health_count++];
     const sotto_status status = sotto_health_examine(training->health, seen, err);
@@ -241,81 +256,102 @@ static sotto_status look_at_model(struct training *training, uint64_t step, sott
     return SOTTO_OK;
 }
 
-/* What may be shown to anyone: steps, time and the accountant's ε; no loss, no batch size. */
-static sotto_status show_progress(const struct training *training, const sotto_run_options *options,
-                                  uint64_t step, double start, sotto_error *err)
+/* What may be shown to anyone: steps, time and the accountant's ε of all that was charged, steps to come
+ * included; no loss, no batch size. */
+static sotto_status show_progress(struct training *training, const sotto_run_options *options, uint64_t step,
+                                  double start, sotto_error *err)
 {
     const uint64_t steps = training->plan.training.steps;
     sotto_progress facts = {.phase = "training", .step = step, .steps = steps};
-    sotto_status status = SOTTO_OK;
-    if (training->config.accountant == SOTTO_ACCOUNTANT_RDP)
-        status = sotto_budget_epsilon(training->budget, &facts.epsilon, NULL, err);
-    else /* milliseconds or more: what the steps to come will have cost is known already */
-        facts.epsilon = training->epsilon_ahead;
-    if (status != SOTTO_OK)
-        return status;
+    if (!training->epsilon_known) { /* milliseconds or more, by privacy-loss distributions */
+        const sotto_status status = sotto_budget_epsilon(training->budget, &training->epsilon, NULL, err);
+        if (status != SOTTO_OK)
+            return status;
+        training->epsilon_known = true;
+    }
+    facts.epsilon = training->epsilon;
     const double elapsed = sotto_seconds() - start;
     facts.target_epsilon = training->config.epsilon;
-    facts.steps_per_second = elapsed > 0 ? (double)step / elapsed : 0.0;
-    facts.seconds_left = step ? elapsed / (double)step * (double)(steps - step) : -1.0;
+    const double here = (double)(step - training->first_step);
+    facts.steps_per_second = elapsed > 0 ? here / elapsed : 0.0;
+    facts.seconds_left = here > 0 ? elapsed / here * (double)(training->last_step - step) : -1.0;
     options->progress(options->progress_context, &facts);
     return SOTTO_OK;
 }
 
-/*
- * Every so often, what the coming steps will have cost at most, before they are taken: a run that is killed
- * leaves word of what it may have spent.
- */
-static sotto_status log_coming_steps(struct training *training, uint64_t step, sotto_error *err)
+static bool is_asked_to_stop(const sotto_run_options *options)
 {
-    const uint64_t steps = training->plan.training.steps;
-    const uint64_t block = steps / 20 + 1;
-    if ((step - 1) % block != 0)
-        return SOTTO_OK;
-    const uint64_t last = step - 1 + block < steps ? step - 1 + block : steps;
-    sotto_status status =
-        sotto_plan_epsilon(&training->plan, &training->config, last, &training->epsilon_ahead, NULL, err);
-    if (status == SOTTO_OK)
-        sotto_run_log(&training->directory,
-                      "steps %llu to %llu of %llu; after them epsilon is at most %.6g at delta %g",
-                      (unsigned long long)step, (unsigned long long)last, (unsigned long long)steps,
-                      training->epsilon_ahead * (1 + 1e-6), training->config.delta);
-    return status;
+    return options->stop && options->stop(options->stop_context);
+}
+
+/* What is known is saved, and nothing is released. */
+static sotto_status interrupt(struct training *training, sotto_error *err)
+{
+    sotto_training_record *record = &training->record;
+    record->interrupted = true;
+    sotto_run_log(&training->directory, "stopped on request after step %llu of %llu",
+                  (unsigned long long)record->steps_taken, (unsigned long long)training->plan.training.steps);
+    return sotto_training_save(training, err);
+}
+
+static sotto_status take_step(struct training *training, sotto_error *err)
+{
+    sotto_model *model = training->plan.model;
+    sotto_status status = training->parts ? sotto_model_round(model, training->parts, err)
+                                          : sotto_model_step(model, training->step, err);
+    if (status != SOTTO_OK)
+        return status;
+    const uint64_t step = ++training->record.steps_taken;
+    record_step(training, step);
+    return look_at_model(training, step, err);
 }
 
 static sotto_status take_steps(struct training *training, const sotto_run_options *options, sotto_error *err)
 {
-    const uint64_t steps = training->plan.training.steps;
     const double start = sotto_seconds();
     double shown = 0.0;
-    for (uint64_t step = 1; step <= steps; step++) {
-        sotto_status status = log_coming_steps(training, step, err);
-        if (status != SOTTO_OK)
-            return status;
-        status = training->parts ? sotto_model_round(training->plan.model, training->parts, err)
-                                 : sotto_model_step(training->plan.model, training->step, err);
-        if (status != SOTTO_OK)
-            return status;
-        training->record.steps_taken = step;
-        record_step(training, step);
-        status = look_at_model(training, step, err);
+    training->first_step = training->record.steps_taken;
+    while (training->record.steps_taken < training->last_step) {
+        if (is_asked_to_stop(options))
+            return interrupt(training, err);
+        sotto_status status = take_step(training, err);
         if (status != SOTTO_OK || training->record.diverged[0])
             return status;
+        const uint64_t step = training->record.steps_taken;
         const double now = sotto_seconds();
-        if (options->progress && (now - shown > 0.2 || step == steps)) {
+        if (options->progress && (now - shown > 0.2 || step == training->last_step)) {
             status = show_progress(training, options, step, start, err);
             if (status != SOTTO_OK)
                 return status;
             shown = now;
         }
-        if (options->stop && step < steps && options->stop(options->stop_context)) {
-            training->record.interrupted = true;
-            sotto_run_log(&training->directory, "stopped on request after step %llu of %llu",
-                          (unsigned long long)step, (unsigned long long)steps);
-            return SOTTO_OK;
-        }
+        if (step < training->last_step && sotto_training_is_to_be_saved(training))
+            status = sotto_training_save(training, err);
+        if (status != SOTTO_OK)
+            return status;
     }
-    return SOTTO_OK;
+    return sotto_training_save(training, err);
+}
+
+/* What the rows tell before the first step, or what an earlier attempt left. */
+static sotto_status start(struct training *training, const sotto_run_options *options, sotto_error *err)
+{
+    sotto_status status = SOTTO_OK;
+    if (options->resume)
+        status = sotto_training_restore(training, err);
+    if (status == SOTTO_OK)
+        status = sotto_training_settle_last_step(training, options->finish, err);
+    if (status != SOTTO_OK || training->restored)
+        return status;
+    if (options->finish)
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, training->directory.path, 0, 0,
+            "there is no checkpoint of this run to finish with; leave --finish away to go "
+            "on from the start");
+    status = buy_releases(training, err);
+    if (status == SOTTO_OK)
+        status = buy_figures(training, err);
+    return status == SOTTO_OK ? sotto_training_save(training, err) : status;
 }
 
 /* Numbers that are none make neither rows nor a model, whatever training.stop_if_diverging says. */
@@ -367,6 +403,55 @@ static sotto_status check_part(const struct training *training, const sotto_swee
     return SOTTO_OK;
 }
 
+static sotto_status make(struct training *training, const sotto_run_options *options, sotto_error *err)
+{
+    sotto_status status = start(training, options, err);
+    if (status == SOTTO_OK)
+        status = take_steps(training, options, err);
+    if (status == SOTTO_OK)
+        check_numbers(training);
+    if (status == SOTTO_OK && !training->record.interrupted)
+        status = sotto_run_directory_finish(&training->directory, &training->record, training->random,
+                                            options, err);
+    training->record.interrupted = training->record.interrupted || status == SOTTO_INTERRUPTED;
+    return status == SOTTO_INTERRUPTED ? SOTTO_OK : status;
+}
+
+/* How it ended, in the words of an error, where it did not end as it was planned. */
+static sotto_status conclude(struct training *training, char **json, sotto_error *err)
+{
+    const sotto_training_record *record = &training->record;
+    sotto_status status = SOTTO_OK;
+    if (record->scarce.code == SOTTO_OK)
+        status = sotto_training_summary(training, json, err);
+    if (status == SOTTO_OK && record->interrupted)
+        return sotto_error_set(
+            err, SOTTO_INTERRUPTED,
+            "stopped on request after step %llu of %llu; what is done is saved, and --resume "
+            "goes on",
+            (unsigned long long)record->steps_taken, (unsigned long long)training->plan.training.steps);
+    if (status == SOTTO_OK && record->diverged[0])
+        return sotto_training_diverged(training, err);
+    return status == SOTTO_OK && record->scarce.code != SOTTO_OK
+               ? sotto_error_set_at(
+                     err, SOTTO_ERROR_INPUT, training->directory.path, 0, 0,
+                     "%s. All else of the release is there, and paid for: `sotto sample` makes "
+                     "rows of its model",
+                     record->scarce.message)
+               : status;
+}
+
+/* An earlier attempt wrote its release and entered it, and was ended before it appeared. */
+static sotto_status let_appear(struct training *training, char **json, sotto_error *err)
+{
+    const sotto_ledger_artefact *artefacts;
+    size_t count;
+    if (!sotto_ledger_run_released(training->ledger, training->identity.run, &artefacts, &count))
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "the ledger knows of no release of this run");
+    const sotto_status status = sotto_run_directory_publish(&training->directory, artefacts, count, err);
+    return status == SOTTO_OK ? sotto_training_appeared(training, json, err) : status;
+}
+
 sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_part *part, char **json,
                          sotto_error *err)
 {
@@ -381,42 +466,26 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
         part ? part->tuning
              : "none was charged in this run; settings tuned on this table before it are not covered";
     if (status == SOTTO_OK)
+        status = sotto_training_enroll(&training, options, err);
+    if (status == SOTTO_OK && !training.ledger_run) {
+        status = let_appear(&training, json, err);
+        goto done;
+    }
+    if (status == SOTTO_OK)
         status = set_up(&training, options, err);
     if (status == SOTTO_OK &&
         sotto_plan_takes_steps(
             &training.plan)) /* before anything is charged: it looks whether exact arithmetic is exact here */
         status = make_step(&training, err);
-    if (status == SOTTO_OK)
-        status = sotto_run_directory_open(&training.directory, training.config.output,
-                                          training.record.not_private, err);
-    if (status != SOTTO_OK)
-        goto done;
-    sotto_training_note(&training, options);
-    status = buy_releases(&training, err);
-    if (status == SOTTO_OK)
-        status = buy_figures(&training, err);
-    if (status == SOTTO_OK)
-        status = take_steps(&training, options, err);
-    if (status == SOTTO_OK)
-        check_numbers(&training);
-    if (status == SOTTO_OK)
-        status =
-            sotto_run_directory_finish(&training.directory, &training.record, training.random, options, err);
+    if (status == SOTTO_OK) {
+        sotto_training_note(&training, options);
+        status = make(&training, options, err);
+    }
     training.record.seconds = sotto_seconds() - start;
-    if (status == SOTTO_OK && training.record.scarce.code == SOTTO_OK)
-        status = sotto_training_summary(&training, json, err);
-    if (status == SOTTO_OK && training.record.diverged[0])
-        status = sotto_training_diverged(&training, err);
-    if (status == SOTTO_OK && (training.record.interrupted || training.record.sampling_stopped))
-        status = sotto_error_set(err, SOTTO_INTERRUPTED, "stopped on request after step %llu of %llu",
-                                 (unsigned long long)training.record.steps_taken,
-                                 (unsigned long long)training.plan.training.steps);
-    if (status == SOTTO_OK && training.record.scarce.code != SOTTO_OK)
-        status = sotto_error_set_at(
-            err, SOTTO_ERROR_INPUT, training.directory.path, 0, 0,
-            "%s. All else of the release is there, and paid for: `sotto sample` makes rows of "
-            "its model",
-            training.record.scarce.message);
+    if (status == SOTTO_OK)
+        status = conclude(&training, json, err);
+    if (status != SOTTO_OK && status != SOTTO_INTERRUPTED)
+        sotto_training_withdraw(&training);
 done:
     release(&training);
     return status;

@@ -2,15 +2,44 @@
 
 /* What a run of training says: to its private log before it begins, and to whoever asked for it at the end.
  */
+#include <stdlib.h>
+
 #include "report/report.h"
 #include "run/train.h"
 
 static json_t *released_files(const struct training *training)
 {
+    if (training->record.interrupted)
+        return json_array();
     if (training->record.diverged[0])
         return json_pack("[s,s]", "release/privacy.json", "release/privacy.html");
     return json_pack("[s,s,s,s,s*]", "release/synthetic.csv", "release/model.sotto", "release/privacy.json",
                      "release/privacy.html", training->plan.figures ? "release/figures.json" : NULL);
+}
+
+static json_t *private_files(const struct training *training)
+{
+    return training->record.interrupted
+               ? json_pack("[s,s]", "private/train.log", "private/checkpoint")
+               : json_pack("[s,s,s]", "private/config.yaml", "private/train.log", "private/metrics.json");
+}
+
+static const char *how_it_stopped(const sotto_training_record *record)
+{
+    return record->diverged[0]                    ? "it was diverging"
+           : record->interrupted                  ? "interrupted"
+           : record->finished_early               ? "on request, before the planned steps"
+           : record->spent                        ? "at the budget's end, since lost work stays charged"
+           : sotto_plan_takes_steps(record->plan) ? "at the planned steps"
+                                                  : "at the plan's end";
+}
+
+/* Where it is charged. */
+static json_t *ledger_facts(const struct training *training)
+{
+    return json_pack("{s:s, s:s, s:s, s:I}", "file", sotto_ledger_path(training->ledger), "data_set",
+                     sotto_ledger_run_data_set(training->ledger_run), "run", training->identity.run,
+                     "attempts", (json_int_t)training->record.attempts);
 }
 
 sotto_status sotto_training_summary(const struct training *training, char **json, sotto_error *err)
@@ -21,19 +50,41 @@ sotto_status sotto_training_summary(const struct training *training, char **json
     if (status != SOTTO_OK)
         return status;
     json_t *summary = json_pack(
-        "{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:s?, s:f, s:s, s:s?, s:o, s:[s,s,s], s:o}", "output",
+        "{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:s?, s:f, s:s, s:s?, s:o, s:o, s:o, s:o}", "output",
         training->directory.path, "epsilon", epsilon, "delta", training->config.delta, "target_epsilon",
         training->config.epsilon, "steps", (json_int_t)record->steps_taken, "steps_planned",
-        (json_int_t)training->plan.training.steps, "rows", (json_int_t)record->synthetic_rows, "balance",
-        sotto_plan_balance(&training->plan), "seconds", record->seconds, "stopped",
-        record->diverged[0]                               ? "it was diverging"
-        : record->interrupted || record->sampling_stopped ? "interrupted"
-        : sotto_plan_takes_steps(record->plan)            ? "at the planned steps"
-                                                          : "at the plan's end",
-        "not_private", record->not_private[0] ? record->not_private : NULL, "release",
-        released_files(training), "private", "private/config.yaml", "private/train.log",
-        "private/metrics.json", "warnings", sotto_plan_warnings(&training->plan, &training->config));
+        (json_int_t)training->plan.training.steps, "rows",
+        (json_int_t)(record->interrupted ? 0 : record->synthetic_rows), "balance",
+        sotto_plan_balance(&training->plan), "seconds", record->seconds, "stopped", how_it_stopped(record),
+        "not_private", record->not_private[0] ? record->not_private : NULL, "ledger", ledger_facts(training),
+        "release", released_files(training), "private", private_files(training), "warnings",
+        sotto_plan_warnings(&training->plan, &training->config));
     return sotto_json_text(summary, json, err);
+}
+
+sotto_status sotto_training_appeared(const struct training *training, char **json, sotto_error *err)
+{
+    json_error_t where;
+    json_t *statement = NULL, *summary = NULL;
+    char *path = sotto_path_join(training->directory.path, "release/privacy.json");
+    if (path)
+        statement = json_load_file(path, 0, &where);
+    const json_t *guarantee = json_object_get(statement, "guarantee");
+    const json_t *steps = json_object_get(statement, "training");
+    if (statement)
+        summary = json_pack("{s:s, s:O*, s:O*, s:O*, s:O*, s:O*, s:I, s:f, s:s, s:[], s:[], s:[]}", "output",
+                            training->directory.path, "epsilon", json_object_get(guarantee, "epsilon"),
+                            "delta", json_object_get(guarantee, "delta"), "target_epsilon",
+                            json_object_get(guarantee, "target_epsilon"), "steps",
+                            json_object_get(steps, "steps_taken"), "steps_planned",
+                            json_object_get(steps, "steps_planned"), "rows", (json_int_t)0, "seconds", 0.0,
+                            "stopped", "before: its release had been made, and only had to appear", "release",
+                            "private", "warnings");
+    json_decref(statement);
+    free(path);
+    return summary
+               ? sotto_json_text(summary, json, err)
+               : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory, or no statement in the release");
 }
 
 sotto_status sotto_training_diverged(const struct training *training, sotto_error *err)
