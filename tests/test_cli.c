@@ -547,6 +547,7 @@ static Suite *cli_suite(void)
     suite_add_tcase(suite, compose_case());
     suite_add_tcase(suite, evaluate_case());
     suite_add_tcase(suite, keys_case());
+    suite_add_tcase(suite, ledger_case());
     suite_add_tcase(suite, sample_case());
     TCase *files = tcase_create("files");
     tcase_set_timeout(files, 120);

@@ -31,6 +31,7 @@ TCase *bench_case(void);
 TCase *compose_case(void);
 TCase *evaluate_case(void);
 TCase *keys_case(void);
+TCase *ledger_case(void);
 TCase *sample_case(void);
 
 #endif

@@ -27,7 +27,7 @@ typedef int sotto_command(int argc, char **argv);
 
 sotto_command sotto_command_plan, sotto_command_train, sotto_command_sample, sotto_command_evaluate,
     sotto_command_sweep, sotto_command_report, sotto_command_account, sotto_command_schema,
-    sotto_command_bench;
+    sotto_command_ledger, sotto_command_bench;
 
 /* ------------------------------------------------------------------- errors */
 

@@ -16,6 +16,7 @@ static const struct {
     {"report", sotto_command_report, "write a run's or sweep's pages again, and show them"},
     {"account", sotto_command_account,
      "ε, δ, noise, steps of a plan or a list of releases, by the accountant alone"},
+    {"ledger", sotto_command_ledger, "what every run has spent on each data set, and the caps on them"},
     {"schema", sotto_command_schema, "draft or check the public description of a table"},
     {"bench", sotto_command_bench, "how fast this machine is"},
 };

@@ -18,8 +18,10 @@ sotto_status ledger_book_create(ledger_book *book, sotto_error *err)
 
 void ledger_book_release(ledger_book *book)
 {
-    for (size_t i = 0; i < book->set_count; i++)
+    for (size_t i = 0; i < book->set_count; i++) {
         free(book->sets[i].versions);
+        free(book->sets[i].caps);
+    }
     for (size_t i = 0; i < book->run_count; i++)
         free(book->runs[i].charges);
     free(book->sets);
@@ -69,16 +71,16 @@ sotto_charge *ledger_find_line(const sotto_charge *lines, size_t count, const ch
     return NULL;
 }
 
-uint64_t ledger_run_counts(const ledger_run_record *run, const sotto_charge *line)
+uint64_t ledger_run_counts(const ledger_run_record *run, const sotto_charge *line, bool held)
 {
     const sotto_charge *charged =
         ledger_find_line(run->charges, run->charge_count, line->label, &line->mechanism);
     const sotto_charge *planned =
-        run->state == LEDGER_RUN_OPEN
+        held && run->state == LEDGER_RUN_OPEN
             ? ledger_find_line(run->plan, run->plan_count, line->label, &line->mechanism)
             : NULL;
-    const uint64_t spent = charged ? charged->count : 0, held = planned ? planned->count : 0;
-    return spent > held ? spent : held;
+    const uint64_t spent = charged ? charged->count : 0, most = planned ? planned->count : 0;
+    return spent > most ? spent : most;
 }
 
 double ledger_run_draws(const ledger_run_record *run)
@@ -185,8 +187,16 @@ static sotto_status take_cap(taking *t)
     if (status == SOTTO_OK)
         status = find_or_make_set(t, id, &set);
     if (status == SOTTO_OK)
+        status =
+            ledger_grow((void **)&set->caps, set->cap_count, &set->cap_capacity, sizeof *set->caps, t->err);
+    if (status == SOTTO_OK)
         status = keep(t, &set->unit, unit);
+    ledger_cap cap = {.seq = t->entry->seq, .epsilon = epsilon, .delta = delta};
+    if (status == SOTTO_OK)
+        status = keep(t, &cap.time, t->entry->time);
     if (status == SOTTO_OK) {
+        cap.unit = set->unit;
+        set->caps[set->cap_count++] = cap;
         set->capped = true;
         set->epsilon = epsilon;
         set->delta = delta;
@@ -329,6 +339,7 @@ static sotto_status add_charge(const taking *t, ledger_run_record *run, const so
     }
     line->count = before + charge->count;
     run->blocks++;
+    t->book->charges++;
     if (!planned || line->count > planned->count)
         t->book->sets[run->data_set].changed = t->entry->seq;
     return SOTTO_OK;

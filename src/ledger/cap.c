@@ -7,39 +7,41 @@
 #include "ledger/inner.h"
 
 static sotto_status compose_lines(const ledger_run_record *run, const sotto_charge *lines, size_t count,
-                                  bool unplanned, sotto_accountant *accountant, sotto_error *err)
+                                  bool planned, bool held, sotto_accountant *accountant, sotto_error *err)
 {
     sotto_status status = SOTTO_OK;
     for (size_t i = 0; status == SOTTO_OK && i < count; i++) {
         const sotto_charge *line = &lines[i];
-        if (unplanned && ledger_find_line(run->plan, run->plan_count, line->label, &line->mechanism))
+        if (!planned && ledger_find_line(run->plan, run->plan_count, line->label, &line->mechanism))
             continue;
-        status = sotto_accountant_compose(accountant, &line->mechanism, ledger_run_counts(run, line), err);
+        status =
+            sotto_accountant_compose(accountant, &line->mechanism, ledger_run_counts(run, line, held), err);
     }
     return status;
 }
 
 /* Each line once: of the plan, then what was charged beside it. */
-static sotto_status compose_run(const ledger_run_record *run, sotto_accountant *accountant, sotto_error *err)
+static sotto_status compose_run(const ledger_run_record *run, bool held, sotto_accountant *accountant,
+                                sotto_error *err)
 {
-    const sotto_status status = compose_lines(run, run->plan, run->plan_count, false, accountant, err);
-    return status == SOTTO_OK ? compose_lines(run, run->charges, run->charge_count, true, accountant, err)
-                              : status;
+    const sotto_status status = compose_lines(run, run->plan, run->plan_count, true, held, accountant, err);
+    return status == SOTTO_OK
+               ? compose_lines(run, run->charges, run->charge_count, false, held, accountant, err)
+               : status;
 }
 
-sotto_status ledger_compose(const ledger_book *book, size_t set, const char *unit, sotto_adjacency adjacency,
-                            const ledger_extra *extras, size_t count, sotto_accountant **accountant,
-                            double *draws, sotto_error *err)
+sotto_status ledger_compose(const ledger_book *book, const ledger_choice *choice, const ledger_extra *extras,
+                            size_t count, sotto_accountant **accountant, double *draws, sotto_error *err)
 {
     *draws = 0.0;
     *accountant = NULL;
     sotto_status status = sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, accountant, err);
     for (size_t i = 0; status == SOTTO_OK && i < book->run_count; i++) {
         const ledger_run_record *run = &book->runs[i];
-        if (run->data_set != set || !ledger_same_unit(run->unit, unit) ||
-            (adjacency && run->adjacency != adjacency))
+        if (run->data_set != choice->set || !ledger_same_unit(run->unit, choice->unit) ||
+            (choice->adjacency && run->adjacency != choice->adjacency))
             continue;
-        status = compose_run(run, *accountant, err);
+        status = compose_run(run, choice->held, *accountant, err);
         *draws += ledger_run_draws(run);
     }
     for (size_t i = 0; status == SOTTO_OK && i < count; i++) {
@@ -97,7 +99,8 @@ sotto_status ledger_cap_check(const ledger_book *book, size_t place, const ledge
     double draws, epsilon = INFINITY;
     if (!set->capped)
         return SOTTO_OK;
-    sotto_status status = ledger_compose(book, place, set->unit, 0, extras, count, &accountant, &draws, err);
+    const ledger_choice choice = {.set = place, .unit = set->unit, .held = true};
+    sotto_status status = ledger_compose(book, &choice, extras, count, &accountant, &draws, err);
     if (status != SOTTO_OK)
         return status;
     const double delta = delta_left(set->delta, set->epsilon, draws);

@@ -34,7 +34,7 @@ static sotto_status check_cap(sotto_ledger *ledger, const ledger_run_record *run
     ledger_data_set *set = &ledger->book.sets[run->data_set];
     const sotto_charge *line =
         ledger_find_line(run->charges, run->charge_count, charge->label, &charge->mechanism);
-    const uint64_t spent = line ? line->count : 0, counted = ledger_run_counts(run, charge);
+    const uint64_t spent = line ? line->count : 0, counted = ledger_run_counts(run, charge, true);
     if (charge->count > SOTTO_ACCOUNTANT_MAX_COUNT - spent)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "more than 2^53 uses for \"%.60s\"", charge->label);
     const uint64_t after = spent + charge->count;

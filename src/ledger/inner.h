@@ -29,6 +29,13 @@ typedef struct ledger_version {
     const char *path;
 } ledger_version;
 
+/** What was once declared. */
+typedef struct ledger_cap {
+    uint64_t seq;
+    const char *time, *unit;
+    double epsilon, delta;
+} ledger_cap;
+
 typedef struct ledger_data_set {
     const char *id;
     bool capped;
@@ -36,6 +43,8 @@ typedef struct ledger_data_set {
     double epsilon, delta;
     ledger_version *versions;
     size_t version_count, version_capacity;
+    ledger_cap *caps; /**< all of them; the last one holds */
+    size_t cap_count, cap_capacity;
     uint64_t changed; /**< the last entry that changed what counts against the cap, or the cap */
     uint64_t passed;  /**< the value of `changed` when the cap was last found to be kept */
 } ledger_data_set;
@@ -63,6 +72,7 @@ typedef struct ledger_book {
     size_t set_count, set_capacity;
     ledger_run_record *runs;
     size_t run_count, run_capacity;
+    uint64_t charges; /**< entries that are one */
 } ledger_book;
 
 /** One row of the table `entries`. */
@@ -86,8 +96,8 @@ sotto_status ledger_grow(void **list, size_t count, size_t *capacity, size_t siz
 /** The line of this label and mechanism; NULL where there is none. */
 sotto_charge *ledger_find_line(const sotto_charge *lines, size_t count, const char *label,
                                const sotto_mechanism *mechanism);
-/** What the run holds or has spent of a line of its plan or charges. */
-uint64_t ledger_run_counts(const ledger_run_record *run, const sotto_charge *line);
+/** What the run has spent of a line of its plan or charges; with `held`, or holds. */
+uint64_t ledger_run_counts(const ledger_run_record *run, const sotto_charge *line, bool held);
 /** Draws of exact noise, of all attempts at most. */
 double ledger_run_draws(const ledger_run_record *run);
 
@@ -100,13 +110,20 @@ typedef struct ledger_extra {
     double draws;
 } ledger_extra;
 
+/** Which runs are composed: those of a data set that are for one kind of unit. */
+typedef struct ledger_choice {
+    size_t set;
+    const char *unit;          /**< NULL: rows */
+    sotto_adjacency adjacency; /**< 0: any */
+    bool held;                 /**< with what open runs hold, not only with what was charged */
+} ledger_choice;
+
 /**
- * Compose runs of a data set that are for `unit` under `adjacency` (0: any), and extras.
+ * Compose runs, and extras.
  * \param[out] accountant the caller's
  */
-sotto_status ledger_compose(const ledger_book *book, size_t set, const char *unit, sotto_adjacency adjacency,
-                            const ledger_extra *extras, size_t count, sotto_accountant **accountant,
-                            double *draws, sotto_error *err);
+sotto_status ledger_compose(const ledger_book *book, const ledger_choice *choice, const ledger_extra *extras,
+                            size_t count, sotto_accountant **accountant, double *draws, sotto_error *err);
 
 /** SOTTO_ERROR_BUDGET where runs and extras are beyond the cap; SOTTO_OK where there is none. */
 sotto_status ledger_cap_check(const ledger_book *book, size_t set, const ledger_extra *extras, size_t count,
@@ -130,6 +147,9 @@ json_t *ledger_real_json(double value);
 json_t *ledger_text_json(const char *text);
 /** Set a new reference; false, dropping it, where either is NULL. */
 bool ledger_put(json_t *object, const char *key, json_t *value);
+
+/** What every record begins with: the file, and its head. */
+json_t *ledger_record_json(const sotto_ledger *ledger);
 
 /** A reader of one object: the first thing amiss stays in `wrong`. */
 typedef struct ledger_reader {
@@ -202,6 +222,7 @@ struct sotto_ledger {
     char *path, *sidecar, *mirror;
     int descriptor; /**< of the sidecar; −1 where it is not open */
     bool read_only, adopt;
+    bool alone;    /**< nobody else has it open, or can: the sidecar is locked exclusively */
     bool sound;    /**< it was opened and verified, so that its file may be vouched for when it is closed */
     bool poisoned; /**< what the file holds is not known */
     bool stale;    /**< the book must be made anew */
@@ -228,6 +249,9 @@ sotto_status ledger_sqlite_error(const sotto_ledger *ledger, int code, const cha
 /** Open the database, or make it; nothing of its entries is read. */
 sotto_status ledger_store_open(sotto_ledger *ledger, bool create, sotto_error *err);
 void ledger_store_close(sotto_ledger *ledger);
+/** Of a file that nobody has open, its id and number of entries as they stand there, nothing checked or
+ * changed; false where it does not tell. */
+bool ledger_store_peek(const char *path, char id[33], uint64_t *entries);
 
 /** Begin a transaction, to write or to read, and read what others appended since: the book is up to date. */
 sotto_status ledger_begin(sotto_ledger *ledger, bool write, sotto_error *err);

@@ -16,6 +16,7 @@
  * `sotto_ledger_close`.
  */
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "base/base.h"
@@ -188,5 +189,34 @@ bool sotto_ledger_run_released(sotto_ledger *ledger, const char *id, const sotto
 
 /** NULL is allowed; the run stays as it is. */
 void sotto_ledger_run_destroy(sotto_ledger_run *run);
+
+/* ---------------------------------------------------------------- records */
+
+/*
+ * For people and machines: docs/records.md says what is in them. New references. Of an ε null means that none
+ * is proved.
+ */
+
+/** Every data set and every run, in few words. */
+sotto_status sotto_ledger_list(sotto_ledger *ledger, json_t **record, sotto_error *err);
+
+/** All about one data set or run. SOTTO_ERROR_INPUT where `id` is neither. */
+sotto_status sotto_ledger_show(sotto_ledger *ledger, const char *id, json_t **record, sotto_error *err);
+
+/** All entries, as lines of JSON: the ledger's id and head first. Not the secret salt. */
+sotto_status sotto_ledger_export(sotto_ledger *ledger, FILE *file, sotto_error *err);
+
+/**
+ * What was found by opening the ledger, which verifies every entry, and by SQLite's own check of the file's
+ * structure. SOTTO_ERROR_INPUT where something is amiss.
+ */
+sotto_status sotto_ledger_verify(const sotto_ledger_options *options, json_t **record, sotto_error *err);
+
+/**
+ * The head that an artefact holds a ledger to: of a head file (beside a ledger, or a mirror), of a statement
+ * (privacy.json: ledger.head), or of a run directory (its release/privacy.json).
+ * \return SOTTO_ERROR_INPUT where it has none
+ */
+sotto_status sotto_ledger_head_of(const char *artefact, sotto_ledger_head *head, sotto_error *err);
 
 #endif

@@ -96,6 +96,8 @@ sotto_status ledger_sidecar_read(const sotto_ledger *ledger, ledger_record *reco
         *empty = length == 0;
         if (*empty || ledger_record_parse(bytes, (size_t)length, record))
             return SOTTO_OK;
+        if (ledger->alone)
+            break;
         wait_a_little();
     }
     return damaged(ledger->sidecar, err);
@@ -129,6 +131,25 @@ static bool have_log(const sotto_ledger *ledger)
     return stat(name, &about) == 0 && about.st_size > 0;
 }
 
+/* Why the file is not the one that was closed, as far as it says so itself. */
+static sotto_status other_file(const sotto_ledger *ledger, const ledger_record *record, sotto_error *err)
+{
+    char id[33], why[200] = "";
+    uint64_t entries;
+    const bool known = ledger_store_peek(ledger->path, id, &entries);
+    if (known && strcmp(id, record->head.ledger) != 0)
+        (void)snprintf(why, sizeof why, "it is another ledger (%.32s, not %.32s); ", id, record->head.ledger);
+    else if (known && entries != record->head.entries)
+        (void)snprintf(why, sizeof why, "it has %llu entries, not %llu: %s; ", (unsigned long long)entries,
+                       (unsigned long long)record->head.entries,
+                       entries < record->head.entries ? "an older copy" : "something else wrote to it");
+    return sotto_error_set_at(
+        err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
+        "the ledger's file was changed since it was last closed: its digest is not the one in "
+        "%.160s; %srestore the newest copy, and see docs/ledger.md for what then",
+        ledger->sidecar, why);
+}
+
 /* Nobody else has the ledger open, and nobody can come: compare the digest, and forget it. */
 static sotto_status compare_rest(const sotto_ledger *ledger, sotto_error *err)
 {
@@ -143,11 +164,7 @@ static sotto_status compare_rest(const sotto_ledger *ledger, sotto_error *err)
         if (status != SOTTO_OK)
             return status;
         if (strcmp(digest, record.rest) != 0 && !ledger->adopt)
-            return sotto_error_set_at(
-                err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
-                "the ledger's file was changed since it was last closed: its digest is not the "
-                "one in %s; restore the newest copy, and see docs/ledger.md for what then",
-                ledger->sidecar);
+            return other_file(ledger, &record, err);
     }
     memcpy(record.rest, LEDGER_NO_REST, sizeof record.rest);
     return ledger_sidecar_write(ledger, &record, true, err);
@@ -163,17 +180,19 @@ static bool try_lock(const sotto_ledger *ledger, int kind)
 }
 
 /* One try: alone first, then with others. `entered` where no digest is left. */
-static sotto_status try_to_enter(const sotto_ledger *ledger, bool *entered, sotto_error *err)
+static sotto_status try_to_enter(sotto_ledger *ledger, bool *entered, sotto_error *err)
 {
     ledger_record record;
     bool empty;
     sotto_status status = SOTTO_OK;
     *entered = false;
-    if (try_lock(ledger, LOCK_EX))
-        status = compare_rest(ledger, err);
-    else if (errno != EWOULDBLOCK)
+    ledger->alone = try_lock(ledger, LOCK_EX);
+    if (!ledger->alone && errno != EWOULDBLOCK)
         return sotto_error_set_at(err, SOTTO_ERROR_IO, ledger->sidecar, 0, 0,
                                   "cannot lock the ledger's head file: %s", strerror(errno));
+    if (ledger->alone)
+        status = compare_rest(ledger, err);
+    ledger->alone = false;
     if (status != SOTTO_OK || !try_lock(ledger, LOCK_SH))
         return status;
     status = ledger_sidecar_read(ledger, &record, &empty, err);

@@ -249,18 +249,25 @@ static sotto_status read_origin(sotto_ledger *ledger, sotto_error *err)
 
 static sotto_status make_or_check(sotto_ledger *ledger, bool create, sotto_error *err)
 {
-    int64_t application = 0, objects = 0;
+    int64_t application = 0, format = 0, objects = 0;
     int code = run_sql(ledger, create ? "BEGIN IMMEDIATE" : "BEGIN");
     if (code == SQLITE_OK)
         code = ask_number(ledger, "SELECT count(*) FROM sqlite_master", &objects);
     if (code == SQLITE_OK)
         code = ask_number(ledger, "PRAGMA application_id", &application);
+    if (code == SQLITE_OK)
+        code = ask_number(ledger, "PRAGMA user_version", &format);
     sotto_status status = code == SQLITE_OK ? SOTTO_OK : ledger_sqlite_error(ledger, code, "opening", err);
     if (status == SOTTO_OK && objects == 0 && application == 0 && create)
         status = make_schema(ledger, err);
     else if (status == SOTTO_OK && application != APPLICATION)
         status = sotto_error_set_at(err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
                                     "this is no ledger; check the path");
+    else if (status == SOTTO_OK && format != FORMAT)
+        status =
+            sotto_error_set_at(err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
+                               "this ledger has the format %lld, and this version of sotto reads format %d",
+                               (long long)format, (int)FORMAT);
     if (status == SOTTO_OK)
         status = check_schema(ledger, err);
     if (status == SOTTO_OK)
@@ -338,4 +345,43 @@ void ledger_store_close(sotto_ledger *ledger)
     (void)sqlite3_close(ledger->database);
     ledger->select = ledger->insert = ledger->hash_at = NULL;
     ledger->database = NULL;
+}
+
+/* ------------------------------------------------------------------ only looking */
+
+/* "file:" and the path, with what has a meaning there percent-encoded. */
+static bool make_address(const char *path, char *address, size_t size)
+{
+    size_t used = (size_t)snprintf(address, size, "file:");
+    for (; *path && used + 4 < size; path++)
+        used += (size_t)snprintf(address + used, size - used, strchr("%?#", *path) ? "%%%02X" : "%c",
+                                 (unsigned char)*path);
+    if (*path || used + 32 >= size)
+        return false;
+    (void)snprintf(address + used, size - used, "?immutable=1");
+    return true;
+}
+
+bool ledger_store_peek(const char *path, char id[33], uint64_t *entries)
+{
+    char address[3 * LEDGER_TEXT];
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+    bool found = false;
+    if (!make_address(path, address, sizeof address))
+        return false;
+    if (sqlite3_open_v2(address, &database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX,
+                        NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(database, "SELECT id, (SELECT max(seq) FROM entries) FROM origin", -1, &statement,
+                           NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(statement, 0);
+        found = text && sqlite3_column_bytes(statement, 0) == 32 && ledger_is_hex(text, 32);
+        if (found)
+            memcpy(id, text, 33);
+        *entries = (uint64_t)sqlite3_column_int64(statement, 1);
+    }
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(database);
+    return found;
 }

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* Whether a ledger is whole; what it is held to; and all of it, to take away. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ledger/inner.h"
+
+/* ------------------------------------------------------------------ verifying */
+
+/* SQLite's own check: "ok", or what is amiss. */
+static sotto_status check_structure(const sotto_ledger *ledger, sotto_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    char found[200] = "nothing";
+    int code = sqlite3_prepare_v2(ledger->database, "PRAGMA integrity_check(1)", -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(statement, 0);
+        (void)snprintf(found, sizeof found, "%s", text ? text : "nothing");
+    }
+    const int ended = sqlite3_finalize(statement);
+    if (code != SQLITE_ROW || ended != SQLITE_OK)
+        return ledger_sqlite_error(ledger, ended != SQLITE_OK ? ended : code, "verifying", err);
+    if (strcmp(found, "ok") == 0)
+        return SOTTO_OK;
+    return sotto_error_set_at(err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
+                              "the file's structure is damaged (%.200s); restore the newest copy", found);
+}
+
+sotto_status sotto_ledger_verify(const sotto_ledger_options *options, json_t **record, sotto_error *err)
+{
+    sotto_ledger_options reading = *options;
+    sotto_ledger *ledger;
+    *record = NULL;
+    reading.create = reading.adopt = false;
+    reading.read_only = true;
+    sotto_status status = sotto_ledger_open(&ledger, &reading, err);
+    if (status != SOTTO_OK)
+        return status;
+    status = check_structure(ledger, err);
+    if (status == SOTTO_OK) {
+        const ledger_book *book = &ledger->book;
+        json_t *made = ledger_record_json(ledger);
+        if (ledger_put(made, "sound", json_true()) &&
+            ledger_put(made, "data_sets", json_integer((json_int_t)book->set_count)) &&
+            ledger_put(made, "runs", json_integer((json_int_t)book->run_count)) &&
+            ledger_put(made, "charges", json_integer((json_int_t)book->charges)))
+            *record = made;
+        else {
+            json_decref(made);
+            status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a record of the ledger");
+        }
+    }
+    sotto_ledger_close(ledger);
+    return status;
+}
+
+/* ---------------------------------------------------------------------- heads */
+
+static sotto_status no_head(const char *path, sotto_error *err)
+{
+    return sotto_error_set_at(
+        err, SOTTO_ERROR_INPUT, path, 0, 0,
+        "no ledger's head is in this; expected a head file, a privacy.json that was made with a "
+        "ledger, or a run directory that has one");
+}
+
+static bool read_statement(const json_t *root, sotto_ledger_head *head)
+{
+    ledger_reader reader = {.object = json_object_get(json_object_get(root, "ledger"), "head")};
+    const char *id = ledger_read_text(&reader, "ledger", 32), *hash = ledger_read_hash(&reader, "hash");
+    const uint64_t entries = ledger_read_count(&reader, "entries", 0, INT64_MAX);
+    if (!ledger_read_end(&reader) || strlen(id) != 32 || !ledger_is_hex(id, 32))
+        return false;
+    *head = (sotto_ledger_head){.entries = entries};
+    memcpy(head->ledger, id, 33);
+    memcpy(head->hash, hash, 65);
+    return true;
+}
+
+static sotto_status read_head(const char *path, sotto_ledger_head *head, sotto_error *err)
+{
+    enum { MOST = 64 << 20 };
+    char *bytes;
+    size_t length;
+    ledger_record record;
+    sotto_status status = sotto_file_read(path, MOST, &bytes, &length, err);
+    if (status != SOTTO_OK)
+        return status;
+    if (ledger_record_parse(bytes, length, &record))
+        *head = record.head;
+    else {
+        json_t *root = json_loadb(bytes, length, JSON_REJECT_DUPLICATES, NULL);
+        status = read_statement(root, head) ? SOTTO_OK : no_head(path, err);
+        json_decref(root);
+    }
+    free(bytes);
+    return status;
+}
+
+sotto_status sotto_ledger_head_of(const char *artefact, sotto_ledger_head *head, sotto_error *err)
+{
+    struct stat about;
+    char *statement = NULL;
+    if (stat(artefact, &about) != 0 || !S_ISDIR(about.st_mode))
+        return read_head(artefact, head, err);
+    if (asprintf(&statement, "%s/release/privacy.json", artefact) < 0)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    const sotto_status status = read_head(statement, head, err);
+    free(statement);
+    return status;
+}
+
+/* ------------------------------------------------------------------ exporting */
+
+static bool write_line(json_t *object, FILE *file)
+{
+    const bool sound = object && json_dumpf(object, file, JSON_COMPACT | JSON_REAL_PRECISION(17)) == 0 &&
+                       fputc('\n', file) != EOF;
+    json_decref(object);
+    return sound;
+}
+
+static json_t *entry_json(sqlite3_stmt *row)
+{
+    const char *time = (const char *)sqlite3_column_text(row, 1),
+               *kind = (const char *)sqlite3_column_text(row, 2);
+    const char *body = (const char *)sqlite3_column_text(row, 3);
+    const unsigned char *hash = sqlite3_column_blob(row, 4);
+    char hex[2 * LEDGER_HASH + 1];
+    json_t *object = json_object();
+    if (time && kind && body && hash && sqlite3_column_bytes(row, 4) == LEDGER_HASH) {
+        ledger_hex(hash, LEDGER_HASH, hex);
+        if (ledger_put(object, "seq", json_integer(sqlite3_column_int64(row, 0))) &&
+            ledger_put(object, "time", json_string(time)) && ledger_put(object, "kind", json_string(kind)) &&
+            ledger_put(object, "body", json_loads(body, 0, NULL)) &&
+            ledger_put(object, "hash", json_string(hex)))
+            return object;
+    }
+    json_decref(object);
+    return NULL;
+}
+
+sotto_status sotto_ledger_export(sotto_ledger *ledger, FILE *file, sotto_error *err)
+{
+    sotto_status status = ledger_begin(ledger, false, err);
+    if (status != SOTTO_OK)
+        return status;
+    bool sound = write_line(ledger_record_json(ledger), file);
+    int code = sqlite3_bind_int64(ledger->select, 1, 0);
+    while (sound && code == SQLITE_OK && (code = sqlite3_step(ledger->select)) == SQLITE_ROW) {
+        sound = write_line(entry_json(ledger->select), file);
+        code = SQLITE_OK;
+    }
+    (void)sqlite3_reset(ledger->select);
+    if (sound && code != SQLITE_DONE)
+        status = ledger_sqlite_error(ledger, code, "reading", err);
+    else if (!sound)
+        status =
+            sotto_error_set(err, SOTTO_ERROR_IO, "cannot write what is in the ledger: %s", strerror(errno));
+    (void)ledger_end(ledger, SOTTO_ERROR_INPUT, NULL);
+    return status;
+}
