@@ -72,6 +72,7 @@ struct sotto_atomic_file {
     FILE *stream;
     char *path;
     char *temporary;
+    int folder; /* what holds the name; −1: not open */
     unsigned mode;
 };
 
@@ -81,9 +82,30 @@ static void release(sotto_atomic_file *file)
         return;
     if (file->stream)
         (void)fclose(file->stream);
+    if (file->folder >= 0)
+        (void)close(file->folder);
     free(file->path);
     free(file->temporary);
     free(file);
+}
+
+/* The folder is opened before anything is written: once the file has its name, little may still go wrong. */
+static bool open_parts(sotto_atomic_file *file, char *folder)
+{
+    file->folder = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file->folder < 0)
+        return false;
+    int descriptor = mkostemp(file->temporary, O_CLOEXEC); /* made 0600: private until it is whole */
+    if (descriptor < 0)
+        return false;
+    file->stream = fdopen(descriptor, "wb");
+    if (!file->stream) {
+        int cause = errno;
+        (void)close(descriptor);
+        (void)unlink(file->temporary);
+        errno = cause;
+    }
+    return file->stream != NULL;
 }
 
 sotto_status sotto_atomic_file_open(sotto_atomic_file **file, const char *path, unsigned mode,
@@ -92,26 +114,24 @@ sotto_status sotto_atomic_file_open(sotto_atomic_file **file, const char *path, 
     *file = NULL;
     sotto_atomic_file *made = calloc(1, sizeof *made);
     size_t length = strlen(path);
+    char *folder = strdup(path);
     if (made) {
         made->mode = mode;
+        made->folder = -1;
         made->path = strdup(path);
         made->temporary = malloc(length + sizeof ".XXXXXX");
     }
-    if (!made || !made->path || !made->temporary) {
+    if (!made || !folder || !made->path || !made->temporary) {
+        free(folder);
         release(made);
         return sotto_error_set_at(err, SOTTO_ERROR_MEMORY, path, 0, 0, "out of memory opening the file");
     }
     memcpy(made->temporary, path, length);
     memcpy(made->temporary + length, ".XXXXXX", sizeof ".XXXXXX");
-    int descriptor = mkostemp(made->temporary, O_CLOEXEC); /* made 0600: private until it is whole */
-    if (descriptor >= 0)
-        made->stream = fdopen(descriptor, "wb");
-    if (!made->stream) {
-        int cause = errno;
-        if (descriptor >= 0) {
-            (void)close(descriptor);
-            (void)unlink(made->temporary);
-        }
+    bool opened = open_parts(made, folder);
+    int cause = errno;
+    free(folder);
+    if (!opened) {
         release(made);
         return sotto_error_set_at(err, SOTTO_ERROR_IO, path, 0, 0,
                                   "cannot write here: %s; choose a folder that exists and can be written",
@@ -127,25 +147,14 @@ FILE *sotto_atomic_file_stream(sotto_atomic_file *file)
 }
 
 /* The rename is durable only once the folder that holds the name is. */
-static bool sync_folder(const char *path)
+static sotto_status sync_folder(const sotto_atomic_file *file, sotto_error *err)
 {
-    char *copy = strdup(path);
-    if (!copy)
-        return false;
-    int descriptor = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = descriptor >= 0 && (fsync(descriptor) == 0 || errno == EINVAL);
-    if (descriptor >= 0)
-        (void)close(descriptor);
-    free(copy);
-    return done;
-}
-
-sotto_status sotto_folder_sync(const char *path, sotto_error *err)
-{
-    return sync_folder(path) ? SOTTO_OK
-                             : sotto_error_set_at(err, SOTTO_ERROR_IO, path, 0, 0,
-                                                  "cannot make the folder's entry durable: %s",
-                                                  strerror(errno));
+    if (fsync(file->folder) == 0 || errno == EINVAL)
+        return SOTTO_OK;
+    return sotto_error_set_at(err, SOTTO_ERROR_IO, file->path, 0, 0,
+                              "the file is written, but its folder could not be synced, so that it may be "
+                              "gone after a power failure: %s",
+                              strerror(errno));
 }
 
 sotto_status sotto_atomic_file_commit(sotto_atomic_file *file, sotto_error *err)
@@ -159,12 +168,14 @@ sotto_status sotto_atomic_file_commit(sotto_atomic_file *file, sotto_error *err)
     if (sound && !closed)
         cause = errno;
     sound = sound && closed;
-    if (sound && (rename(file->temporary, file->path) != 0 || !sync_folder(file->path))) {
+    if (sound && rename(file->temporary, file->path) != 0) {
         cause = errno;
         sound = false;
     }
-    sotto_status status = SOTTO_OK;
-    if (!sound) {
+    sotto_status status;
+    if (sound) {
+        status = sync_folder(file, err);
+    } else {
         (void)unlink(file->temporary);
         status = sotto_error_set_at(err, SOTTO_ERROR_IO, file->path, 0, 0, "cannot write the file: %s",
                                     strerror(cause));
