@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Splits that are written and made again: the same, or refused. */
+#include "memory.h"
 #include "test_data.h"
 
 enum { ROWS = 60, PEOPLE = 20, MOST = 2 };
@@ -237,6 +238,32 @@ START_TEST(every_change_is_refused_or_a_split)
 }
 END_TEST
 
+/* Each allocation of reading fails in turn: an error, and no split. */
+START_TEST(short_memory_is_an_error)
+{
+    struct scene scene = open_scene(true, 0.4);
+    size_t length;
+    long failed = 0;
+    char *bytes = written(scene.split, &scene, &length);
+    for (sotto_status status = SOTTO_ERROR_MEMORY; status != SOTTO_OK; failed++) {
+        sotto_state *state;
+        sotto_split *back;
+        sotto_error err = {0};
+        ck_assert_int_eq(sotto_state_create_reader(&state, bytes, length, NULL, NULL), SOTTO_OK);
+        memory_fail_at(failed);
+        sotto_split_state(&back, scene.table, scene.column, scene.most, state);
+        memory_fail_at(-1);
+        status = sotto_state_end(state, &err);
+        ck_assert(status == SOTTO_OK || (status == SOTTO_ERROR_MEMORY && err.message[0] && !back));
+        sotto_split_destroy(back);
+        sotto_state_destroy(state);
+    }
+    ck_assert_int_gt(failed, 4);
+    free(bytes);
+    close_scene(&scene);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("data-state");
@@ -246,6 +273,7 @@ int main(void)
     tcase_add_test(tests, what_is_no_split_of_rows_is_refused);
     tcase_add_test(tests, what_is_no_split_of_people_is_refused);
     tcase_add_loop_test(tests, every_change_is_refused_or_a_split, 0, 2);
+    tcase_add_test(tests, short_memory_is_an_error);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory.h"
 #include "streams.h"
 #include "suite.h"
 #include "test_state_scene.h"
@@ -337,6 +338,47 @@ START_TEST(nothing_learned_is_no_state)
 }
 END_TEST
 
+/* Each allocation of writing and of reading fails in turn: an error, and what was read into can be destroyed.
+ */
+START_TEST(short_memory_is_an_error)
+{
+    struct training one;
+    size_t length;
+    long failed = 0;
+    open_training(&one, (size_t)_i, 7, 0);
+    char *bytes = state_of(&one, &length);
+    for (sotto_status status = SOTTO_ERROR_MEMORY; status != SOTTO_OK; failed++) {
+        sotto_state *state;
+        sotto_error err = {0};
+        ck_assert_int_eq(sotto_state_create_writer(&state, NULL), SOTTO_OK);
+        memory_fail_at(failed);
+        visit_training(&one, state);
+        memory_fail_at(-1);
+        status = sotto_state_end(state, &err);
+        ck_assert(status == SOTTO_OK || (status == SOTTO_ERROR_MEMORY && err.message[0]));
+        sotto_state_destroy(state);
+    }
+    ck_assert_int_gt(failed, 1);
+    failed = 0;
+    for (sotto_status status = SOTTO_ERROR_MEMORY; status != SOTTO_OK; failed++) {
+        struct training other;
+        sotto_state *state;
+        sotto_error err = {0};
+        prepare_training(&other, (size_t)_i, 8, 0);
+        ck_assert_int_eq(sotto_state_create_reader(&state, bytes, length, NULL, NULL), SOTTO_OK);
+        memory_fail_at(failed);
+        visit_training(&other, state);
+        memory_fail_at(-1);
+        status = sotto_state_end(state, &err);
+        ck_assert(status == SOTTO_OK || (status == SOTTO_ERROR_MEMORY && err.message[0]));
+        sotto_state_destroy(state);
+        close_training(&other);
+    }
+    free(bytes);
+    close_training(&one);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("models-state");
@@ -350,6 +392,7 @@ int main(void)
     tcase_add_loop_test(tests, changed_states_are_refused_or_harmless, 0, STATE_SECTIONS);
     tcase_add_test(tests, values_out_of_range_are_refused);
     tcase_add_test(tests, nothing_learned_is_no_state);
+    tcase_add_loop_test(tests, short_memory_is_an_error, 0, STATE_SECTIONS);
     suite_add_tcase(suite, going);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "run/checkpoint.h"
 #include "suite.h"
 
@@ -318,6 +319,40 @@ START_TEST(a_failed_write_leaves_the_old_file)
 }
 END_TEST
 
+/* Each allocation fails in turn: an error, nothing half done, and the old file stays. */
+START_TEST(short_memory_is_an_error)
+{
+    float values[VALUES] = {0, 1, 2, 3, 4, 5};
+    long failed = 0;
+    for (sotto_status status = SOTTO_ERROR_MEMORY; status != SOTTO_OK; failed++) {
+        sotto_state *state = NULL;
+        sotto_error err = {0};
+        memory_fail_at(failed);
+        status = sotto_state_create_writer(&state, &err);
+        if (status == SOTTO_OK) {
+            visit(values, state);
+            status = sotto_checkpoint_write(path, &facts, state, &err);
+        }
+        sotto_state_destroy(state);
+        memory_fail_at(-1);
+        ck_assert(status == SOTTO_OK || (status == SOTTO_ERROR_MEMORY && err.message[0]));
+        ck_assert_int_eq(access(path, F_OK) == 0, status == SOTTO_OK);
+    }
+    ck_assert_int_gt(failed, 5);
+    failed = 0;
+    for (sotto_status status = SOTTO_ERROR_MEMORY; status != SOTTO_OK; failed++) {
+        sotto_checkpoint back;
+        sotto_error err = {0};
+        memory_fail_at(failed);
+        status = sotto_checkpoint_read(&back, path, SOTTO_CHECKPOINT_STATE, LIMIT, &err);
+        memory_fail_at(-1);
+        ck_assert(status == SOTTO_OK || (status == SOTTO_ERROR_MEMORY && err.message[0] && !back.bytes));
+        sotto_checkpoint_destroy(&back);
+    }
+    ck_assert_int_gt(failed, 4);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("run-checkpoint");
@@ -332,6 +367,7 @@ int main(void)
     tcase_add_test(tests, sizes_that_lie_are_refused);
     tcase_add_test(tests, facts_are_checked);
     tcase_add_test(tests, a_failed_write_leaves_the_old_file);
+    tcase_add_test(tests, short_memory_is_an_error);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

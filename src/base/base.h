@@ -235,15 +235,6 @@ void sotto_hash_hex(sotto_hash *hash, char hex[65]);
 /** SHA-256 of `bytes` as 64 hex digits and a NUL. */
 void sotto_sha256_hex(const void *bytes, size_t length, char hex[65]);
 
-/** Bytes in one piece. */
-typedef struct sotto_piece {
-    const void *bytes;
-    size_t length;
-} sotto_piece;
-
-/** SHA-256 of `count` pieces as if they were one. */
-sotto_status sotto_sha256_pieces(const sotto_piece *pieces, size_t count, char hex[65], sotto_error *err);
-
 /** SHA-256 of a file's bytes, read in pieces. */
 sotto_status sotto_sha256_file(const char *path, char hex[65], sotto_error *err);
 

@@ -52,14 +52,3 @@ void sotto_sha256_hex(const void *bytes, size_t length, char hex[65])
     sotto_hash_add(&hash, bytes, length);
     sotto_hash_hex(&hash, hex);
 }
-
-sotto_status sotto_sha256_pieces(const sotto_piece *pieces, size_t count, char hex[65], sotto_error *err)
-{
-    sotto_hash hash;
-    (void)err;
-    sotto_hash_begin(&hash);
-    for (size_t i = 0; i < count; i++)
-        sotto_hash_add(&hash, pieces[i].bytes, pieces[i].length);
-    sotto_hash_hex(&hash, hex);
-    return SOTTO_OK;
-}

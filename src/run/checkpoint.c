@@ -72,18 +72,32 @@ static void visit_facts(sotto_checkpoint_facts *facts, sotto_state *state)
 
 /* ----------------------------------------------------------------- writing */
 
-static sotto_status write_pieces(const char *path, const sotto_piece *pieces, size_t count, sotto_error *err)
+/* To the file, and to its digest. */
+static void write_piece(FILE *file, sotto_hash *hash, const void *bytes, size_t length)
 {
-    char digest[DIGEST + 1];
+    (void)fwrite(bytes, 1, length, file); /* an error is sticky: commit reports it */
+    sotto_hash_add(hash, bytes, length);
+}
+
+static sotto_status write_file(const char *path, const sotto_state *header, const sotto_state *state,
+                               sotto_error *err)
+{
+    char line[MOST_LINE], digest[DIGEST + 1];
+    size_t facts_bytes, state_bytes;
+    const void *facts = sotto_state_bytes(header, &facts_bytes),
+               *all = sotto_state_bytes(state, &state_bytes);
+    const int length = snprintf(line, sizeof line, "%s%s%zu %zu\n", magic, format, facts_bytes, state_bytes);
+    sotto_hash hash;
     sotto_atomic_file *file;
-    sotto_status status = sotto_sha256_pieces(pieces, count, digest, err);
-    if (status == SOTTO_OK)
-        status = sotto_atomic_file_open(&file, path, 0600, err);
+    sotto_status status = sotto_atomic_file_open(&file, path, 0600, err);
     if (status != SOTTO_OK)
         return status;
     FILE *stream = sotto_atomic_file_stream(file);
-    for (size_t i = 0; i < count; i++) /* an error is sticky: commit reports it */
-        (void)fwrite(pieces[i].bytes, 1, pieces[i].length, stream);
+    sotto_hash_begin(&hash);
+    write_piece(stream, &hash, line, (size_t)length);
+    write_piece(stream, &hash, facts, facts_bytes);
+    write_piece(stream, &hash, all, state_bytes);
+    sotto_hash_hex(&hash, digest);
     (void)fwrite(digest, 1, DIGEST, stream);
     return sotto_atomic_file_commit(file, err);
 }
@@ -92,8 +106,6 @@ sotto_status sotto_checkpoint_write(const char *path, const sotto_checkpoint_fac
                                     sotto_error *err)
 {
     sotto_checkpoint_facts copy = *facts;
-    char line[MOST_LINE];
-    sotto_piece pieces[3];
     sotto_state *header;
     sotto_status status = sotto_state_end(state, err);
     if (status == SOTTO_OK)
@@ -102,14 +114,8 @@ sotto_status sotto_checkpoint_write(const char *path, const sotto_checkpoint_fac
         return status;
     visit_facts(&copy, header);
     status = sotto_state_end(header, err);
-    if (status == SOTTO_OK) {
-        pieces[1].bytes = sotto_state_bytes(header, &pieces[1].length);
-        pieces[2].bytes = sotto_state_bytes(state, &pieces[2].length);
-        const int length =
-            snprintf(line, sizeof line, "%s%s%zu %zu\n", magic, format, pieces[1].length, pieces[2].length);
-        pieces[0] = (sotto_piece){line, (size_t)length};
-        status = write_pieces(path, pieces, 3, err);
-    }
+    if (status == SOTTO_OK)
+        status = write_file(path, header, state, err);
     sotto_state_destroy(header);
     return status;
 }
