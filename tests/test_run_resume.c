@@ -77,7 +77,8 @@ static void expect_refusal(const sotto_run_options *options, sotto_status wanted
     sotto_error err = {0};
     ck_assert_int_eq(sotto_run_train(options, &text, &err), wanted);
     ck_assert_ptr_null(text);
-    ck_assert_msg(strstr(err.message, words) != NULL, "it says: %s", err.message);
+    ck_assert_msg(strstr(err.message, words) || strstr(err.file, words), "%s: it says: %s", err.file,
+                  err.message);
 }
 
 static void expect_resume_refused(const char *words)
@@ -288,6 +289,30 @@ START_TEST(a_killed_run_goes_on)
 }
 END_TEST
 
+/* Before its name is on the disk a run has charged nothing, and simply begins. */
+START_TEST(a_run_killed_before_it_had_a_name_begins)
+{
+    ck_assert_int_eq(sotto_make_folders(at("run/private/checkpoint"), NULL), SOTTO_OK);
+    sotto_ledger_close(open_ledger());
+    json_decref(resume(SOTTO_OK));
+    ck_assert_double_eq(statement_number("training", "steps_taken"), 30);
+    ck_assert_uint_eq(in_ledger(steps), 30);
+}
+END_TEST
+
+/* Whoever goes on has a ledger: none is made. */
+START_TEST(a_deleted_ledger_is_not_made_anew)
+{
+    train_and_stop(7);
+    shell("rm %s", "ledger.db", "");
+    expect_resume_refused("ledger.db");
+    shell("rm %s", "ledger.db-head", "");
+    expect_resume_refused("ledger.db");
+    ck_assert(!exists("ledger.db"));
+    ck_assert(!exists("run/release"));
+}
+END_TEST
+
 /* A run of single releases that was killed before it could save what they told has spent them. */
 START_TEST(a_lost_release_is_not_had_twice)
 {
@@ -423,7 +448,9 @@ END_TEST
 START_TEST(another_ledger_is_refused)
 {
     train_and_stop(7);
-    ck_assert_int_eq(setenv("SOTTO_LEDGER", at("other.db"), 1), 0);
+    use_fresh_ledger("other.db");
+    expect_resume_refused("there is no ledger");
+    json_decref(train_with(&(sotto_run_options){.config = at("config.yaml"), .output = at("a")}, SOTTO_OK));
     expect_resume_refused("name the right one");
 }
 END_TEST
@@ -552,6 +579,8 @@ TCase *resume_tests(void)
     tcase_add_loop_test(tests, every_kind_goes_on_after_a_stop_while_sampling, 0, KINDS);
     tcase_add_test(tests, a_resume_draws_other_noise_even_of_a_test_seed);
     tcase_add_test(tests, a_killed_run_goes_on);
+    tcase_add_test(tests, a_run_killed_before_it_had_a_name_begins);
+    tcase_add_test(tests, a_deleted_ledger_is_not_made_anew);
     tcase_add_test(tests, a_lost_release_is_not_had_twice);
     tcase_add_test(tests, a_release_that_was_entered_appears);
     tcase_add_test(tests, a_release_other_than_was_entered_does_not_appear);

@@ -208,7 +208,8 @@ void sotto_run_directory_close(sotto_run_directory *directory)
 
 void sotto_run_directory_discard(sotto_run_directory *directory)
 {
-    static const char *const files[] = {"train.log", "run.json", "checkpoint/split", "checkpoint/state"};
+    static const char *const files[] = {"train.log", "config.yaml", "run.json", "checkpoint/split",
+                                        "checkpoint/state"};
     static const char *const folders[] = {"checkpoint", ""};
     if (!directory->fresh || !directory->path || directory->lock < 0)
         return;
@@ -259,6 +260,21 @@ static bool copy_hex(const json_t *value, char *to, size_t size)
     return true;
 }
 
+/* Is there a file of this name in private/? */
+static bool is_there(const sotto_run_directory *directory, const char *name)
+{
+    char *path = private_path(directory->path, name);
+    const bool there = !path || access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+bool sotto_run_identity_is_there(const sotto_run_directory *directory)
+{
+    return is_there(directory, "run.json") || is_there(directory, "checkpoint/state") ||
+           is_there(directory, "checkpoint/split") || is_there(directory, "metrics.json");
+}
+
 sotto_status sotto_run_identity_read(const sotto_run_directory *directory, sotto_run_identity *identity,
                                      sotto_error *err)
 {
@@ -273,8 +289,7 @@ sotto_status sotto_run_identity_read(const sotto_run_directory *directory, sotto
             ? sotto_file_read(path, MOST, &text, &length, err)
             : sotto_error_set_at(
                   err, SOTTO_ERROR_INPUT, path, 0, 0,
-                  "is missing: this run was ended before it had a name, or was made by an older "
-                  "sotto, and cannot be gone on with; move the folder away and begin anew");
+                  "is missing, so which run this is cannot be known; move the folder away and begin anew");
     json_t *json = text ? json_loadb(text, length, 0, NULL) : NULL;
     const char *format = json_string_value(json_object_get(json, "format"));
     const json_t *private = json_object_get(json, "private_noise");

@@ -37,13 +37,14 @@ size_t sotto_plan_charges(const sotto_plan *plan, sotto_charge charges[SOTTO_PLA
 
 /* ------------------------------------------------------------------- ledger */
 
-sotto_status sotto_config_ledger(const sotto_config *config, sotto_ledger **ledger, sotto_error *err)
+sotto_status sotto_config_ledger(const sotto_config *config, bool create, sotto_ledger **ledger,
+                                 sotto_error *err)
 {
     char *path = NULL;
     *ledger = NULL;
     sotto_status status = sotto_ledger_find(config->ledger, &path, err);
     if (status == SOTTO_OK) {
-        const sotto_ledger_options options = {.path = path, .mirror = config->mirror, .create = true};
+        const sotto_ledger_options options = {.path = path, .mirror = config->mirror, .create = create};
         status = sotto_ledger_open(ledger, &options, err);
     }
     free(path);
@@ -87,16 +88,25 @@ static sotto_status begin(struct training *training, const sotto_ledger_table *t
     return status;
 }
 
+/* Its name goes onto the disk before the ledger is told of it: without one nothing was charged. */
+static sotto_status name_and_begin(struct training *training, const sotto_ledger_table *table,
+                                   sotto_error *err)
+{
+    sotto_status status = sotto_ledger_name(training->identity.run, err);
+    if (status == SOTTO_OK)
+        status = sotto_run_identity_write(&training->directory, &training->identity, err);
+    if (status == SOTTO_OK)
+        status = sotto_run_directory_write_config(&training->directory, &training->config,
+                                                  training->identity.private ? "" : SOTTO_NOT_PRIVATE, err);
+    return status == SOTTO_OK ? begin(training, table, err) : status;
+}
+
 static sotto_status enroll_new(struct training *training, const sotto_ledger_table *table, sotto_error *err)
 {
-    const sotto_run_identity *identity = &training->identity;
-    sotto_status status = sotto_run_directory_open(&training->directory, training->config.output,
-                                                   identity->private ? "" : SOTTO_NOT_PRIVATE, err);
-    if (status == SOTTO_OK)
-        status = sotto_ledger_name(training->identity.run, err);
-    if (status == SOTTO_OK)
-        status = sotto_run_identity_write(&training->directory, identity, err);
-    return status == SOTTO_OK ? begin(training, table, err) : status;
+    const sotto_status status =
+        sotto_run_directory_open(&training->directory, training->config.output,
+                                 training->identity.private ? "" : SOTTO_NOT_PRIVATE, err);
+    return status == SOTTO_OK ? name_and_begin(training, table, err) : status;
 }
 
 /* The same run in the same ledger, by a config that promises the same? */
@@ -133,13 +143,14 @@ static bool was_released(const struct training *training, const char *run)
     return sotto_ledger_run_released(training->ledger, run, &artefacts, &count);
 }
 
-/* A run whose process ended before the ledger knew it has charged nothing, and begins now. */
+/* A run whose process ended before it had a name, or before the ledger knew it, has charged nothing, and
+ * begins now. */
 static sotto_status enroll_again(struct training *training, const sotto_ledger_table *table, sotto_error *err)
 {
     sotto_run_identity found;
-    sotto_status status = sotto_run_directory_reopen(&training->directory, training->config.output, err);
-    if (status == SOTTO_OK)
-        status = sotto_run_identity_read(&training->directory, &found, err);
+    if (!sotto_run_identity_is_there(&training->directory))
+        return name_and_begin(training, table, err);
+    sotto_status status = sotto_run_identity_read(&training->directory, &found, err);
     if (status == SOTTO_OK)
         status = check_identity(training, &found, err);
     if (status != SOTTO_OK)
@@ -161,7 +172,11 @@ sotto_status sotto_training_enroll(struct training *training, const sotto_run_op
 {
     sotto_ledger_table table;
     char *path = NULL;
-    sotto_status status = sotto_config_ledger(&training->config, &training->ledger, err);
+    sotto_status status = SOTTO_OK;
+    if (options->resume)
+        status = sotto_run_directory_reopen(&training->directory, training->config.output, err);
+    if (status == SOTTO_OK)
+        status = sotto_config_ledger(&training->config, !options->resume, &training->ledger, err);
     if (status == SOTTO_OK)
         status = sotto_config_digest(&training->config, training->plan.schema_sha256,
                                      training->identity.config, err);

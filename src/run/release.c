@@ -99,6 +99,20 @@ static sotto_status epsilon_records(const sotto_training_record *record, json_t 
     return status;
 }
 
+sotto_status sotto_run_directory_write_config(const sotto_run_directory *directory,
+                                              const sotto_config *config, const char *not_private,
+                                              sotto_error *err)
+{
+    char *text = NULL, *folder = sotto_path_join(directory->path, "private");
+    sotto_status status = folder ? sotto_config_format(config, &text, err)
+                                 : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    if (status == SOTTO_OK)
+        status = write_text(folder, "config.yaml", 0600, not_private, text, strlen(text), err);
+    free(text);
+    free(folder);
+    return status;
+}
+
 static sotto_status write_private(const sotto_run_directory *directory, const sotto_training_record *record,
                                   sotto_error *err)
 {
@@ -107,11 +121,8 @@ static sotto_status write_private(const sotto_run_directory *directory, const so
     char *folder = sotto_path_join(directory->path, "private");
     if (!folder)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
-    sotto_status status = sotto_config_format(record->config, &text, err);
-    if (status == SOTTO_OK)
-        status = write_text(folder, "config.yaml", 0600, record->not_private, text, strlen(text), err);
-    free(text);
-    text = NULL;
+    sotto_status status =
+        sotto_run_directory_write_config(directory, record->config, record->not_private, err);
     if (status == SOTTO_OK)
         status = epsilon_records(record, &epsilons, err);
     if (status == SOTTO_OK)

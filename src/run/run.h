@@ -259,8 +259,10 @@ enum { SOTTO_PLAN_CHARGES = SOTTO_MODEL_RELEASES + 3 };
  */
 size_t sotto_plan_charges(const sotto_plan *plan, sotto_charge charges[SOTTO_PLAN_CHARGES]);
 
-/** Open the ledger that config and surroundings name; made where there is none. */
-sotto_status sotto_config_ledger(const sotto_config *config, sotto_ledger **ledger, sotto_error *err);
+/** Open the ledger that config and surroundings name. Where there is none it is made, if `create` allows:
+ * whoever goes on with something has one. */
+sotto_status sotto_config_ledger(const sotto_config *config, bool create, sotto_ledger **ledger,
+                                 sotto_error *err);
 
 sotto_run_cost sotto_plan_cost(const sotto_plan *plan, const sotto_config *config);
 
@@ -350,6 +352,14 @@ void sotto_run_directory_discard(sotto_run_directory *directory);
 
 sotto_status sotto_run_identity_write(const sotto_run_directory *directory,
                                       const sotto_run_identity *identity, sotto_error *err);
+
+/** private/config.yaml: what the run was begun with. */
+sotto_status sotto_run_directory_write_config(const sotto_run_directory *directory,
+                                              const sotto_config *config, const char *not_private,
+                                              sotto_error *err);
+
+/** Has a run there had a name, or anything that it writes after it has one? Without, nothing was charged. */
+bool sotto_run_identity_is_there(const sotto_run_directory *directory);
 
 /** Bytes are taken for hostile. SOTTO_ERROR_INPUT where there is none, or it is damaged. */
 sotto_status sotto_run_identity_read(const sotto_run_directory *directory, sotto_run_identity *identity,

@@ -67,7 +67,7 @@ sotto_status sotto_sweep_check_cap(const sotto_sweep_work *work, const size_t *r
                                                .not_private = work->options->run.insecure_test_only_seed};
     }
     if (status == SOTTO_OK && count > 0)
-        status = sotto_config_ledger(config, &ledger, err);
+        status = sotto_config_ledger(config, !work->options->resume, &ledger, err);
     if (status == SOTTO_OK && count > 0)
         status = sotto_ledger_bears(ledger, &table, plans, count, err);
     sotto_ledger_close(ledger);
@@ -100,7 +100,7 @@ sotto_status sotto_sweep_let_go(const sotto_sweep_work *work, sotto_error *err)
             continue;
         left_in(work, i, &identity);
         if (identity.run[0] && !ledger)
-            status = sotto_config_ledger(&work->sweep.config, &ledger, err);
+            status = sotto_config_ledger(&work->sweep.config, false, &ledger, err);
         if (status == SOTTO_OK && identity.run[0] && sotto_ledger_is_open(ledger, identity.run))
             status =
                 sotto_ledger_run_close(ledger, identity.run, "interrupted; the sweep begins it anew", err);
@@ -136,7 +136,7 @@ sotto_status sotto_sweep_enroll_choice(const sotto_sweep *sweep, const char *dir
     if (status == SOTTO_OK)
         status = sotto_ledger_name(run, err);
     if (status == SOTTO_OK)
-        status = sotto_config_ledger(config, &choice->ledger, err);
+        status = sotto_config_ledger(config, false, &choice->ledger, err);
     if (status == SOTTO_OK)
         status = sotto_ledger_run_begin(&choice->run, choice->ledger, &table, &plan, err);
     free(output);
