@@ -184,6 +184,25 @@ sotto_status sotto_atomic_file_commit(sotto_atomic_file *file, sotto_error *err)
     return status;
 }
 
+sotto_status sotto_folder_sync(const char *path, sotto_error *err)
+{
+    char *copy = strdup(path);
+    if (!copy)
+        return sotto_error_set_at(err, SOTTO_ERROR_MEMORY, path, 0, 0, "out of memory syncing the folder");
+    const int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool done = folder >= 0 && (fsync(folder) == 0 || errno == EINVAL);
+    const int cause = errno;
+    if (folder >= 0)
+        (void)close(folder);
+    free(copy);
+    return done ? SOTTO_OK
+                : sotto_error_set_at(
+                      err, SOTTO_ERROR_IO, path, 0, 0,
+                      "is there, but its folder could not be synced, so that it may be gone after "
+                      "a power failure: %s",
+                      strerror(cause));
+}
+
 void sotto_atomic_file_abandon(sotto_atomic_file *file)
 {
     if (file)
