@@ -85,7 +85,7 @@ static sotto_status refuse(const ledger_data_set *set, double epsilon, sotto_err
 {
     return sotto_error_set(
         err, SOTTO_ERROR_BUDGET,
-        "the data set %s has a cap of epsilon %.17g at delta %.17g; with what its runs have spent "
+        "the data set %s has a cap of epsilon %.9g at delta %.9g; with what its runs have spent "
         "and hold, this would bring it to epsilon %.9g; sotto ledger show %s tells what was spent, "
         "and sotto ledger close gives back what an abandoned run holds",
         set->id, set->epsilon, set->delta, epsilon, set->id);

@@ -71,10 +71,10 @@ static sotto_status no_head(const char *path, sotto_error *err)
 
 static bool read_statement(const json_t *root, sotto_ledger_head *head)
 {
-    ledger_reader reader = {.object = json_object_get(json_object_get(root, "ledger"), "head")};
+    ledger_reader reader = {.object = json_object_get(root, "ledger")};
     const char *id = ledger_read_text(&reader, "ledger", 32), *hash = ledger_read_hash(&reader, "hash");
     const uint64_t entries = ledger_read_count(&reader, "entries", 0, INT64_MAX);
-    if (!ledger_read_end(&reader) || strlen(id) != 32 || !ledger_is_hex(id, 32))
+    if (reader.wrong || strlen(id) != 32 || !ledger_is_hex(id, 32)) /* and what else a statement says of it */
         return false;
     *head = (sotto_ledger_head){.entries = entries};
     memcpy(head->ledger, id, 33);
