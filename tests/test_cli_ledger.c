@@ -160,7 +160,7 @@ static void write_statement(const sotto_ledger_head *head)
     ck_assert(mkdir(name, 0700) == 0 || access(name, F_OK) == 0);
     (void)snprintf(name, sizeof name, "%s/run/release/privacy.json", folder);
     (void)snprintf(text, sizeof text,
-                   "{\"ledger\":{\"head\":{\"ledger\":\"%s\",\"entries\":%llu,\"hash\":\"%s\"}}}",
+                   "{\"ledger\":{\"run\":\"1\",\"ledger\":\"%s\",\"entries\":%llu,\"hash\":\"%s\"}}",
                    head->ledger, (unsigned long long)head->entries, head->hash);
     ck_assert_int_eq(sotto_file_write(name, 0600, text, strlen(text), NULL), SOTTO_OK);
 }
