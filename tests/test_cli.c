@@ -151,7 +151,7 @@ END_TEST
 
 START_TEST(commands_that_are_not_here_are_unknown)
 {
-    static const char *const absent[] = {"audit", "ledger", "Plan", "pla"};
+    static const char *const absent[] = {"audit", "ledgers", "Plan", "pla"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
         (void)run("%s", absent[i]);
         expect_usage("unknown command '");
@@ -174,6 +174,7 @@ START_TEST(lines_that_are_wrong_say_why)
     } cases[] = {
         {"plan", "CONFIG is missing"},
         {"train", "CONFIG is missing"},
+        {"train my.yaml --finish", "give it with --resume"},
         {"sample --output x.csv", "RUN|MODEL is missing"},
         {"sample run", "--output is missing"},
         {"sample run --output - --json", "both want standard output"},
