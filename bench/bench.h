@@ -173,4 +173,26 @@ sotto_status sotto_bench_gemms(double seconds, const sotto_bench_watch *watch, s
  * environment. */
 double sotto_bench_gemm_rate(void);
 
+/** A ledger of many charges. Seconds. */
+typedef struct sotto_bench_ledger {
+    uint64_t runs, charges;
+    double bytes;        /**< of its file */
+    double open;         /**< all entries verified; of several the median */
+    double verify;       /**< the same, and SQLite's own check of the file */
+    double begin;        /**< a run, its plan composed with all others against a cap */
+    uint64_t reserves;   /**< blocks that were reserved for timing */
+    double reserve;      /**< one, its commit to the disk included: on average, */
+    double reserve_most; /**< and the longest */
+} sotto_bench_ledger;
+
+/**
+ * A ledger of runs, each with a mechanism of its own and 1,000 charges, and one data set with a cap.
+ * \param folder  where it is made, and removed afterwards: on the disk that is meant
+ * \param runs    1 to 1000
+ * \param seconds of reserving blocks, > 0
+ * \param watch   or NULL
+ */
+sotto_status sotto_bench_ledgers(const char *folder, size_t runs, double seconds,
+                                 const sotto_bench_watch *watch, sotto_bench_ledger *out, sotto_error *err);
+
 #endif

@@ -60,6 +60,29 @@ START_TEST(accountant_is_asked_what_it_says)
 }
 END_TEST
 
+START_TEST(ledger_adds_up_and_leaves_nothing_behind)
+{
+    static const char *const times[] = {"open", "verify", "begin", "reserve", "reserve_most"};
+    char folder[] = "/tmp/sotto-bench-test-XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)run("bench ledger --runs 2 --folder %s --seconds 0.05 --json", folder);
+    json_t *record = expect_json();
+    ck_assert_str_eq(sotto_cli_text(record, "bench"), "ledger");
+    ck_assert_double_eq(sotto_cli_member(record, "charges"), 2000);
+    ck_assert_double_gt(sotto_cli_member(record, "bytes"), 2000 * 100);
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        ck_assert_double_gt(sotto_cli_member(record, times[i]), 0);
+    ck_assert_double_le(sotto_cli_member(record, "reserve"), sotto_cli_member(record, "reserve_most"));
+    ck_assert_double_ge(sotto_cli_member(record, "verify"), sotto_cli_member(record, "open") / 100);
+    json_decref(record);
+    ck_assert_int_eq(rmdir(folder), 0); /* it is empty */
+    (void)run("bench ledger --folder %s/gone", folder);
+    expect_usage("--folder");
+    (void)run("bench step --folder /tmp");
+    expect_usage("--folder is for ledger");
+}
+END_TEST
+
 /* A python3 that does what `script` says comes first on the path. */
 static void fake_python(char folder[64], const char *script)
 {
@@ -367,6 +390,7 @@ TCase *bench_case(void)
     TCase *bench = tcase_create("bench");
     tcase_set_timeout(bench, 300);
     tcase_add_test(bench, accountant_is_asked_what_it_says);
+    tcase_add_test(bench, ledger_adds_up_and_leaves_nothing_behind);
     tcase_add_test(bench, peers_are_set_beside);
     tcase_add_loop_test(bench, peers_that_are_not_there_are_said_so, 0, 2);
     tcase_add_loop_test(bench, peers_that_fail_are_an_error, 0, 2);

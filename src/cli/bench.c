@@ -4,7 +4,7 @@
 #include "cli/bench.h"
 
 static const char help[] =
-    "Usage: sotto bench [step|noise|gemm|accountant] [OPTIONS]\n"
+    "Usage: sotto bench [step|noise|gemm|accountant|ledger] [OPTIONS]\n"
     "\n"
     "How fast this machine is. All that is compared takes turns in one run, so that the ratios mean something\n"
     "on a busy machine too.\n"
@@ -20,6 +20,9 @@ static const char help[] =
     "`accountant` times ε and σ by either accountant at q = 0.01, σ = 1, T = 10,000, δ = 1e-5, in turns; the\n"
     "question that training asks its budget before each step; and how much memory ε takes at T = 1,000,000.\n"
     "\n"
+    "`ledger` makes a ledger of 100,000 charges and times opening and verifying it, beginning a run under a\n"
+    "cap, and reserving a block: until it is on the disk.\n"
+    "\n"
     "Options of step:\n"
     "  --case CASE       dense  128-256-256-1 at batches of 64, 256, 1024 and 4096 (where nothing is said)\n"
     "                    wide   512-1024-1024-1 at 256\n"
@@ -32,11 +35,13 @@ static const char help[] =
     "Options:\n"
     "  --peers           accountant: ask Google's dp_accounting the same, if python3 has it, and print how\n"
     "                    many times as long it takes\n"
+    "  --runs N          ledger: of 1,000 charges each; 100 where not given\n"
+    "  --folder DIR      ledger: on which disk; TMPDIR or /var/tmp where not given\n"
     "  --seconds S       how long to time each line, 0.05 to 600; 2 where not given\n"
     "  --json            print the lines as JSON\n"
     "  --quiet           no progress, and bare figures: of step the ratios private/plain (float, exact); of\n"
     "                    noise nanoseconds; of gemm GFLOP/s, OpenBLAS's last; of accountant seconds, and bytes\n"
-    "                    of memory\n"
+    "                    of memory; of ledger seconds\n"
     "\n"
     "Example:\n"
     "  sotto bench step --case dense --threads 2 --scaling\n";
@@ -60,11 +65,9 @@ struct benchmark {
 };
 
 static const struct benchmark benchmarks[] = {
-    {"step", sotto_cli_bench_step},
-    {"noise", sotto_cli_bench_noise},
-    {"gemm", sotto_cli_bench_gemm},
-    {"accountant", sotto_cli_bench_accountant},
-    {SOTTO_CLI_GEMM_RATE, sotto_cli_bench_gemm_rate},
+    {"step", sotto_cli_bench_step},     {"noise", sotto_cli_bench_noise},
+    {"gemm", sotto_cli_bench_gemm},     {"accountant", sotto_cli_bench_accountant},
+    {"ledger", sotto_cli_bench_ledger}, {SOTTO_CLI_GEMM_RATE, sotto_cli_bench_gemm_rate},
 };
 enum { BENCHMARKS = sizeof benchmarks / sizeof *benchmarks };
 
@@ -79,11 +82,9 @@ static const struct benchmark *find_benchmark(const char *name)
 /* Options that one benchmark alone has. */
 static const char *owner(const char *option)
 {
-    static const char *const owners[][2] = {{"case", "step"},
-                                            {"batch", "step"},
-                                            {"threads", "step"},
-                                            {"scaling", "step"},
-                                            {"peers", "accountant"}};
+    static const char *const owners[][2] = {
+        {"case", "step"},        {"batch", "step"},    {"threads", "step"}, {"scaling", "step"},
+        {"peers", "accountant"}, {"folder", "ledger"}, {"runs", "ledger"}};
     for (size_t i = 0; i < sizeof owners / sizeof *owners; i++)
         if (strcmp(option, owners[i][0]) == 0)
             return owners[i][1];
@@ -136,12 +137,14 @@ int sotto_command_bench(int argc, char **argv)
     static const char *const names[] = {"BENCHMARK"};
     const char *what = NULL, *which = NULL;
     uint64_t threads = 1, batch = 0;
-    sotto_cli_bench wish = {.step.seconds = 2};
+    sotto_cli_bench wish = {.step.seconds = 2, .runs = 100};
     sotto_option options[] = {
         {.name = "case", .kind = SOTTO_OPTION_TEXT, .value = &which},
         {.name = "batch", .kind = SOTTO_OPTION_COUNT, .value = &batch, .low = 1, .high = 65536},
         {.name = "threads", .kind = SOTTO_OPTION_COUNT, .value = &threads, .low = 1, .high = 1024},
         {.name = "scaling", .kind = SOTTO_OPTION_FLAG, .value = &wish.step.scaling},
+        {.name = "runs", .kind = SOTTO_OPTION_COUNT, .value = &wish.runs, .low = 1, .high = 1000},
+        {.name = "folder", .kind = SOTTO_OPTION_TEXT, .value = &wish.folder},
         {.name = "peers", .kind = SOTTO_OPTION_FLAG, .value = &wish.peers},
         {.name = "seconds",
          .kind = SOTTO_OPTION_NUMBER,
@@ -157,8 +160,8 @@ int sotto_command_bench(int argc, char **argv)
     wish.step.threads = (unsigned)threads;
     wish.step.batch = (size_t)batch;
     if (ended == SOTTO_CLI_GO_ON && !benchmark)
-        ended = sotto_cli_usage("bench",
-                                "unknown benchmark '%.60s'; expected step, noise, gemm or accountant", what);
+        ended = sotto_cli_usage(
+            "bench", "unknown benchmark '%.60s'; expected step, noise, gemm, accountant or ledger", what);
     if (ended == SOTTO_CLI_GO_ON)
         ended = check_options(&usage, benchmark->name);
     if (ended == SOTTO_CLI_GO_ON)

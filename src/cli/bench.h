@@ -11,13 +11,15 @@
 typedef struct sotto_cli_bench {
     sotto_bench_options step; /**< of which all use `seconds` and `watch` */
     bool peers, as_json, quiet;
+    uint64_t runs;      /**< of the ledger */
+    const char *folder; /**< of the ledger; NULL: TMPDIR or /var/tmp */
 } sotto_cli_bench;
 
 /** One benchmark: times, prints, and gives the exit status. */
 typedef int sotto_cli_benchmark(const sotto_cli_bench *wish);
 
 sotto_cli_benchmark sotto_cli_bench_step, sotto_cli_bench_accountant, sotto_cli_bench_noise,
-    sotto_cli_bench_gemm;
+    sotto_cli_bench_gemm, sotto_cli_bench_ledger;
 
 /** Not for people: OpenBLAS's rate alone, of a process that `bench gemm` starts in another environment. */
 sotto_cli_benchmark sotto_cli_bench_gemm_rate;

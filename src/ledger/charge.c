@@ -68,28 +68,50 @@ static sotto_status charge_within(const sotto_ledger_run *run, const sotto_charg
     return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a charge, or its label is not UTF-8");
 }
 
-sotto_status sotto_ledger_run_charge(sotto_ledger_run *run, const sotto_mechanism *mechanism, uint64_t count,
-                                     const char *label, sotto_error *err)
+static sotto_status check_charge(const sotto_charge *charge, sotto_error *err)
 {
-    sotto_status status = sotto_mechanism_check(mechanism, err);
-    const size_t length = label ? strlen(label) : 0;
+    const size_t length = charge->label ? strlen(charge->label) : 0;
+    const sotto_status status = sotto_mechanism_check(&charge->mechanism, err);
     if (status != SOTTO_OK)
         return status;
     if (length < 1 || length > LEDGER_LABEL)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "a charge needs a label of 1 to %d bytes",
                                (int)LEDGER_LABEL);
-    if (mechanism->kind == SOTTO_MECHANISM_SELECTION)
+    if (charge->mechanism.kind == SOTTO_MECHANISM_SELECTION)
         return sotto_error_set(
             err, SOTTO_ERROR_INPUT,
-            "\"%.60s\" is a selection, which cannot be recorded; charge its runs themselves", label);
-    if (count > SOTTO_ACCOUNTANT_MAX_COUNT)
+            "\"%.60s\" is a selection, which cannot be recorded; charge its runs themselves", charge->label);
+    if (charge->count > SOTTO_ACCOUNTANT_MAX_COUNT)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "%llu uses for \"%.60s\"; at most 2^53 can be charged",
-                               (unsigned long long)count, label);
-    if (count == 0)
-        return SOTTO_OK;
-    const sotto_charge charge = {label, *mechanism, count};
+                               (unsigned long long)charge->count, charge->label);
+    return SOTTO_OK;
+}
+
+sotto_status sotto_ledger_run_charge_all(sotto_ledger_run *run, const sotto_charge *charges, size_t count,
+                                         sotto_error *err)
+{
+    uint64_t uses = 0;
+    sotto_status status = SOTTO_OK;
+    for (size_t i = 0; status == SOTTO_OK && i < count; i++) {
+        status = check_charge(&charges[i], err);
+        uses |= charges[i].count;
+    }
+    if (status != SOTTO_OK || uses == 0)
+        return status;
     status = ledger_begin(run->ledger, true, err);
-    return status == SOTTO_OK ? ledger_end(run->ledger, charge_within(run, &charge, err), err) : status;
+    if (status != SOTTO_OK)
+        return status;
+    for (size_t i = 0; status == SOTTO_OK && i < count; i++)
+        if (charges[i].count > 0)
+            status = charge_within(run, &charges[i], err);
+    return ledger_end(run->ledger, status, err);
+}
+
+sotto_status sotto_ledger_run_charge(sotto_ledger_run *run, const sotto_mechanism *mechanism, uint64_t count,
+                                     const char *label, sotto_error *err)
+{
+    const sotto_charge charge = {label, *mechanism, count};
+    return sotto_ledger_run_charge_all(run, &charge, 1, err);
 }
 
 /* ----------------------------------------------------------------------- ending */

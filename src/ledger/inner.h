@@ -46,6 +46,7 @@ typedef struct ledger_data_set {
     ledger_cap *caps; /**< all of them; the last one holds */
     size_t cap_count, cap_capacity;
     uint64_t changed; /**< the last entry that changed what counts against the cap, or the cap */
+    double order;     /**< of Rényi divergences, which was best when ε was last asked for; 0: not yet */
     uint64_t passed;  /**< the value of `changed` when the cap was last found to be kept */
 } ledger_data_set;
 
@@ -129,9 +130,10 @@ sotto_status ledger_compose(const ledger_book *book, const ledger_choice *choice
 sotto_status ledger_cap_check(const ledger_book *book, size_t set, const ledger_extra *extras, size_t count,
                               sotto_error *err);
 
-/** ε of an accountant and draws of exact noise at δ, rounded up; INFINITY where none is proved. */
+/** ε of an accountant and draws of exact noise at δ, rounded up; INFINITY where none is proved. `order`,
+ * which may be NULL: which one gave about that. */
 sotto_status ledger_epsilon(const sotto_accountant *accountant, double draws, double delta, double *epsilon,
-                            sotto_error *err);
+                            double *order, sotto_error *err);
 
 /* --------------------------------------------------------------- their words */
 

@@ -166,6 +166,10 @@ const sotto_charge *sotto_ledger_run_charges(const sotto_ledger_run *run, size_t
 sotto_status sotto_ledger_run_charge(sotto_ledger_run *run, const sotto_mechanism *mechanism, uint64_t count,
                                      const char *label, sotto_error *err);
 
+/** The same for several at once: all of them or none, with one wait for the disk. */
+sotto_status sotto_ledger_run_charge_all(sotto_ledger_run *run, const sotto_charge *charges, size_t count,
+                                         sotto_error *err);
+
 /** Something that is published. */
 typedef struct sotto_ledger_artefact {
     const char *file;   /**< within the run directory */

@@ -81,7 +81,7 @@ static sotto_status find_epsilon(const ledger_book *book, const ledger_choice *c
     sotto_status status = ledger_compose(book, choice, NULL, 0, &accountant, &draws, err);
     if (status != SOTTO_OK)
         return status;
-    status = ledger_epsilon(accountant, draws, delta, epsilon, err);
+    status = ledger_epsilon(accountant, draws, delta, epsilon, NULL, err);
     sotto_accountant_destroy(accountant);
     return status;
 }
