@@ -113,7 +113,7 @@ static sotto_status time_reserves(struct ground *ground, double seconds, sotto_b
     sotto_status status = open_ground(ground, false, err);
     double before = bench_now();
     if (status == SOTTO_OK)
-        status = begin_run(ground, (size_t)out->runs, 1000000, err);
+        status = begin_run(ground, (size_t)out->runs, 100000, err);
     out->begin = bench_now() - before;
     const double start = bench_now();
     for (before = start; status == SOTTO_OK && before - start < seconds;) {
