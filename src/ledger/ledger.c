@@ -55,45 +55,61 @@ static sotto_status compare(sotto_ledger *ledger, const sotto_ledger_head *head,
     return SOTTO_OK;
 }
 
-static sotto_status check_sidecar(sotto_ledger *ledger, sotto_error *err)
+/* What is known of the ledger beside it and elsewhere. */
+struct heads {
+    ledger_record sidecar, mirror;
+    bool no_sidecar, no_mirror;
+};
+
+static sotto_status read_heads(const sotto_ledger *ledger, struct heads *heads, sotto_error *err)
 {
-    ledger_record record;
-    bool empty;
-    sotto_status status = ledger_sidecar_read(ledger, &record, &empty, err);
-    if (status != SOTTO_OK || (empty && ledger->known == 0))
-        return status;
-    if (empty)
+    heads->no_mirror = true;
+    const sotto_status status = ledger_sidecar_read(ledger, &heads->sidecar, &heads->no_sidecar, err);
+    return status == SOTTO_OK && ledger->mirror
+               ? ledger_mirror_read(ledger->mirror, &heads->mirror, &heads->no_mirror, err)
+               : status;
+}
+
+static sotto_status compare_heads(sotto_ledger *ledger, const struct heads *heads, sotto_error *err)
+{
+    sotto_status status = SOTTO_OK;
+    if (heads->no_sidecar && ledger->known > 0)
         return sotto_error_set_at(
             err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
             "this ledger has %llu entries, and no head file: it is a copy, or that was deleted; "
             "where it is known to be the newest, sotto ledger adopt goes on with it",
             (unsigned long long)ledger->known);
-    return compare(ledger, &record.head, ledger->sidecar, err);
-}
-
-static sotto_status check_mirror(sotto_ledger *ledger, sotto_error *err)
-{
-    ledger_record record;
-    bool absent = true;
-    sotto_status status =
-        ledger->mirror ? ledger_mirror_read(ledger->mirror, &record, &absent, err) : SOTTO_OK;
-    if (status == SOTTO_OK && !absent)
-        status = compare(ledger, &record.head, ledger->mirror, err);
+    if (!heads->no_sidecar)
+        status = compare(ledger, &heads->sidecar.head, ledger->sidecar, err);
+    if (status == SOTTO_OK && !heads->no_mirror)
+        status = compare(ledger, &heads->mirror.head, ledger->mirror, err);
     return status;
 }
 
-/* Read all, and hold it to its heads. Others may commit meanwhile: the heads are read first, the entries
- * then. */
+/*
+ * Read all, and hold it to its heads. Others may commit meanwhile: the heads are read first, the entries
+ * then, or the heads would know of more. Where there was no head at first and there are entries then,
+ * somebody may just have made both: once more tells.
+ */
 static sotto_status verify_all(sotto_ledger *ledger, sotto_error *err)
 {
+    struct heads heads;
+    sotto_status status = SOTTO_OK;
     memcpy(ledger->known_hash, ledger->origin, LEDGER_HASH);
-    sotto_status status = ledger_begin(ledger, false, err);
-    if (status != SOTTO_OK)
-        return status;
-    status = check_sidecar(ledger, err);
-    if (status == SOTTO_OK)
-        status = check_mirror(ledger, err);
-    (void)ledger_end(ledger, SOTTO_ERROR_INPUT, NULL);
+    for (int tries = 0; tries < 2 && status == SOTTO_OK; tries++) {
+        status = read_heads(ledger, &heads, err);
+        if (status == SOTTO_OK)
+            status = ledger_begin(ledger, false, err);
+        if (status != SOTTO_OK)
+            return status;
+        if (heads.no_sidecar && ledger->known > 0 && tries == 0) {
+            (void)ledger_end(ledger, SOTTO_ERROR_INPUT, NULL);
+            continue;
+        }
+        status = compare_heads(ledger, &heads, err);
+        (void)ledger_end(ledger, SOTTO_ERROR_INPUT, NULL);
+        break;
+    }
     return status;
 }
 

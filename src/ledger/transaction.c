@@ -245,8 +245,14 @@ static sotto_status find_out(sotto_ledger *ledger, sotto_status status, sotto_er
 
 sotto_status ledger_tell_head(sotto_ledger *ledger, sotto_error *err)
 {
-    ledger_record record = {.head = sotto_ledger_last(ledger), .rest = LEDGER_NO_REST};
-    sotto_status status = ledger_sidecar_write(ledger, &record, false, err);
+    ledger_record record = {.head = sotto_ledger_last(ledger), .rest = LEDGER_NO_REST}, newer;
+    bool empty;
+    /* Who committed after this process may have told of it already. */
+    sotto_status status = ledger_sidecar_read(ledger, &newer, &empty, err);
+    if (status == SOTTO_OK && !ledger->adopt && !empty && newer.head.entries > record.head.entries)
+        return SOTTO_OK;
+    if (status == SOTTO_OK)
+        status = ledger_sidecar_write(ledger, &record, false, err);
     if (status == SOTTO_OK && ledger->mirror)
         status = ledger_mirror_write(ledger->mirror, &record.head, err);
     return status;
