@@ -123,17 +123,20 @@ START_TEST(a_stopped_run_goes_on_to_the_end_of_its_budget)
 }
 END_TEST
 
+/* More noise than its ε asks for. */
+static const char spare[] =
+    "data: {table: table.csv, schema: schema.yaml}\n"
+    "privacy: {epsilon: 8.0, delta: 1.0e-5, noise_multiplier: 3.0}\n"
+    "model: {target: ill, generator: {latent: 4, hidden: [8]}, discriminator: {hidden: [8]}}\n"
+    "training: {expected_batch_size: 150, steps: 30}\n"
+    "sample: {rows: 50}\n"
+    "output: run\n";
+
 /* With no noise multiplier given, the run's noise is of the plan's; with more noise there is budget to spare,
  * and the planned steps are all taken. */
 START_TEST(a_run_with_budget_to_spare_takes_all_its_steps)
 {
-    put("config.yaml",
-        "data: {table: table.csv, schema: schema.yaml}\n"
-        "privacy: {epsilon: 8.0, delta: 1.0e-5, noise_multiplier: 3.0}\n"
-        "model: {target: ill, generator: {latent: 4, hidden: [8]}, discriminator: {hidden: [8]}}\n"
-        "training: {expected_batch_size: 150, steps: 30}\n"
-        "sample: {rows: 50}\n"
-        "output: run\n");
+    put("config.yaml", spare);
     train_and_stop(7);
     json_decref(resume(SOTTO_OK));
     ck_assert_double_eq(statement_number("training", "steps_taken"), 30);
@@ -210,6 +213,7 @@ END_TEST
 START_TEST(a_resume_draws_other_noise_even_of_a_test_seed)
 {
     char *models[2];
+    put("config.yaml", spare);
     for (int i = 0; i < 2; i++) {
         struct stopper stopper = {.at = i ? 0 : 1000};
         sotto_run_options options = options_for(i ? "resumed" : "whole");
@@ -219,7 +223,7 @@ START_TEST(a_resume_draws_other_noise_even_of_a_test_seed)
         options.stop_context = &stopper;
         json_decref(train_with(&options, i ? SOTTO_INTERRUPTED : SOTTO_OK));
         if (i) {
-            shell("rm %s", "resumed/private/checkpoint/state", "");
+            shell("rm %s/*", "resumed/private/checkpoint", ""); /* it does all that the other did */
             options.resume = true;
             options.stop = NULL;
             json_decref(train_with(&options, SOTTO_OK));

@@ -312,8 +312,7 @@ static json_t *assemble(const sotto_training_record *record, json_t *released, j
 /* Did it do what was planned, once? */
 static bool went_as_planned(const sotto_training_record *record)
 {
-    return !record->diverged[0] && record->attempts <= 1 &&
-           record->steps_taken == record->plan->training.steps;
+    return record->attempts <= 1 && record->steps_taken == record->plan->training.steps;
 }
 
 /* How often the budget was charged for this. */
