@@ -59,7 +59,7 @@ static void set_output_biases(gan *model)
     const size_t hidden = model->options.generator.hidden.width[model->options.generator.hidden.count - 1];
     float *biases = model->generator_parameters + sotto_network_parameters(model->generator) - model->width;
     if (model->classes > 1)
-        biases += (hidden * model->classes - model->last) * model->width;
+        biases -= (model->last - hidden * model->classes) * model->width;
     for (size_t i = 0; i < model->classes * model->width; i++)
         biases[i] = model->marginals[i] > 0.0f ? logf(model->marginals[i]) : 0.0f;
 }
