@@ -4,7 +4,7 @@
 #include <openssl/sha.h>
 #include <string.h>
 
-enum { MOST = 512 };
+enum { MOST = 512, MOST_KEYS = 8192, KEY = 32 };
 
 static struct {
     sotto_stream **place; /* where its owner keeps it */
@@ -12,6 +12,31 @@ static struct {
     sotto_purpose purpose;
 } alive[MOST];
 static size_t count_alive;
+
+static unsigned char keys[MOST_KEYS][KEY];
+static size_t key_count;
+
+/* What begins with a key: a root or a stream. */
+static void note(const void *holder)
+{
+    if (key_count > 0 && memcmp(keys[key_count - 1], holder, KEY) == 0)
+        return;
+    ck_assert_uint_lt(key_count, MOST_KEYS);
+    memcpy(keys[key_count++], holder, KEY);
+}
+
+const unsigned char *streams_keys(size_t *count)
+{
+    *count = key_count;
+    return keys[0];
+}
+
+sotto_status __wrap_sotto_stream_refresh(sotto_stream *stream, sotto_error *err)
+{
+    const sotto_status status = __real_sotto_stream_refresh(stream, err);
+    note(stream);
+    return status;
+}
 
 sotto_status __wrap_sotto_stream_create(sotto_stream **stream, sotto_random *random, sotto_purpose purpose,
                                         sotto_error *err)
@@ -22,6 +47,8 @@ sotto_status __wrap_sotto_stream_create(sotto_stream **stream, sotto_random *ran
         alive[count_alive].place = stream;
         alive[count_alive].stream = *stream;
         alive[count_alive++].purpose = purpose;
+        note(random);
+        note(*stream);
     }
     return status;
 }

@@ -19,6 +19,8 @@ void __real_sotto_stream_destroy(sotto_stream *stream);
 sotto_status __wrap_sotto_stream_create(sotto_stream **stream, sotto_random *random, sotto_purpose purpose,
                                         sotto_error *err);
 void __wrap_sotto_stream_destroy(sotto_stream *stream);
+sotto_status __real_sotto_stream_refresh(sotto_stream *stream, sotto_error *err);
+sotto_status __wrap_sotto_stream_refresh(sotto_stream *stream, sotto_error *err);
 
 /** How many streams were made so far that are alive. */
 size_t streams_alive(void);
@@ -29,6 +31,10 @@ void streams_renew(size_t first, size_t count, uint64_t seed);
 
 /** The first 32 bytes that stream `number` points to: its key, as streams_know_keys makes sure. */
 const unsigned char *streams_key(size_t number);
+
+/** All keys that there ever were, of roots and of streams, those that a stream was given later among them: 32
+ * bytes each. */
+const unsigned char *streams_keys(size_t *count);
 
 /** Fail where streams do not begin with their keys. */
 void streams_know_keys(void);
