@@ -88,7 +88,7 @@ static void cell_cap(const json_t *row, char *text, size_t size)
     (void)snprintf(text, size, "ε = %s at δ = %s%s%s", epsilon, delta, unit ? ", by " : "", unit ? unit : "");
 }
 
-/* "ε = 1.234 (2.5 with what is held)", and so on for further units. */
+/* "ε = 1.234 (2.5 with what is held) at δ = 1e-5", and so on for further units. */
 static void cell_spent(const json_t *row, char *text, size_t size)
 {
     const json_t *spent = json_object_get(row, "spent");
@@ -97,13 +97,15 @@ static void cell_spent(const json_t *row, char *text, size_t size)
     for (size_t i = 0; i < json_array_size(spent) && used < size; i++) {
         const json_t *one = json_array_get(spent, i);
         const char *unit = json_string_value(json_object_get(one, "unit"));
-        char charged[SOTTO_FIGURE_SIZE], held[SOTTO_FIGURE_SIZE];
+        char charged[SOTTO_FIGURE_SIZE], held[SOTTO_FIGURE_SIZE], delta[SOTTO_FIGURE_SIZE];
+        sotto_figure_exact(sotto_cli_member(one, "delta"), delta);
         put_epsilon(json_object_get(one, "epsilon"), charged, sizeof charged);
         put_epsilon(json_object_get(one, "epsilon_with_held"), held, sizeof held);
         const bool more = strcmp(charged, held) != 0;
-        const int length = snprintf(text + used, size - used, "%sε = %s%s%s%s%s%s", i ? "; " : "", charged,
-                                    more ? " (" : "", more ? held : "", more ? " with what is held)" : "",
-                                    unit ? " by " : "", unit ? unit : "");
+        const int length =
+            snprintf(text + used, size - used, "%sε = %s%s%s%s at δ = %s%s%s", i ? "; " : "", charged,
+                     more ? " (" : "", more ? held : "", more ? " with what is held)" : "", delta,
+                     unit ? " by " : "", unit ? unit : "");
         used += length > 0 ? (size_t)length : 0;
     }
 }
