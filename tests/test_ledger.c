@@ -179,6 +179,8 @@ int main(void)
 {
     Suite *suite = suite_create("ledger");
     suite_add_tcase(suite, ledger_run_case());
+    suite_add_tcase(suite, ledger_cap_case());
+    suite_add_tcase(suite, ledger_place_case());
     suite_add_tcase(suite, ledger_damage_case());
     return run_suite(suite);
 }

@@ -59,7 +59,6 @@ sotto_ledger_run *begin_on(sotto_ledger *ledger, sotto_ledger_table table, const
 TCase *ledger_cap_case(void);
 TCase *ledger_damage_case(void);
 TCase *ledger_faults_case(void);
-TCase *ledger_identity_case(void);
 TCase *ledger_place_case(void);
 TCase *ledger_run_case(void);
 

@@ -202,6 +202,8 @@ sotto_status ledger_sidecar_read(const sotto_ledger *ledger, ledger_record *reco
                                  sotto_error *err);
 sotto_status ledger_sidecar_write(const sotto_ledger *ledger, const ledger_record *record, bool sync,
                                   sotto_error *err);
+/** Wait to be the only one to write head files, or let the next one. */
+void ledger_sidecar_hold(const sotto_ledger *ledger, bool hold);
 /** Open it and share it with all who have the ledger open, comparing the digest where one is recorded. */
 sotto_status ledger_sidecar_enter(sotto_ledger *ledger, bool create, sotto_error *err);
 /** Let go of it; who was alone records the ledger file's digest. The database is closed already. */
@@ -265,8 +267,6 @@ sotto_status ledger_end(sotto_ledger *ledger, sotto_status status, sotto_error *
 /** The hash of an entry that there is, or of what comes before all of them; within a transaction. */
 sotto_status ledger_hash_at(sotto_ledger *ledger, uint64_t seq, unsigned char hash[LEDGER_HASH],
                             sotto_error *err);
-/** Write the head files. */
-sotto_status ledger_tell_head(sotto_ledger *ledger, sotto_error *err);
 
 /** SHA-256 of an entry that follows `before`. */
 void ledger_chain(const unsigned char before[LEDGER_HASH], const ledger_entry *entry,

@@ -128,6 +128,14 @@ static sotto_status write_missing_heads(sotto_ledger *ledger, sotto_error *err)
     return status;
 }
 
+static sotto_status write_missing_heads_alone(sotto_ledger *ledger, sotto_error *err)
+{
+    ledger_sidecar_hold(ledger, true);
+    const sotto_status status = write_missing_heads(ledger, err);
+    ledger_sidecar_hold(ledger, false);
+    return status;
+}
+
 static sotto_status adopt(sotto_ledger *ledger, sotto_error *err)
 {
     ledger_record record;
@@ -169,7 +177,7 @@ static sotto_status open_all(sotto_ledger *ledger, const sotto_ledger_options *o
     if (status == SOTTO_OK)
         status = options->adopt ? adopt(ledger, err) : verify_all(ledger, err);
     if (status == SOTTO_OK)
-        status = write_missing_heads(ledger, err);
+        status = write_missing_heads_alone(ledger, err);
     ledger->sound = status == SOTTO_OK;
     return status;
 }

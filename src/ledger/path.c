@@ -181,8 +181,11 @@ static bool locks_hold(const char *path, int descriptor)
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)1 << 40, .l_len = 1};
     if (other < 0)
         return false;
-    bool hold = fcntl(other, F_OFD_SETLK, &lock) == 0 || errno == EAGAIN || errno == EACCES;
-    lock.l_type = F_WRLCK;
+    bool hold = fcntl(other, F_OFD_SETLK, &lock) == 0;
+    if (!hold && (errno == EAGAIN || errno == EACCES)) {
+        (void)close(other);
+        return true; /* another process asks the same at this moment: its lock was seen */
+    }
     lock.l_pid = 0;
     hold = hold && fcntl(descriptor, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
     (void)close(other);

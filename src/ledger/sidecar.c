@@ -123,6 +123,18 @@ sotto_status ledger_sidecar_write(const sotto_ledger *ledger, const ledger_recor
                               strerror(errno));
 }
 
+void ledger_sidecar_hold(const sotto_ledger *ledger, bool hold)
+{
+#ifdef F_OFD_SETLKW
+    struct flock lock = {
+        .l_type = hold ? F_WRLCK : F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)1 << 41, .l_len = 1};
+    while (fcntl(ledger->descriptor, F_OFD_SETLKW, &lock) != 0 && errno == EINTR)
+        continue; /* a signal asks to stop, which is heeded after the step */
+#else
+    (void)ledger, (void)hold; /* a head may go back by what others commit at the same moment */
+#endif
+}
+
 static bool have_log(const sotto_ledger *ledger)
 {
     char name[LEDGER_TEXT + 8];

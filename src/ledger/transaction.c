@@ -243,7 +243,8 @@ static sotto_status find_out(sotto_ledger *ledger, sotto_status status, sotto_er
                                     : "nothing was recorded");
 }
 
-sotto_status ledger_tell_head(sotto_ledger *ledger, sotto_error *err)
+/* Under a lock of their own the heads never go back, whoever is the last to write what he committed. */
+static sotto_status tell_head(sotto_ledger *ledger, sotto_error *err)
 {
     ledger_record record = {.head = sotto_ledger_last(ledger), .rest = LEDGER_NO_REST}, newer;
     bool empty;
@@ -275,7 +276,9 @@ sotto_status ledger_end(sotto_ledger *ledger, sotto_status status, sotto_error *
         return find_out(ledger, status, err);
     }
     ledger->stale = false;
-    status = ledger_tell_head(ledger, err);
+    ledger_sidecar_hold(ledger, true);
+    status = tell_head(ledger, err);
+    ledger_sidecar_hold(ledger, false);
     if (status != SOTTO_OK && err) {
         const sotto_error why = *err;
         (void)sotto_error_set_at(err, status, why.file, 0, 0,

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+
+/* Caps: what all runs of a data set come to is what the accountant says of all their charges at once. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test_ledger.h"
+
+static const double delta = 1e-5;
+
+/* What the accountant itself says of so many lists of charges. */
+static double epsilon_of(const sotto_charge *charges, size_t count)
+{
+    sotto_accountant *accountant;
+    double epsilon;
+    OK(sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &accountant, &err));
+    for (size_t i = 0; i < count; i++)
+        OK(sotto_accountant_compose(accountant, &charges[i].mechanism, charges[i].count, &err));
+    OK(sotto_accountant_epsilon(accountant, delta, &epsilon, NULL, &err));
+    sotto_accountant_destroy(accountant);
+    return epsilon;
+}
+
+static sotto_ledger *capped_at(double epsilon)
+{
+    sotto_ledger *ledger = ledger_at("ledger.db", true);
+    OK(sotto_ledger_declare(ledger, "adult", NULL, epsilon, delta, &err));
+    return ledger;
+}
+
+static void expect_over(sotto_ledger *ledger, const sotto_charge *charge)
+{
+    const uint64_t before = sotto_ledger_last(ledger).entries;
+    ck_assert_ptr_null(begin(ledger, charge));
+    ck_assert_int_eq(err.code, SOTTO_ERROR_BUDGET);
+    ck_assert(strstr(err.message, "adult has a cap of epsilon"));
+    ck_assert_uint_eq(sotto_ledger_last(ledger).entries, before);
+}
+
+/* To the last digit: a cap of what two runs come to bears them, and one a hair smaller does not. */
+START_TEST(the_cap_is_of_the_composition)
+{
+    const sotto_charge both[] = {{"steps", sampled(0.02, 1.3), 500}, {"counts", gaussian(9), 14}};
+    const double together = epsilon_of(both, 2), apart = epsilon_of(&both[0], 1) + epsilon_of(&both[1], 1);
+    ck_assert_double_lt(together, 0.9 * apart);
+    for (int close = 0; close < 2; close++) {
+        const double cap = close ? together * (1 - 1e-7) : together;
+        sotto_ledger *ledger = capped_at(cap);
+        sotto_ledger_run *first = begin(ledger, &both[0]);
+        ck_assert_ptr_nonnull(first);
+        if (close)
+            expect_over(ledger, &both[1]);
+        else {
+            sotto_ledger_run *second = begin(ledger, &both[1]);
+            ck_assert_ptr_nonnull(second);
+            /* both spend all that they planned, and not one use more */
+            OK(sotto_ledger_run_charge(second, &both[1].mechanism, 14, "counts", &err));
+            OK(sotto_ledger_run_charge(first, &both[0].mechanism, 500, "steps", &err));
+            REFUSED(sotto_ledger_run_charge(first, &both[0].mechanism, 1, "steps", &err), SOTTO_ERROR_BUDGET,
+                    "cap");
+            REFUSED(sotto_ledger_run_charge(second, &both[1].mechanism, 1, "counts", &err),
+                    SOTTO_ERROR_BUDGET, "cap");
+            sotto_ledger_run_destroy(second);
+        }
+        sotto_ledger_run_destroy(first);
+        sotto_ledger_close(ledger);
+        scene_end();
+        scene_begin();
+    }
+}
+END_TEST
+
+START_TEST(an_open_run_holds_its_plan_until_it_is_closed)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 500};
+    sotto_ledger *ledger = capped_at(1.2 * epsilon_of(&plan, 1));
+    sotto_ledger_run *first = begin(ledger, &plan);
+    OK(sotto_ledger_run_charge(first, &plan.mechanism, 10, "steps", &err));
+    expect_over(ledger, &plan);
+    OK(sotto_ledger_run_close(ledger, sotto_ledger_run_id(first), "abandoned", &err));
+    sotto_ledger_run *second = begin(ledger, &plan);
+    ck_assert_ptr_nonnull(second);
+    const sotto_charge spent[] = {{"", plan.mechanism, 510}};
+    const sotto_charge more = {"steps", plan.mechanism, 1000};
+    expect_over(ledger, &more);
+    /* what was charged before the close still counts */
+    json_t *record = NULL;
+    OK(sotto_ledger_show(ledger, "adult", &record, &err));
+    const json_t *sum = json_array_get(json_object_get(record, "spent"), 0);
+    ck_assert_double_eq(json_number_value(json_object_get(sum, "epsilon_with_held")), epsilon_of(spent, 1));
+    json_decref(record);
+    sotto_ledger_run_destroy(first);
+    sotto_ledger_run_destroy(second);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+/* What a resumed run does anew is charged beyond its plan, one use at a time until the cap is reached. */
+START_TEST(a_resumed_run_is_borne_as_far_as_the_cap_reaches)
+{
+    const sotto_charge plan = {"steps", sampled(0.05, 1.1), 200}, other = {"x", gaussian(20), 3};
+    const sotto_ledger_table table = table_of("adult", "rows", "adult.csv");
+    sotto_accountant *rest;
+    uint64_t most, charged = 0;
+    sotto_ledger *ledger = capped_at(6);
+    sotto_ledger_run *counts = begin(ledger, &other), *first = begin(ledger, &plan), *again = NULL;
+    ck_assert_ptr_nonnull(counts);
+    ck_assert_ptr_nonnull(first);
+    OK(sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &rest, &err));
+    OK(sotto_accountant_compose(rest, &other.mechanism, 3, &err));
+    OK(sotto_calibrate_steps(SOTTO_ACCOUNTANT_RDP, 6, delta, &plan.mechanism, rest, &most, &err));
+    ck_assert_uint_gt(most, 205);
+    OK(sotto_ledger_run_charge(first, &plan.mechanism, 150, "steps", &err));
+    OK(sotto_ledger_run_resume(&again, ledger, sotto_ledger_run_id(first), &table,
+                               plan_of(&plan).config_sha256, &err));
+    sotto_status status = SOTTO_OK;
+    while (status == SOTTO_OK && charged < 10000) {
+        status = sotto_ledger_run_charge(again, &plan.mechanism, 1, "steps", &err);
+        charged += status == SOTTO_OK;
+    }
+    ck_assert_int_eq(status, SOTTO_ERROR_BUDGET);
+    ck_assert_uint_eq(150 + charged, most);
+    /* and by a ledger that is read anew */
+    sotto_ledger_run_destroy(again);
+    sotto_ledger_run_destroy(first);
+    sotto_ledger_run_destroy(counts);
+    sotto_ledger_close(ledger);
+    ledger = ledger_at("ledger.db", false);
+    OK(sotto_ledger_run_resume(&again, ledger, ledger->book.runs[1].id, &table, plan_of(&plan).config_sha256,
+                               &err));
+    REFUSED(sotto_ledger_run_charge(again, &plan.mechanism, 1, "steps", &err), SOTTO_ERROR_BUDGET, "cap");
+    sotto_ledger_run_destroy(again);
+    sotto_ledger_close(ledger);
+    sotto_accountant_destroy(rest);
+}
+END_TEST
+
+START_TEST(caps_are_raised_and_lowered)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 500}, one = {"x", gaussian(50), 1};
+    const double alone = epsilon_of(&plan, 1);
+    sotto_ledger *ledger = capped_at(alone);
+    sotto_ledger_run *run = begin(ledger, &plan), *other;
+    ck_assert_ptr_nonnull(run);
+    expect_over(ledger, &one);
+    OK(sotto_ledger_declare(ledger, "adult", NULL, 2 * alone, delta, &err));
+    other = begin(ledger, &one);
+    ck_assert_ptr_nonnull(other);
+    OK(sotto_ledger_run_charge(run, &plan.mechanism, 1, "steps", &err));
+    OK(sotto_ledger_declare(ledger, "adult", NULL, alone / 2, delta, &err));
+    REFUSED(sotto_ledger_run_charge(run, &plan.mechanism, 1, "steps", &err), SOTTO_ERROR_BUDGET, "cap");
+    REFUSED(sotto_ledger_declare(ledger, "adult", NULL, 0, delta, &err), SOTTO_ERROR_INPUT,
+            "cap of epsilon 0");
+    REFUSED(sotto_ledger_declare(ledger, "adult", NULL, NAN, delta, &err), SOTTO_ERROR_INPUT,
+            "cap of epsilon");
+    REFUSED(sotto_ledger_declare(ledger, "adult", NULL, INFINITY, delta, &err), SOTTO_ERROR_INPUT,
+            "cap of epsilon");
+    REFUSED(sotto_ledger_declare(ledger, "adult", NULL, 1, 0, &err), SOTTO_ERROR_INPUT, "delta 0");
+    REFUSED(sotto_ledger_declare(ledger, "adult", NULL, 1, 1, &err), SOTTO_ERROR_INPUT, "delta 1");
+    REFUSED(sotto_ledger_declare(ledger, "-adult", NULL, 1, delta, &err), SOTTO_ERROR_INPUT,
+            "no data set's id");
+    REFUSED(sotto_ledger_declare(ledger, "", NULL, 1, delta, &err), SOTTO_ERROR_INPUT, "no data set's id");
+    REFUSED(sotto_ledger_declare(ledger, "a\nb", NULL, 1, delta, &err), SOTTO_ERROR_INPUT,
+            "no data set's id");
+    REFUSED(sotto_ledger_declare(ledger, "a\xff", NULL, 1, delta, &err), SOTTO_ERROR_INPUT,
+            "no data set's id");
+    sotto_ledger_run_destroy(run);
+    sotto_ledger_run_destroy(other);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+START_TEST(what_cannot_be_added_up_is_refused)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 5};
+    sotto_charge replaced = {"counts", gaussian(9), 14};
+    sotto_ledger_table table = table_of("adult", "rows", "adult.csv");
+    sotto_ledger_plan seeded = plan_of(&plan);
+    sotto_ledger_run *run = NULL;
+    sotto_ledger *ledger = capped_at(3);
+    seeded.not_private = true;
+    REFUSED(sotto_ledger_run_begin(&run, ledger, &table, &seeded, &err), SOTTO_ERROR_INPUT, "NOT PRIVATE");
+    REFUSED(sotto_ledger_bears(ledger, &table, &seeded, 1, &err), SOTTO_ERROR_INPUT, "NOT PRIVATE");
+    table.unit = "person";
+    ck_assert_ptr_null(begin_on(ledger, table, &plan));
+    ck_assert(strstr(err.message, "person"));
+    table.unit = NULL;
+    run = begin_on(ledger, table, &plan);
+    ck_assert_ptr_nonnull(run);
+    OK(sotto_mechanism_with_adjacency(&replaced.mechanism, &replaced.mechanism, SOTTO_ADJACENCY_REPLACE_ONE,
+                                      &err));
+    ck_assert_ptr_null(begin_on(ledger, table, &replaced)); /* not the table's */
+    ck_assert(strstr(err.message, "adjacency"));
+    table.adjacency = SOTTO_ADJACENCY_REPLACE_ONE;
+    ck_assert_ptr_null(begin_on(ledger, table, &replaced)); /* not the other run's */
+    ck_assert(strstr(err.message, "adjacency"));
+    sotto_ledger_run_destroy(run);
+    /* where there is no cap both are recorded, and none can be declared any more */
+    sotto_ledger_table free_table = table_of("free", "other rows", "free.csv");
+    sotto_ledger_run_destroy(begin_on(ledger, free_table, &plan));
+    free_table.unit = "person";
+    sotto_ledger_run_destroy(begin_on(ledger, free_table, &plan));
+    REFUSED(sotto_ledger_declare(ledger, "free", NULL, 1, delta, &err), SOTTO_ERROR_INPUT, "units of person");
+    REFUSED(sotto_ledger_declare(ledger, "free", "person", 1, delta, &err), SOTTO_ERROR_INPUT,
+            "units of one row");
+    json_t *record = NULL;
+    OK(sotto_ledger_show(ledger, "free", &record, &err));
+    ck_assert_uint_eq(json_array_size(json_object_get(record, "spent")), 2);
+    json_decref(record);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+START_TEST(plans_are_asked_about_together_and_not_recorded)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 500};
+    const sotto_charge five = {"steps", plan.mechanism, 2500}, four = {"steps", plan.mechanism, 2000};
+    const double cap = (epsilon_of(&four, 1) + epsilon_of(&five, 1)) / 2;
+    sotto_ledger *ledger = capped_at(cap);
+    sotto_ledger_table table = table_of("adult", "rows", "adult.csv");
+    sotto_ledger_plan plans[5];
+    for (size_t i = 0; i < 5; i++)
+        plans[i] = plan_of(&plan);
+    const uint64_t before = sotto_ledger_last(ledger).entries;
+    OK(sotto_ledger_bears(ledger, &table, plans, 4, &err));
+    REFUSED(sotto_ledger_bears(ledger, &table, plans, 5, &err), SOTTO_ERROR_BUDGET, "cap");
+    table.sha256 = NULL; /* by its id alone */
+    OK(sotto_ledger_bears(ledger, &table, plans, 4, &err));
+    REFUSED(sotto_ledger_bears(ledger, &table, plans, 5, &err), SOTTO_ERROR_BUDGET, "cap");
+    /* exact noise takes its share of delta */
+    plans[0].draws = 1e32;
+    REFUSED(sotto_ledger_bears(ledger, &table, plans, 1, &err), SOTTO_ERROR_BUDGET, "cap");
+    plans[0].draws = 1e12;
+    OK(sotto_ledger_bears(ledger, &table, plans, 1, &err));
+    plans[0].draws = NAN;
+    REFUSED(sotto_ledger_bears(ledger, &table, plans, 1, &err), SOTTO_ERROR_INPUT, "draws");
+    ck_assert_uint_eq(sotto_ledger_last(ledger).entries, before);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+/* A row of several charges is all recorded, or none. */
+START_TEST(charges_in_a_row_are_one)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 500};
+    const sotto_charge both[] = {{"x", gaussian(50), 1}, {"steps", plan.mechanism, 5000}};
+    sotto_ledger *ledger = capped_at(1.3 * epsilon_of(&plan, 1));
+    sotto_ledger_run *run = begin(ledger, &plan);
+    const uint64_t before = sotto_ledger_last(ledger).entries;
+    size_t count;
+    REFUSED(sotto_ledger_run_charge_all(run, both, 2, &err), SOTTO_ERROR_BUDGET, "cap");
+    json_t *record = NULL;
+    OK(sotto_ledger_list(ledger, &record, &err)); /* the book is that of the file again */
+    json_decref(record);
+    ck_assert_uint_eq(sotto_ledger_last(ledger).entries, before);
+    (void)sotto_ledger_run_charges(run, &count);
+    ck_assert_uint_eq(count, 0);
+    OK(sotto_ledger_run_charge_all(run, both, 1, &err));
+    ck_assert_uint_eq(sotto_ledger_last(ledger).entries, before + 1);
+    sotto_ledger_run_destroy(run);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+enum { STARTERS = 32, ADMITTED = 10 };
+
+/* One of many: 0 admitted and done, 3 refused by the cap, 1 anything else. */
+static int start(const sotto_charge *plan)
+{
+    sotto_ledger *ledger = NULL;
+    int ended = 1;
+    sotto_ledger_run *run = NULL;
+    if (try_ledger_at("ledger.db", false, &ledger) == SOTTO_OK)
+        run = begin(ledger, plan);
+    if (!run)
+        ended = err.code == SOTTO_ERROR_BUDGET ? 3 : 1;
+    else {
+        sotto_status status = SOTTO_OK;
+        for (int block = 0; status == SOTTO_OK && block < 5; block++)
+            status = sotto_ledger_run_charge(run, &plan->mechanism, 100, "steps", &err);
+        ended = status == SOTTO_OK ? 0 : 1;
+    }
+    if (ended == 1)
+        (void)fprintf(stderr, "%s: %s\n", err.file, err.message);
+    sotto_ledger_run_destroy(run);
+    sotto_ledger_close(ledger);
+    return ended;
+}
+
+START_TEST(of_many_started_at_once_those_are_admitted_that_fit)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 500};
+    const sotto_charge ten = {"", plan.mechanism, 500 * ADMITTED},
+                       eleven = {"", plan.mechanism, 500 * (ADMITTED + 1)};
+    const double cap = (epsilon_of(&ten, 1) + epsilon_of(&eleven, 1)) / 2;
+    int gate[2], admitted = 0, refused = 0;
+    sotto_ledger_close(capped_at(cap));
+    ck_assert_int_eq(pipe(gate), 0);
+    for (int i = 0; i < STARTERS; i++)
+        if (fork() == 0) {
+            char byte;
+            (void)close(gate[1]);
+            if (read(gate[0], &byte, 1) < 0) /* until all are there */
+                _exit(1);
+            _exit(start(&plan));
+        }
+    (void)close(gate[0]);
+    (void)close(gate[1]);
+    for (int i = 0; i < STARTERS; i++) {
+        int ended = -1;
+        ck_assert_int_gt(wait(&ended), 0);
+        ck_assert(WIFEXITED(ended));
+        admitted += WEXITSTATUS(ended) == 0;
+        refused += WEXITSTATUS(ended) == 3;
+    }
+    ck_assert_int_eq(admitted, ADMITTED);
+    ck_assert_int_eq(refused, STARTERS - ADMITTED);
+    sotto_ledger *ledger = ledger_at("ledger.db", false);
+    json_t *record = NULL;
+    OK(sotto_ledger_show(ledger, "adult", &record, &err));
+    const json_t *sum = json_array_get(json_object_get(record, "spent"), 0);
+    ck_assert_double_eq(json_number_value(json_object_get(sum, "epsilon")), epsilon_of(&ten, 1));
+    json_decref(record);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+/* Many make the same ledger at once: it is one. */
+START_TEST(of_many_who_make_a_ledger_one_does)
+{
+    for (int i = 0; i < STARTERS / 2; i++)
+        if (fork() == 0) {
+            sotto_ledger *ledger = NULL;
+            char name[32];
+            (void)snprintf(name, sizeof name, "set-%d", i);
+            sotto_status status = try_ledger_at("new/folder/ledger.db", true, &ledger);
+            if (status == SOTTO_OK)
+                status = sotto_ledger_declare(ledger, name, NULL, 1, delta, &err);
+            if (status != SOTTO_OK)
+                (void)fprintf(stderr, "%s: %s\n", err.file, err.message);
+            sotto_ledger_close(ledger);
+            _exit(status == SOTTO_OK ? 0 : 1);
+        }
+    for (int i = 0; i < STARTERS / 2; i++) {
+        int ended = -1;
+        ck_assert_int_gt(wait(&ended), 0);
+        ck_assert_int_eq(ended, 0);
+    }
+    sotto_ledger *ledger = ledger_at("new/folder/ledger.db", false);
+    ck_assert_uint_eq(ledger->book.set_count, STARTERS / 2);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+TCase *ledger_cap_case(void)
+{
+    TCase *caps = tcase_create("caps");
+    tcase_set_timeout(caps, 120);
+    tcase_add_checked_fixture(caps, scene_begin, scene_end);
+    tcase_add_test(caps, the_cap_is_of_the_composition);
+    tcase_add_test(caps, an_open_run_holds_its_plan_until_it_is_closed);
+    tcase_add_test(caps, a_resumed_run_is_borne_as_far_as_the_cap_reaches);
+    tcase_add_test(caps, caps_are_raised_and_lowered);
+    tcase_add_test(caps, what_cannot_be_added_up_is_refused);
+    tcase_add_test(caps, plans_are_asked_about_together_and_not_recorded);
+    tcase_add_test(caps, charges_in_a_row_are_one);
+    tcase_add_test(caps, of_many_started_at_once_those_are_admitted_that_fit);
+    tcase_add_test(caps, of_many_who_make_a_ledger_one_does);
+    return caps;
+}
