@@ -438,6 +438,33 @@ START_TEST(full_disk_is_an_error)
 }
 END_TEST
 
+/* What a killed writer leaves can be cleared away; nothing else is. */
+START_TEST(leftovers_are_cleared)
+{
+    static const char *const others[6] = {"file",         "file.ABC",    "file.ABCDEFG",
+                                          "other.ABCDEF", "file.ABCDE~", "afile.ABCDEF"};
+    char folder[] = "/tmp/sotto-test-XXXXXX", path[64], other[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/file", folder);
+    for (size_t i = 0; i < 6; i++) {
+        (void)snprintf(other, sizeof other, "%s/%s", folder, others[i]);
+        ck_assert_int_eq(sotto_file_write(other, 0600, "x", 1, NULL), SOTTO_OK);
+    }
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)sotto_atomic_file_open(&(sotto_atomic_file *){NULL}, path, 0600, NULL);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    sotto_atomic_file_clear(path);
+    for (size_t i = 0; i < 6; i++) {
+        (void)snprintf(other, sizeof other, "%s/%s", folder, others[i]);
+        ck_assert_int_eq(unlink(other), 0);
+    }
+    ck_assert_int_eq(rmdir(folder), 0); /* and that was all */
+}
+END_TEST
+
 START_TEST(hashes_match_published_values)
 {
     char hex[65];
@@ -466,6 +493,7 @@ int main(void)
     tcase_add_test(tests, gaussian_draws_are_gaussian);
     tcase_add_test(tests, files_appear_whole_or_not_at_all);
     tcase_add_test(tests, full_disk_is_an_error);
+    tcase_add_test(tests, leftovers_are_cleared);
     tcase_add_test(tests, hashes_match_published_values);
     suite_add_tcase(suite, tests);
     return run_suite(suite);

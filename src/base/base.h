@@ -214,6 +214,10 @@ void sotto_atomic_file_abandon(sotto_atomic_file *file);
 /** Make the name `path` durable in its folder. SOTTO_ERROR_IO. */
 sotto_status sotto_folder_sync(const char *path, sotto_error *err);
 
+/** Remove what writers of `path` that were killed have left beside it, as far as that can be done. For who
+ * alone may write there: the unfinished file of another one is not told from theirs. */
+void sotto_atomic_file_clear(const char *path);
+
 /** Write `length` bytes atomically. */
 sotto_status sotto_file_write(const char *path, unsigned mode, const void *bytes, size_t length,
                               sotto_error *err);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -208,6 +209,29 @@ void sotto_atomic_file_abandon(sotto_atomic_file *file)
     if (file)
         (void)unlink(file->temporary);
     release(file);
+}
+
+/* `name` with the ending of a temporary file? */
+static bool is_leftover(const char *found, const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    const size_t length = strlen(name);
+    return strncmp(found, name, length) == 0 && found[length] == '.' &&
+           strspn(found + length + 1, letters) == 6 && found[length + 7] == '\0';
+}
+
+void sotto_atomic_file_clear(const char *path)
+{
+    char *folder = strdup(path), *name = strdup(path);
+    const char *last = name ? basename(name) : NULL;
+    DIR *directory = folder && last ? opendir(dirname(folder)) : NULL;
+    for (const struct dirent *entry; directory && (entry = readdir(directory));)
+        if (is_leftover(entry->d_name, last))
+            (void)unlinkat(dirfd(directory), entry->d_name, 0);
+    if (directory)
+        (void)closedir(directory);
+    free(folder);
+    free(name);
 }
 
 sotto_status sotto_file_write(const char *path, unsigned mode, const void *bytes, size_t length,

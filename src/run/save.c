@@ -162,6 +162,8 @@ static sotto_status read_file(const struct training *training, const char *name,
 {
     char *path = path_of(training, name);
     sotto_status status = path ? SOTTO_OK : no_memory(err);
+    if (path) /* the run's lock is held */
+        sotto_atomic_file_clear(path);
     if (status == SOTTO_OK && access(path, F_OK) == 0) {
         status = sotto_checkpoint_read(checkpoint, path, kind, most_bytes, err);
         if (status == SOTTO_OK)
