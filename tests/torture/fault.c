@@ -8,13 +8,18 @@
  * the kernel: a seccomp filter sends each of them to a handler here, whoever made it, unless it comes from
  * the one instruction by which the handler makes it itself. Allocations all pass malloc and its kin, which
  * are replaced.
+ */
+/* clang-format off
  *
  *   SOTTO_FAULT_REPORT=FILE   where to tell what was counted and done; without it nothing is
  *   SOTTO_FAULT_CALL=K        the first system call from the K-th on that can give the error gives it
- *   SOTTO_FAULT_ERROR=NAME    which: ENOSPC, EIO, EINTR, ENOMEM, EMFILE, ENOLCK, ENOSYS, or SHORT: half of it
- * is written SOTTO_FAULT_MEMORY=K      the K-th allocation fails SOTTO_FAULT_ALWAYS=1      and so does all
- * that could after it SOTTO_FAULT_CLOCK=S       what time it is is S seconds off
- */
+ *   SOTTO_FAULT_ERROR=NAME    which: ENOSPC, EIO, EINTR, ENOMEM, EMFILE, ENOLCK, ENOSYS; SHORT writes half of it
+ *   SOTTO_FAULT_MEMORY=K      the K-th allocation fails
+ *   SOTTO_FAULT_ALWAYS=1      and so does all that could after it
+ *   SOTTO_FAULT_STOP=K        at the K-th system call the process is asked to stop, by SIGTERM
+ *   SOTTO_FAULT_CLOCK=S       what time it is is S seconds off
+ *
+ * clang-format on */
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -93,9 +98,7 @@ static const struct kind {
     {"mkdir", SYS_mkdir, false, MAKES},
     {"rename", SYS_rename, false, MAKES},
     {"unlink", SYS_unlink, false, GIVES(EIO, ENOMEM)},
-    {"rmdir", SYS_rmdir, false, GIVES(EIO, ENOMEM)},
     {"link", SYS_link, false, MAKES},
-    {"symlink", SYS_symlink, false, MAKES},
     {"chmod", SYS_chmod, false, GIVES(EIO, ENOMEM)},
     {"stat", SYS_stat, false, GIVES(EIO, ENOMEM)},
     {"lstat", SYS_lstat, false, GIVES(EIO, ENOMEM)},
@@ -123,7 +126,6 @@ static const struct kind {
     {"getdents64", SYS_getdents64, true, GIVES(EIO)},
     {"read", SYS_read, true, GIVES(EIO, EINTR)},
     {"pread64", SYS_pread64, true, GIVES(EIO, EINTR)},
-    {"readv", SYS_readv, true, GIVES(EIO, EINTR)},
     {"write", SYS_write, true, WRITES},
     {"pwrite64", SYS_pwrite64, true, WRITES},
     {"writev", SYS_writev, true, GIVES(ENOSPC, EIO, EINTR)},
@@ -143,7 +145,7 @@ static const struct kind {
 enum { KINDS = sizeof kinds / sizeof *kinds, MOST_CALLS = 1 << 18 };
 
 static const char *report;
-static long call_at, memory_at;
+static long call_at, memory_at, stop_at;
 static int wanted;
 static bool always, armed;
 static long clock_off;
@@ -201,7 +203,7 @@ static void tell_hit(const char *what, long number, const char *detail, unsigned
     if (atomic_exchange(&hit, true))
         return;
     append(line, sizeof line, what);
-    append(line, sizeof line, " ");
+    append(line, sizeof line, " "); /* then the descriptor, or which allocation */
     append_number(line, sizeof line, (unsigned long)number, 10);
     append(line, sizeof line, detail);
     append_number(line, sizeof line, value, base);
@@ -267,8 +269,7 @@ static const struct kind *kind_of(long number)
 
 static bool is_lock(long command)
 {
-    return command == F_SETLK || command == F_SETLKW || command == F_GETLK || command == F_OFD_SETLK ||
-           command == F_OFD_SETLKW || command == F_OFD_GETLK;
+    return (command >= F_GETLK && command <= F_SETLKW) || (command >= F_OFD_GETLK && command <= F_OFD_SETLKW);
 }
 
 static long make(long number, const long *a)
@@ -300,6 +301,8 @@ static long on_call(long number, const long *a)
         seen[k] = (uint8_t)(kind - kinds);
         seen_create[k] = number == SYS_openat && (a[2] & O_CREAT);
     }
+    if (k + 1 == stop_at)
+        (void)torture_call(SYS_kill, torture_call(SYS_getpid, 0, 0, 0, 0, 0, 0), SIGTERM, 0, 0, 0, 0);
     if (!call_at || k + 1 < call_at || (atomic_load(&hit) && !always) || !gives(kind, wanted, a))
         return make(number, a);
     if (always && kind->file && a[0] <= STDERR_FILENO) /* a full disk leaves the terminal alone */
@@ -452,6 +455,7 @@ static void arm(void)
     report = getenv("SOTTO_FAULT_REPORT");
     call_at = number_of("SOTTO_FAULT_CALL");
     memory_at = number_of("SOTTO_FAULT_MEMORY");
+    stop_at = number_of("SOTTO_FAULT_STOP");
     always = number_of("SOTTO_FAULT_ALWAYS") != 0;
     for (size_t e = 0; e < sizeof errors / sizeof *errors; e++)
         if (error && strcmp(error, errors[e].name) == 0)

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Somebody turns time back, or makes copies: each is refused or charged, as docs/threat-model.md says."""
+import json
+import resource
+import shutil
+import subprocess
+
+from faults import preloaded, stop_early
+from scene import BUDGET, DONE, FAILED, INTERRUPTED, USAGE, Scene, finish, kill, put_table, want
+
+
+def done(scene, *options, **more):
+    status, err = scene.run(*options, **more)
+    want(status == DONE, f'it ended with {status}: {err}')
+    want(scene.check(more.get('output')), 'there is no release')
+
+
+def refused(scene, part, *options, wanted=USAGE, **more):
+    """A run or a resume that must not touch a row, and says `part`."""
+    before = scene.accesses()
+    status, err = scene.run(*options, **more)
+    want(status == wanted, f'it ended with {status}, not {wanted}: {err}')
+    want('sotto: ' in err and part in err, f'it does not say "{part}": {err}')
+    want(scene.accesses() == before, 'it was refused after it had touched the table')
+
+
+def unsound(scene, part, *artefacts, **more):
+    status, _, err = scene.tool('ledger', 'verify', *artefacts, '--ledger', scene.ledger, **more)
+    want(status == USAGE and part in err, f'verify ended with {status} and does not say "{part}": {err}')
+
+
+def sound(scene, *artefacts, **more):
+    status, _, err = scene.tool('ledger', 'verify', *artefacts, '--ledger', scene.ledger, **more)
+    want(status == DONE, f'the ledger does not verify: {err}')
+
+
+def beside(scene, ending):
+    return scene.ledger.with_name(scene.ledger.name + ending)
+
+
+def save(scene, folder, endings=('',)):
+    """Copies of the ledger's files while nobody has them open."""
+    folder.mkdir()
+    for ending in endings:
+        shutil.copy2(beside(scene, ending), folder)
+
+
+def restore(scene, folder):
+    for ending in ('-wal', '-shm'):
+        beside(scene, ending).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        shutil.copy2(path, scene.ledger.parent)
+
+
+def second_run(scene):
+    return scene.output.with_name('second')
+
+
+def a_restored_ledger_is_refused(programs, folder):
+    scene = Scene(programs, folder / 'x', 'gan', steps=10)
+    done(scene)
+    save(scene, folder / 'old')
+    done(scene, output=second_run(scene))
+    save(scene, folder / 'new')
+    restore(scene, folder / 'old')
+    unsound(scene, 'older copy')
+    refused(scene, 'older copy', output=scene.output.with_name('third'))
+    restore(scene, folder / 'new')
+    sound(scene)
+    done(scene, output=scene.output.with_name('fourth'))
+
+
+def a_restored_ledger_with_its_head_is_told_by_statement_and_mirror(programs, folder):
+    scene = Scene(programs, folder / 'x', 'gan', steps=10)
+    (folder / 'elsewhere').mkdir()
+    mirror = {'SOTTO_LEDGER_MIRROR': folder / 'elsewhere/head'}
+    done(scene, **mirror)
+    save(scene, folder / 'old', ('', '-head'))
+    done(scene, output=second_run(scene), **mirror)
+    restore(scene, folder / 'old')
+    unsound(scene, 'older', second_run(scene))
+    unsound(scene, 'older', folder / 'elsewhere/head')
+    refused(scene, 'elsewhere/head', output=scene.output.with_name('third'), **mirror)
+    sound(scene)  # by itself it cannot know: that is what the mirror is for
+
+
+def a_checkpoint_knows_a_newer_ledger(programs, folder):
+    scene = Scene(programs, folder / 'x', 'gan', steps=400, every=1)
+    first = Scene(programs, folder / 'y', 'gan', steps=10, ledger=scene.ledger, shift=1)
+    done(first)
+    save(scene, folder / 'old', ('', '-head'))
+    want(stop_early(scene)[0] == INTERRUPTED, 'the run was not stopped')
+    restore(scene, folder / 'old')
+    refused(scene, 'ledger', '--resume')
+
+
+def a_deleted_log_is_refused(programs, folder):
+    scene = Scene(programs, folder / 'x', 'gan', steps=400, every=5)
+    done(Scene(programs, folder / 'y', 'gan', steps=10, ledger=scene.ledger, shift=1))
+    process = scene.start()
+    while process.poll() is None and not (scene.output / 'private/checkpoint/state').exists():
+        pass
+    kill(process)
+    want(beside(scene, '-wal').stat().st_size > 0, 'the killed run left no log')
+    save(scene, folder / 'torn', ('', '-head', '-wal'))
+    beside(scene, '-wal').unlink()
+    beside(scene, '-shm').unlink(missing_ok=True)
+    unsound(scene, 'lost its log')
+    refused(scene, 'lost its log', '--resume')
+    restore(scene, folder / 'torn')
+    done(scene, '--resume')
+
+
+def a_ledger_without_its_head_is_refused_until_adopted(programs, folder):
+    scene = Scene(programs, folder / 'x', 'gan', steps=10)
+    done(scene)
+    beside(scene, '-head').unlink()
+    unsound(scene, 'adopt')
+    refused(scene, 'adopt', output=second_run(scene))
+    status, _, err = scene.tool('ledger', 'adopt', '--ledger', scene.ledger)
+    want(status == DONE, f'it could not be adopted: {err}')
+    want(len(scene.book().of('adopted')) == 1, 'that it was adopted is not written down')
+    done(scene, output=second_run(scene))
+
+
+def a_deleted_ledger_is_another_one(programs, folder):
+    scene = Scene(programs, folder / 'x', 'gan', steps=400, every=1)
+    want(stop_early(scene)[0] == INTERRUPTED, 'the run was not stopped')
+    scene.ledger.unlink()
+    refused(scene, 'sotto: ', '--resume')
+    refused(scene, 'sotto: ', output=second_run(scene))
+    beside(scene, '-head').unlink()
+    refused(scene, 'ledger', '--resume')
+    status, err = scene.run(output=second_run(scene), limit=200)
+    want(status == DONE, f'a run in a new ledger ended with {status}: {err}')  # nothing is left to know it by
+    refused(scene, 'ledger', '--resume')
+
+
+def stopped_and_copied(programs, folder):
+    scene = Scene(programs, folder / 'x', 'gan', steps=400, every=1)
+    want(stop_early(scene)[0] == INTERRUPTED, 'the run was not stopped')
+    twin = scene.output.with_name('copy')
+    shutil.copytree(scene.output, twin)
+    return scene, twin
+
+
+def of_two_copies_one_after_the_other_one_is_released(programs, folder):
+    scene, twin = stopped_and_copied(programs, folder)
+    done(scene, '--resume')
+    refused(scene, 'released', '--resume', output=twin)
+    scene.check(twin)
+
+
+def two_copies_in_turn_are_two_charges(programs, folder):
+    scene, twin = stopped_and_copied(programs, folder)
+    before = scene.book().charged(folder)['discriminator steps']
+    for output in (twin, scene.output):  # each draws anew the steps that the other has drawn
+        made = sum(scene.accesses().values())
+        process = scene.start('--resume', output=output)
+        while process.poll() is None and sum(scene.accesses().values()) < made + 3:
+            pass
+        kill(process)
+        scene.check(output)
+    after = scene.book().charged(folder)['discriminator steps']
+    want(after >= before, 'charges were lost')
+    status, err = scene.run('--resume', output=twin)
+    want(status in (DONE, USAGE), f'it ended with {status}: {err}')
+    want(len(scene.book().of('attempt')) >= 2, 'the attempts are not in the ledger')
+    scene.check(twin)
+
+
+def of_two_copies_at_once_the_older_attempt_ends(programs, folder):
+    scene, twin = stopped_and_copied(programs, folder)
+    outputs = (scene.output, twin)
+    ends = [finish(process) for process in [scene.start('--resume', output=output) for output in outputs]]
+    want([status for status, _ in ends].count(DONE) >= 1, f'neither came to its end: {ends}')
+    want(all(status in (DONE, USAGE, FAILED, BUDGET) for status, _ in ends), f'they ended with {ends}')
+    releases = [scene.check(output) for output in outputs]
+    want(releases.count(True) == 1, f'{releases.count(True)} releases of one run')
+
+
+def a_clock_set_back_changes_nothing(programs, folder):
+    if not programs.fault.exists():
+        return
+    scene = Scene(programs, folder / 'x', 'gan', steps=400, every=1)
+    want(stop_early(scene)[0] == INTERRUPTED, 'the run was not stopped')
+    for number, years in enumerate((-20, 20, -50)):
+        more = preloaded(scene, '/dev/null', SOTTO_FAULT_CLOCK=years * 31557600, SOTTO_FAULT_MARK_ONLY=1)
+        done(Scene(programs, folder / f'y{number}', 'gan', steps=10, ledger=scene.ledger, shift=number), **more)
+    times = [entry['time'] for entry in exported(scene) if 'time' in entry]  # its first line is of the ledger itself
+    want(times != sorted(times), 'the clock was not set back at all')
+    done(scene, '--resume', **preloaded(scene, '/dev/null', SOTTO_FAULT_CLOCK=-31557600, SOTTO_FAULT_MARK_ONLY=1))
+    sound(scene)
+
+
+def exported(scene):
+    status, out, err = scene.tool('ledger', 'export', '--ledger', scene.ledger)
+    want(status == DONE, f'it cannot be exported: {err}')
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def rewritten(scene, old, new):
+    scene.config.write_text(scene.config.read_text(encoding='utf-8').replace(old, new), encoding='utf-8')
+
+
+def a_cap_follows_the_table(programs, folder):
+    """By its content under another name, and by its name with another content; not where both are new."""
+    scene = Scene(programs, folder / 'x', 'gan', steps=10, data_id='people')
+    status, _, err = scene.tool('ledger', 'declare', 'people', '--ledger', scene.ledger, '--epsilon', '2.2', '--delta', '1e-5')
+    want(status == DONE, f'no cap could be declared: {err}')
+    done(scene)
+    rewritten(scene, ', id: people', '')
+    refused(scene, 'cap', output=second_run(scene), wanted=BUDGET)
+    shutil.copy(scene.folder / 'table.csv', scene.folder / 'renamed.csv')
+    rewritten(scene, 'table.csv', 'renamed.csv')
+    refused(scene, 'cap', output=second_run(scene), wanted=BUDGET)
+    (scene.folder / 'linked.csv').symlink_to('table.csv')
+    put_table(scene.folder / 'table.csv', shift=1)  # edited, where it was
+    rewritten(scene, 'renamed.csv', 'linked.csv')
+    refused(scene, 'cap', output=second_run(scene), wanted=BUDGET)
+    rewritten(scene, 'linked.csv', 'renamed.csv, id: others')
+    refused(scene, 'people', output=second_run(scene))
+    put_table(scene.folder / 'new.csv', shift=2)
+    rewritten(scene, 'renamed.csv, id: others', 'new.csv')
+    done(scene, output=second_run(scene))  # the threat model says so in plain words
+
+
+def a_test_seed_spends_nothing_of_a_cap(programs, folder):
+    scene = Scene(programs, folder / 'x', 'gan', steps=10, data_id='people')
+    status, _, err = scene.tool('ledger', 'declare', 'people', '--ledger', scene.ledger, '--epsilon', '20', '--delta', '1e-5')
+    want(status == DONE, f'no cap could be declared: {err}')
+    refused(scene, 'NOT PRIVATE', '--test-only-insecure-seed', '1')
+    done(scene, output=second_run(scene))
+
+
+def two_ledgers_are_an_error(programs, folder):
+    scene = Scene(programs, folder / 'x', 'gan', steps=10)
+    refused(scene, 'SOTTO_LEDGER', SOTTO_LEDGER=folder / 'other.db')
+    done(scene, SOTTO_LEDGER=scene.ledger)
+
+
+def files_are_closed_to_others_whatever_the_umask(programs, folder):
+    for number, mask in enumerate((0, 0o777 & ~0o700, 0o027)):
+        scene = Scene(programs, folder / f'x{number}', 'gan-figures', steps=10, every=2)
+        process = subprocess.Popen(scene.words(), cwd=scene.folder, env=scene.environment(), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, umask=mask)
+        while process.poll() is None:
+            if scene.ledger.exists():
+                scene.check_files()
+        status, err = finish(process)
+        want(status == DONE and scene.check(), f'with the umask {mask:o} it ended with {status}: {err}')
+
+
+def without_file_handles_there_is_an_error(programs, folder):
+    if not programs.fault.exists():
+        return  # what a sanitizer does without handles is its own affair
+    for handles in range(3, 24):
+        scene = Scene(programs, folder / f'x{handles}', 'gan-figures', steps=4, every=1)
+        words = [str(programs.sotto), *scene.words()[1:]]
+        ended = subprocess.run(words, cwd=scene.folder, env=scene.environment(), stdin=subprocess.DEVNULL,
+                               capture_output=True, timeout=60, check=False,
+                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (handles, handles)))
+        err = ended.stderr.decode()
+        if ended.returncode == 127:  # not even its libraries could be opened
+            continue
+        want(ended.returncode in (DONE, FAILED, USAGE), f'with {handles} handles it ended with {ended.returncode}: {err}')
+        want(ended.returncode == DONE or handles < 5 or 'sotto' in err, f'with {handles} handles it said nothing')
+        there = scene.check()
+        want(there == (ended.returncode == DONE), f'with {handles} handles it ended with {ended.returncode}: {err}')
+        if not there:
+            done(scene, *scene.how_to_go_on())
+
+
+ALL = [function for name, function in list(globals().items())
+       if callable(function) and getattr(function, '__module__', '') == __name__
+       and getattr(function, '__code__', None) and function.__code__.co_varnames[:2] == ('programs', 'folder')
+       and name != 'stopped_and_copied']
