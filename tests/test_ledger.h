@@ -59,6 +59,7 @@ sotto_ledger_run *begin_on(sotto_ledger *ledger, sotto_ledger_table table, const
 TCase *ledger_cap_case(void);
 TCase *ledger_damage_case(void);
 TCase *ledger_faults_case(void);
+TCase *ledger_forged_case(void);
 TCase *ledger_place_case(void);
 TCase *ledger_run_case(void);
 

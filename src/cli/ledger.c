@@ -52,8 +52,8 @@ typedef struct request {
     const char *operands[1 + MOST_ARTEFACTS]; /* the first is what to do */
 } request;
 
-static sotto_status open_ledger(const request *wish, bool create, bool adopt, char **path, sotto_ledger **ledger,
-                                sotto_error *err)
+static sotto_status open_ledger(const request *wish, bool create, bool adopt, char **path,
+                                sotto_ledger **ledger, sotto_error *err)
 {
     *ledger = NULL;
     *path = wish->ledger ? strdup(wish->ledger) : NULL;
@@ -67,8 +67,8 @@ static sotto_status open_ledger(const request *wish, bool create, bool adopt, ch
 }
 
 /* The last word: a record, whose reference is taken, or an error. */
-static int finish(const request *wish, sotto_status status, json_t *record, void (*words)(const json_t *record),
-                  const sotto_error *err)
+static int finish(const request *wish, sotto_status status, json_t *record,
+                  void (*words)(const json_t *record), const sotto_error *err)
 {
     if (status != SOTTO_OK) {
         json_decref(record);
