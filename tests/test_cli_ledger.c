@@ -23,7 +23,8 @@ static void begin_scene(void)
 
 static void end_scene(void)
 {
-    static const char *const names[] = {"ledger.db", "ledger.db-head", "run/release/privacy.json", "old.db"};
+    static const char *const names[] = {"ledger.db", "ledger.db-head", "run/release/privacy.json",
+                                        "run/release/rows.csv"};
     static const char *const folders[] = {"run/release", "run", "state/sotto", "state", ""};
     char name[160];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -51,7 +52,9 @@ static const char *make_run(bool released)
     static char id[32];
     const sotto_ledger_options options = {.path = path, .create = true};
     const char *hash = "1234567812345678123456781234567812345678123456781234567812345678";
-    const sotto_ledger_artefact artefact = {"release/synthetic.csv", "synthetic rows", hash};
+    char rows[65];
+    sotto_sha256_hex("a,b\n", 4, rows);
+    const sotto_ledger_artefact artefact = {"rows.csv", "synthetic rows", rows};
     sotto_ledger *ledger;
     sotto_ledger_run *run;
     sotto_error err = {0};
@@ -151,7 +154,7 @@ START_TEST(figures_are_the_same_in_json)
 }
 END_TEST
 
-static void write_statement(const sotto_ledger_head *head)
+static void write_statement(const sotto_ledger_head *head, const char *id)
 {
     char name[128], text[512];
     (void)snprintf(name, sizeof name, "%s/run", folder);
@@ -160,8 +163,15 @@ static void write_statement(const sotto_ledger_head *head)
     ck_assert(mkdir(name, 0700) == 0 || access(name, F_OK) == 0);
     (void)snprintf(name, sizeof name, "%s/run/release/privacy.json", folder);
     (void)snprintf(text, sizeof text,
-                   "{\"ledger\":{\"run\":\"1\",\"ledger\":\"%s\",\"entries\":%llu,\"hash\":\"%s\"}}",
+                   "{\"ledger\":{\"run\":\"%s\",\"ledger\":\"%s\",\"entries\":%llu,\"hash\":\"%s\"}}", id,
                    head->ledger, (unsigned long long)head->entries, head->hash);
+    ck_assert_int_eq(sotto_file_write(name, 0600, text, strlen(text), NULL), SOTTO_OK);
+}
+
+static void write_rows(const char *text)
+{
+    char name[128];
+    (void)snprintf(name, sizeof name, "%s/run/release/rows.csv", folder);
     ck_assert_int_eq(sotto_file_write(name, 0600, text, strlen(text), NULL), SOTTO_OK);
 }
 
@@ -171,23 +181,31 @@ START_TEST(verify_names_what_does_not_agree)
     sotto_error err = {0};
     char sidecar[80];
     (void)snprintf(sidecar, sizeof sidecar, "%s-head", path);
-    (void)make_run(true);
+    const char *id = make_run(true);
     ck_assert_int_eq(sotto_ledger_head_of(sidecar, &head, &err), SOTTO_OK);
-    write_statement(&head);
+    write_statement(&head, id);
+    write_rows("a,b\n");
     ck_assert_int_eq(run("ledger verify %s %s/run %s/run/release/privacy.json", sidecar, folder, folder), 0);
     expect_says("sound");
-    expect_says("run says (entry 4)");
+    expect_says("run says (entry 4); its 1 files are those that were released");
     run("ledger verify --json %s/run", folder);
     json_t *record = expect_json();
     ck_assert(json_is_true(json_object_get(record, "sound")));
     ck_assert_int_eq(json_integer_value(json_object_get(record, "charges")), 1);
     json_decref(record);
+    write_rows("a,c\n");
+    run("ledger verify %s/run", folder);
+    expect_usage("rows.csv: this is not the file that was released");
+    write_rows("a,b\n");
+    write_statement(&head, "ffffffffffffffff");
+    run("ledger verify %s/run", folder);
+    expect_usage("no release of the run 'ffffffffffffffff'");
     head.entries = 9;
-    write_statement(&head);
+    write_statement(&head, id);
     run("ledger verify %s/run", folder);
     expect_usage("/run knows of 9");
     head.entries = 3;
-    write_statement(&head);
+    write_statement(&head, id);
     run("ledger verify %s/run", folder);
     expect_usage("different ways");
     run("ledger verify %s/run/gone", folder);

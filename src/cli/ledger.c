@@ -21,7 +21,8 @@ static const char help[] =
     "  list                  all data sets with caps and spending, all runs\n"
     "  show ID               one data set, or one run with its charges\n"
     "  verify [ARTEFACT...]  check every entry, and that the ledger is not older than each artefact: a run\n"
-    "                        directory, a privacy.json, or a head file (FILE-head beside a ledger, a mirror)\n"
+    "                        directory (and that release/ has the files that were entered), a privacy.json,\n"
+    "                        or a head file (FILE-head beside a ledger, a mirror)\n"
     "  export                all entries as lines of JSON\n"
     "  declare ID            cap a data set, known yet or not:\n"
     "    --epsilon E           what all runs together may come to, composed\n"
@@ -126,14 +127,14 @@ static int export_all(const request *wish)
 static sotto_status hold_to(sotto_ledger *ledger, const char *artefact, json_t *list, sotto_error *err)
 {
     sotto_ledger_head head;
-    sotto_status status = sotto_ledger_head_of(artefact, &head, err);
-    if (status == SOTTO_OK)
-        status = sotto_ledger_expect(ledger, &head, artefact, err);
+    size_t files;
+    const sotto_status status = sotto_ledger_hold(ledger, artefact, &head, &files, err);
     if (status != SOTTO_OK)
         return status;
     json_t *one = json_object();
     if (json_object_set_new(one, "artefact", json_string(artefact)) == 0 &&
         json_object_set_new(one, "entries", json_integer((json_int_t)head.entries)) == 0 &&
+        json_object_set_new(one, "files", json_integer((json_int_t)files)) == 0 &&
         json_array_append(list, one) == 0) {
         json_decref(one);
         return SOTTO_OK;

@@ -69,20 +69,29 @@ static sotto_status no_head(const char *path, sotto_error *err)
         "ledger, or a run directory that has one");
 }
 
-static bool read_statement(const json_t *root, sotto_ledger_head *head)
+/* What is taken from an artefact: its head, and of a statement the run that made it. */
+typedef struct said {
+    sotto_ledger_head head;
+    char run[LEDGER_RUN_ID + 1]; /* "" where it names none */
+} said;
+
+/* A statement says more than this of its ledger. */
+static bool read_statement(const json_t *root, said *found)
 {
     ledger_reader reader = {.object = json_object_get(root, "ledger")};
     const char *id = ledger_read_text(&reader, "ledger", 32), *hash = ledger_read_hash(&reader, "hash");
     const uint64_t entries = ledger_read_count(&reader, "entries", 0, INT64_MAX);
-    if (reader.wrong || strlen(id) != 32 || !ledger_is_hex(id, 32)) /* and what else a statement says of it */
+    const char *run = json_string_value(json_object_get(reader.object, "run"));
+    if (reader.wrong || strlen(id) != 32 || !ledger_is_hex(id, 32))
         return false;
-    *head = (sotto_ledger_head){.entries = entries};
-    memcpy(head->ledger, id, 33);
-    memcpy(head->hash, hash, 65);
+    *found = (said){.head.entries = entries};
+    memcpy(found->head.ledger, id, 33);
+    memcpy(found->head.hash, hash, 65);
+    (void)snprintf(found->run, sizeof found->run, "%s", run ? run : "");
     return true;
 }
 
-static sotto_status read_head(const char *path, sotto_ledger_head *head, sotto_error *err)
+static sotto_status read_head(const char *path, said *found, sotto_error *err)
 {
     enum { MOST = 64 << 20 };
     char *bytes;
@@ -92,26 +101,85 @@ static sotto_status read_head(const char *path, sotto_ledger_head *head, sotto_e
     if (status != SOTTO_OK)
         return status;
     if (ledger_record_parse(bytes, length, &record))
-        *head = record.head;
+        *found = (said){.head = record.head};
     else {
         json_t *root = json_loadb(bytes, length, JSON_REJECT_DUPLICATES, NULL);
-        status = read_statement(root, head) ? SOTTO_OK : no_head(path, err);
+        status = read_statement(root, found) ? SOTTO_OK : no_head(path, err);
         json_decref(root);
     }
     free(bytes);
     return status;
 }
 
-sotto_status sotto_ledger_head_of(const char *artefact, sotto_ledger_head *head, sotto_error *err)
+static bool is_directory(const char *path)
 {
     struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+static sotto_status read_artefact(const char *artefact, said *found, sotto_error *err)
+{
     char *statement = NULL;
-    if (stat(artefact, &about) != 0 || !S_ISDIR(about.st_mode))
-        return read_head(artefact, head, err);
+    if (!is_directory(artefact))
+        return read_head(artefact, found, err);
     if (asprintf(&statement, "%s/release/privacy.json", artefact) < 0)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
-    const sotto_status status = read_head(statement, head, err);
+    const sotto_status status = read_head(statement, found, err);
     free(statement);
+    return status;
+}
+
+sotto_status sotto_ledger_head_of(const char *artefact, sotto_ledger_head *head, sotto_error *err)
+{
+    said found;
+    const sotto_status status = read_artefact(artefact, &found, err);
+    if (status == SOTTO_OK)
+        *head = found.head;
+    return status;
+}
+
+static sotto_status compare_file(const char *folder, const sotto_ledger_artefact *entered, sotto_error *err)
+{
+    char hash[65], *path = NULL;
+    if (asprintf(&path, "%s/release/%s", folder, entered->file) < 0)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    sotto_status status = sotto_sha256_file(path, hash, err);
+    if (status == SOTTO_OK && strcmp(hash, entered->sha256) != 0)
+        status = sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, path, 0, 0,
+            "this is not the file that was released: its SHA-256 is %.16s…, and the ledger "
+            "knows it by %.16s…",
+            hash, entered->sha256);
+    free(path);
+    return status;
+}
+
+static sotto_status compare_release(sotto_ledger *ledger, const char *folder, const char *run, size_t *files,
+                                    sotto_error *err)
+{
+    const sotto_ledger_artefact *entered;
+    sotto_status status = SOTTO_OK;
+    if (!sotto_ledger_run_released(ledger, run, &entered, files))
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, folder, 0, 0,
+            "the ledger knows of no release of the run '%.16s' that this statement is of", run);
+    for (size_t i = 0; status == SOTTO_OK && i < *files; i++)
+        status = compare_file(folder, &entered[i], err);
+    return status;
+}
+
+sotto_status sotto_ledger_hold(sotto_ledger *ledger, const char *artefact, sotto_ledger_head *head,
+                               size_t *files, sotto_error *err)
+{
+    said found;
+    *files = 0;
+    sotto_status status = read_artefact(artefact, &found, err);
+    if (status == SOTTO_OK)
+        status = sotto_ledger_expect(ledger, &found.head, artefact, err);
+    if (status == SOTTO_OK && is_directory(artefact))
+        status = compare_release(ledger, artefact, found.run, files, err);
+    if (status == SOTTO_OK)
+        *head = found.head;
     return status;
 }
 
