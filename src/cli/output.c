@@ -100,7 +100,8 @@ json_t *sotto_cli_record(const char *text, sotto_error *err)
 {
     json_t *record = json_loads(text, 0, NULL);
     if (!record)
-        (void)sotto_error_set(err, SOTTO_ERROR_MEMORY, "cannot read the record back; is memory short?");
+        (void)sotto_error_set(err, SOTTO_ERROR_MEMORY,
+                              "what was done is done, but memory is too short to tell of it");
     return record;
 }
 

@@ -424,6 +424,12 @@ static sotto_status conclude(struct training *training, char **json, sotto_error
     sotto_status status = SOTTO_OK;
     if (record->scarce.code == SOTTO_OK)
         status = sotto_training_summary(training, json, err);
+    if (status != SOTTO_OK && err && !record->interrupted) {
+        const sotto_error why = *err;
+        return sotto_error_set_at(err, status, training->directory.path, 0, 0,
+                                  "the release is there, whole and recorded, but cannot be summed up: %.400s",
+                                  why.message);
+    }
     if (status == SOTTO_OK && record->interrupted)
         return sotto_error_set(
             err, SOTTO_INTERRUPTED,
