@@ -189,8 +189,8 @@ START_TEST(neighbours_differ_only_behind_a_mechanism)
         options.insecure_test_only_seed = true;
         json_decref(train_with(&options, SOTTO_OK));
         statements[i] = read_statement(i ? "b" : "a");
-        pages[i] = get(i ? "b/release/privacy.html" : "a/release/privacy.html");
-        size_t k;
+        size_t k, length;
+        pages[i] = get_crossed(i ? "b" : "a", "release/privacy.html", &length);
         const json_t *file;
         json_array_foreach(json_object_get(statements[i], "released"), k, file)
         {

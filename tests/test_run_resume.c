@@ -352,6 +352,9 @@ START_TEST(a_release_other_than_was_entered_does_not_appear)
     shell("echo more >> %s", "run/release.unfinished/synthetic.csv", "");
     expect_resume_refused("not the file that the ledger knows");
     ck_assert(!exists("run/release"));
+    shell("cp %s %s", "run/private/metrics.json", "run/release.unfinished");
+    expect_resume_refused("does not know as released");
+    ck_assert(!exists("run/release"));
 }
 END_TEST
 

@@ -26,6 +26,8 @@ void sotto_cli_catch_signals(void)
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL); /* the terminal is gone: its runs are saved too */
+    (void)signal(SIGXFSZ, SIG_IGN);         /* a file that may not grow is an error like a full disk */
 }
 
 bool sotto_cli_stop_asked(void *context)

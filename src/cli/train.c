@@ -92,7 +92,13 @@ static void print_outcome(const json_t *outcome)
     sotto_text_put(stdout, sotto_cli_text(outcome, "stopped"), false);
     (void)printf(".\n");
     sotto_cli_put_balance(stdout, outcome);
-    (void)printf("Spent ε = %s of %s, at δ = %s.\n\n", epsilon, target, delta);
+    (void)printf("Spent ε = %s of %s, at δ = %s.\n", epsilon, target, delta);
+    if (sotto_cli_member(outcome, "promised") > sotto_cli_member(outcome, "epsilon")) {
+        sotto_figure_up(sotto_cli_member(outcome, "promised"), 4, epsilon);
+        (void)printf("The statement promises ε = %s: all of what was planned, since the run ended before.\n",
+                     epsilon);
+    }
+    (void)putchar('\n');
     print_files(private ? "May leave the building (covered by the guarantee):"
                         : "Would be covered by the guarantee, were the run private; do not share:",
                 outcome, "release");

@@ -85,11 +85,10 @@ static const sotto_field hash_fields[] = {
 };
 
 static const sotto_field ledger_fields[] = {
-    {"data_set", "Data set", SOTTO_FIELD_NAME, false, NULL},
+    {"data_set", "Data set", SOTTO_FIELD_NAME, false, SOTTO_UNLESS_NULL},
     {"run", "Run", SOTTO_FIELD_NAME, false, NULL},
     {"attempts", "Attempts", SOTTO_FIELD_NUMBER, false, NULL},
     {"ledger", "Ledger", SOTTO_FIELD_NAME, false, NULL},
-    {"entries", "Its entries", SOTTO_FIELD_NUMBER, false, NULL},
     {"hash", "Last hash", SOTTO_FIELD_NAME, false, NULL},
 };
 

@@ -85,8 +85,8 @@ static sotto_status put_part(FILE *file, const char *name, const sotto_node *nod
     return status;
 }
 
-sotto_status sotto_config_digest(const sotto_config *config, const char *schema_sha256, char digest[65],
-                                 sotto_error *err)
+sotto_status sotto_config_digest(const sotto_config *config, const char *schema_sha256, bool in_sweep,
+                                 char digest[65], sotto_error *err)
 {
     const sotto_node *root = sotto_document_root(config->document);
     const struct {
@@ -105,7 +105,8 @@ sotto_status sotto_config_digest(const sotto_config *config, const char *schema_
     if (!file)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading the config");
     sotto_status status = SOTTO_OK;
-    (void)fprintf(file, "sotto %s\nschema %s\n", SOTTO_VERSION, schema_sha256);
+    (void)fprintf(file, "sotto %s\n%sschema %s\n", SOTTO_VERSION, in_sweep ? "a run of a sweep\n" : "",
+                  schema_sha256);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == SOTTO_OK; i++)
         status = put_part(file, parts[i].name, parts[i].node, err);
     const bool whole = !ferror(file);

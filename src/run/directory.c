@@ -74,11 +74,11 @@ sotto_status sotto_make_folders(const char *path, sotto_error *err)
     sotto_status status = SOTTO_OK;
     for (char *slash = copy + 1; status == SOTTO_OK && *copy && (slash = strchr(slash, '/')); slash++) {
         *slash = '\0';
-        status = make_folder(copy, 0777, true, err);
+        status = make_folder(copy, 0755, true, err);
         *slash = '/';
     }
     if (status == SOTTO_OK)
-        status = make_folder(path, 0777, true, err);
+        status = make_folder(path, 0755, true, err);
     free(copy);
     return status;
 }

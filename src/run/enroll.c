@@ -178,7 +178,7 @@ sotto_status sotto_training_enroll(struct training *training, const sotto_run_op
     if (status == SOTTO_OK)
         status = sotto_config_ledger(&training->config, !options->resume, &training->ledger, err);
     if (status == SOTTO_OK)
-        status = sotto_config_digest(&training->config, training->plan.schema_sha256,
+        status = sotto_config_digest(&training->config, training->plan.schema_sha256, training->in_sweep,
                                      training->identity.config, err);
     if (status == SOTTO_OK)
         status = describe_table(training, &table, &path, err);
@@ -290,30 +290,53 @@ static sotto_status compose_rest(const struct training *training, sotto_accounta
     return status;
 }
 
-sotto_status sotto_training_settle_last_step(struct training *training, bool finish, sotto_error *err)
+/* Steps that the budget bears beside all that was charged and is still to be bought; none where it bears not
+ * even that. */
+static sotto_status ask_allowed(const struct training *training, uint64_t *allowed, sotto_error *err)
 {
     const sotto_config *config = &training->config;
     const sotto_plan *plan = &training->plan;
-    const uint64_t taken = training->record.steps_taken, planned = plan->training.steps;
     sotto_accountant *rest = NULL;
-    uint64_t allowed = 0;
-    training->last_step = finish ? taken : planned;
-    training->record.finished_early = finish && taken < planned;
-    if (finish || training->record.attempts <= 1 || !sotto_plan_takes_steps(plan))
-        return SOTTO_OK;
+    *allowed = 0;
     sotto_status status = sotto_accountant_create(config->accountant, &rest, err);
     if (status == SOTTO_OK)
         status = compose_rest(training, rest, err);
     if (status == SOTTO_OK)
         status = sotto_calibrate_steps(config->accountant, config->epsilon, plan->shares.accountant,
-                                       &plan->step, rest, &allowed, err);
-    if (status == SOTTO_OK && allowed < planned - taken) {
-        training->last_step = taken + allowed;
-        training->record.spent = true;
+                                       &plan->step, rest, allowed, err);
+    sotto_accountant_destroy(rest);
+    return status == SOTTO_ERROR_BUDGET ? SOTTO_OK : status;
+}
+
+static uint64_t steps_charged(const struct training *training)
+{
+    size_t lines;
+    uint64_t sum = 0;
+    const sotto_charge *charges = sotto_budget_charges(training->budget, &lines);
+    for (size_t i = 0; i < lines; i++)
+        sum += is_of_steps(training, charges[i].label) ? charges[i].count : 0;
+    return sum;
+}
+
+sotto_status sotto_training_settle_last_step(struct training *training, bool finish, sotto_error *err)
+{
+    sotto_training_record *record = &training->record;
+    const uint64_t taken = record->steps_taken, planned = training->plan.training.steps;
+    uint64_t allowed = planned - taken;
+    sotto_status status = SOTTO_OK;
+    if (record->attempts > 1 && sotto_plan_takes_steps(&training->plan))
+        status = ask_allowed(training, &allowed, err);
+    if (status != SOTTO_OK)
+        return status;
+    record->spent = allowed < planned - taken;
+    training->last_step = record->spent ? taken + allowed : planned;
+    record->steps_intended = steps_charged(training) + training->last_step - taken;
+    record->finished_early = finish && taken < training->last_step;
+    if (finish)
+        training->last_step = taken;
+    else if (record->spent)
         sotto_run_log(&training->directory,
                       "work that was lost stays charged: the budget ends after step %llu of %llu",
                       (unsigned long long)training->last_step, (unsigned long long)planned);
-    }
-    sotto_accountant_destroy(rest);
-    return status;
+    return SOTTO_OK;
 }

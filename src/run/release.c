@@ -6,6 +6,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,7 +181,7 @@ static sotto_status write_model(const char *folder, const sotto_training_record 
     char *bytes = NULL;
     size_t length = 0;
     sotto_model_facts facts = {.delta = record->config->delta, .not_private = record->not_private};
-    sotto_status status = sotto_budget_epsilon(record->budget, &facts.epsilon, NULL, err);
+    sotto_status status = sotto_statement_promise(record, &facts.epsilon, err);
     if (status == SOTTO_OK)
         status = sotto_model_save(record->plan->model, &facts, &bytes, &length, err);
     if (status == SOTTO_OK)
@@ -418,7 +419,7 @@ static sotto_status check_artefact(const char *folder, const sotto_ledger_artefa
                                    sotto_error *err)
 {
     char hex[65];
-    char *path = strchr(artefact->file, '/') ? NULL : sotto_path_join(folder, artefact->file);
+    char *path = sotto_path_join(folder, artefact->file);
     sotto_status status = path ? sotto_sha256_file(path, hex, err)
                                : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
     if (status == SOTTO_OK && strcmp(hex, artefact->sha256) != 0)
@@ -429,18 +430,51 @@ static sotto_status check_artefact(const char *folder, const sotto_ledger_artefa
     return status;
 }
 
+static bool is_entered(const char *name, const sotto_ledger_artefact *artefacts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(artefacts[i].file, name) == 0)
+            return true;
+    return false;
+}
+
+/* Is nothing there but plain files that were entered? */
+static sotto_status check_folder(const char *folder, const sotto_ledger_artefact *artefacts, size_t count,
+                                 sotto_error *err)
+{
+    DIR *directory = opendir(folder);
+    sotto_status status = SOTTO_OK;
+    if (!directory)
+        return errno == ENOENT
+                   ? sotto_error_set_at(
+                         err, SOTTO_ERROR_INPUT, folder, 0, 0,
+                         "is not here: this run was released from another copy of this directory, and its budget "
+                         "is closed; begin another run, which is charged for itself")
+                   : cannot(folder, "cannot look into the unfinished release", err);
+    for (struct dirent *entry; status == SOTTO_OK && (entry = readdir(directory));) {
+        struct stat facts;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (!is_entered(entry->d_name, artefacts, count) ||
+            fstatat(dirfd(directory), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISREG(facts.st_mode))
+            status =
+                sotto_error_set_at(err, SOTTO_ERROR_INPUT, folder, 0, 0,
+                                   "holds something that the ledger does not know as released, so it is not "
+                                   "published; take it away");
+    }
+    (void)closedir(directory);
+    return status;
+}
+
 sotto_status sotto_run_directory_publish(sotto_run_directory *directory,
                                          const sotto_ledger_artefact *artefacts, size_t count,
                                          sotto_error *err)
 {
-    struct stat facts;
     char *unfinished, *finished;
     sotto_status status = names(directory, &unfinished, &finished, err);
-    if (status == SOTTO_OK && stat(unfinished, &facts) != 0 && errno == ENOENT)
-        status =
-            sotto_error_set_at(err, SOTTO_ERROR_INPUT, directory->path, 0, 0,
-                               "this run was released from another copy of this directory; its budget is "
-                               "closed: begin another run, which is charged for itself");
+    if (status == SOTTO_OK)
+        status = check_folder(unfinished, artefacts, count, err);
     for (size_t i = 0; i < count && status == SOTTO_OK; i++)
         status = check_artefact(unfinished, &artefacts[i], err);
     if (status == SOTTO_OK)

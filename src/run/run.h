@@ -58,11 +58,12 @@ sotto_status sotto_config_read_records(sotto_config *config, const sotto_node *r
 
 /**
  * SHA-256 over all of the config that a run's guarantee depends on, and over the schema's: where it is the
- * same, a run may be gone on with. Paths, the number of rows to be made, the ledger and checkpoints are not
+ * same, a run may be gone on with; one of a sweep by that
+ * sweep alone. Paths, the number of rows to be made, the ledger and checkpoints are not
  * part of it.
  */
-sotto_status sotto_config_digest(const sotto_config *config, const char *schema_sha256, char digest[65],
-                                 sotto_error *err);
+sotto_status sotto_config_digest(const sotto_config *config, const char *schema_sha256, bool in_sweep,
+                                 char digest[65], sotto_error *err);
 
 /** The config as it was applied, `--set` included, as YAML; caller frees. */
 sotto_status sotto_config_format(const sotto_config *config, char **text, sotto_error *err);
@@ -212,12 +213,13 @@ typedef struct sotto_training_record {
     uint64_t steps_taken;
     const sotto_ledger *ledger; /**< borrowed, and the run in it */
     sotto_ledger_run *ledger_run;
-    uint64_t attempts;    /**< processes that have been at work on this run, this one included */
-    bool finished_early;  /**< asked to take no more steps than an earlier attempt took */
-    bool spent;           /**< the budget, before the planned steps: lost work was charged */
-    bool interrupted;     /**< nothing is released, and the run can be gone on with */
-    bool prediction_lost; /**< bought by an attempt that was ended, and not to be paid for again */
-    sotto_error scarce;   /**< its code is not SOTTO_OK where rows to be balanced were too scarce: why */
+    uint64_t attempts;       /**< processes that have been at work on this run, this one included */
+    uint64_t steps_intended; /**< in all, those charged to earlier attempts and lost included */
+    bool finished_early;     /**< asked to take no more steps than an earlier attempt took */
+    bool spent;              /**< the budget, before the planned steps: lost work was charged */
+    bool interrupted;        /**< nothing is released, and the run can be gone on with */
+    bool prediction_lost;    /**< bought by an attempt that was ended, and not to be paid for again */
+    sotto_error scarce;      /**< its code is not SOTTO_OK where rows to be balanced were too scarce: why */
     char diverged[SOTTO_HEALTH_VERDICT]; /**< why training ended itself; "" where it did not */
     const char *not_private;             /**< "" or the stamp */
     const char *tuning;                  /**< what the statement says of it */
@@ -285,9 +287,16 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
 sotto_status sotto_statement_make(const sotto_training_record *record, json_t *released, json_t **statement,
                                   sotto_error *err);
 
-/** What a statement says of where it is charged: the data set, the run, and the head that an auditor holds
- * the ledger to. New reference. */
-json_t *sotto_statement_ledger(const sotto_ledger_run *run, const sotto_ledger *ledger);
+/**
+ * What a statement says of where it is charged: the run, and the hash of the ledger's last entry, to which an
+ * auditor holds a ledger. How many entries there are, and to which data set the ledger found the table to
+ * belong, depend on the table's bytes, and are not told (P11): `id` is what the config declares, or NULL. New
+ * reference.
+ */
+json_t *sotto_statement_ledger(const sotto_ledger_run *run, const sotto_ledger *ledger, const char *id);
+
+/** The ε that a run's statement, its model file and its outcome promise. */
+sotto_status sotto_statement_promise(const sotto_training_record *record, double *epsilon, sotto_error *err);
 
 /** What a statement of one run says of choosing it. */
 extern const char sotto_statement_choices[];

@@ -102,7 +102,8 @@ static json_t *not_covered(const sotto_training_record *record)
     const bool steps = sotto_plan_takes_steps(record->plan);
     const char *const of_both[] = {
         "the files in private/, which are computed from real data without noise",
-        "other releases from the same table: epsilons of several runs add up, and no ledger keeps the sum yet",
+        "other releases from the same table: what all runs on it cost together stands in the custodian's ledger, and "
+        "not here",
         sotto_statement_choices,
         parts_of(record) > 0
             ? "running time, memory use and other side channels of the machine during training: how long a turn "
@@ -116,12 +117,17 @@ static json_t *not_covered(const sotto_training_record *record)
         sotto_statement_by_row(record)
             ? "what follows about one person from the population as a whole, as it would without that person's row"
             : "what follows about one person from the population as a whole, as it would without that person's rows",
-        sotto_statement_by_row(record) ? "several rows of one person: the unit is a row" : NULL,
+        record->finished_early || record->attempts > 1
+            ? "when this run was stopped, how often it was gone on with and by whom: somebody may have looked at "
+              "private/ before deciding, and what made a process end may depend on the machine, and on rows"
+            : NULL,
         NULL,
     };
     json_t *list = json_array();
     if (record->not_private[0])
         add_text(list, "anything at all: the noise was made from a fixed seed");
+    if (sotto_statement_by_row(record))
+        add_text(list, "several rows of one person: the unit is a row");
     add_texts(list, !steps || parts_of(record) > 0 ? of_releases : is_exact(record) ? of_exact : of_float);
     add_texts(list, of_both);
     sotto_statement_unit_gaps(record, list);
@@ -251,10 +257,9 @@ static const char *adaptivity(const sotto_training_record *record)
                "which bounds any outcome; the steps taken bound outcomes that end after as many";
     return record->config->clipping.kind == SOTTO_CLIPPING_ADAPTIVE
                ? "all sample rates and noise multipliers were fixed before the first step, and the clipping norm "
-                 "follows from noisy counts that are charged; a run that did not end as planned promises whatever "
-                 "was planned or charged, whichever is more"
-               : "all parameters were fixed before the first step; a run that did not end as planned promises "
-                 "whatever was planned or charged, whichever is more";
+                 "follows from noisy counts that are charged; a run that ended before its plan promises all of it"
+               : "all parameters were fixed before the first step; a run that ended before its plan promises all of "
+                 "it";
 }
 
 static json_t *noise_facts(const sotto_training_record *record)
@@ -284,12 +289,12 @@ static json_t *noise_facts(const sotto_training_record *record)
         "random_source", source);
 }
 
-json_t *sotto_statement_ledger(const sotto_ledger_run *run, const sotto_ledger *ledger)
+json_t *sotto_statement_ledger(const sotto_ledger_run *run, const sotto_ledger *ledger, const char *id)
 {
     const sotto_ledger_head head = sotto_ledger_last(ledger);
-    return json_pack("{s:s, s:s, s:I, s:s, s:I, s:s}", "data_set", sotto_ledger_run_data_set(run), "run",
-                     sotto_ledger_run_id(run), "attempts", (json_int_t)sotto_ledger_run_attempt(run),
-                     "ledger", head.ledger, "entries", (json_int_t)head.entries, "hash", head.hash);
+    return json_pack("{s:s?, s:s, s:I, s:s, s:s}", "data_set", id, "run", sotto_ledger_run_id(run),
+                     "attempts", (json_int_t)sotto_ledger_run_attempt(run), "ledger", head.ledger, "hash",
+                     head.hash);
 }
 
 /* All but what follows from what was spent. Lists are taken over. */
@@ -306,66 +311,89 @@ static json_t *assemble(const sotto_training_record *record, json_t *released, j
         sampling_facts(record), "training", training_facts(record), "accounting", "adaptivity",
         adaptivity(record), "curve", "attack", "preprocessing", preprocessing(record), "tuning",
         record->tuning, "noise", noise_facts(record), "hashes", hashed, "not_covered", not_covered(record),
-        "ledger", sotto_statement_ledger(record->ledger_run, record->ledger));
+        "ledger", sotto_statement_ledger(record->ledger_run, record->ledger, record->config->data_id));
 }
 
-/* Did it do what was planned, once? */
-static bool went_as_planned(const sotto_training_record *record)
+/* How often this was to be done in all: as planned; steps, as far as the budget bore them after what was
+ * lost. */
+static uint64_t intended(const sotto_training_record *record, const sotto_charge *planned)
 {
-    return record->attempts <= 1 && record->steps_taken == record->plan->training.steps;
+    const char *steps = sotto_model_private_wanted(record->plan->model).label;
+    return sotto_plan_takes_steps(record->plan) && strcmp(planned->label, steps) == 0 ? record->steps_intended
+                                                                                      : planned->count;
 }
 
-/* How often the budget was charged for this. */
-static uint64_t charged(const sotto_training_record *record, const sotto_charge *planned)
-{
-    size_t lines;
-    uint64_t sum = 0;
-    const sotto_charge *charges = sotto_budget_charges(record->budget, &lines);
-    for (size_t i = 0; i < lines; i++)
-        if (sotto_mechanism_equal(&charges[i].mechanism, &planned->mechanism) &&
-            strcmp(charges[i].label, planned->label) == 0)
-            sum += charges[i].count;
-    return sum;
-}
-
-/* Of each kind of access what was planned, or what was charged where that is more. */
-static sotto_status compose_most(const sotto_training_record *record, sotto_accountant **most,
-                                 sotto_error *err)
+/* What is still missing of what was intended: what the promise is larger by than what was charged. */
+static sotto_status compose_missing(const sotto_training_record *record, sotto_accountant *all, bool *missing,
+                                    sotto_error *err)
 {
     sotto_charge planned[SOTTO_PLAN_CHARGES];
     const size_t count = sotto_plan_charges(record->plan, planned);
-    sotto_status status = sotto_accountant_create(record->config->accountant, most, err);
+    size_t lines;
+    const sotto_charge *charges = sotto_budget_charges(record->budget, &lines);
+    sotto_status status = SOTTO_OK;
     for (size_t i = 0; i < count && status == SOTTO_OK; i++) {
-        const uint64_t was = charged(record, &planned[i]);
-        status = sotto_accountant_compose(*most, &planned[i].mechanism,
-                                          was > planned[i].count ? was : planned[i].count, err);
+        const uint64_t wanted = intended(record, &planned[i]);
+        uint64_t was = 0;
+        for (size_t k = 0; k < lines; k++)
+            if (sotto_mechanism_equal(&charges[k].mechanism, &planned[i].mechanism) &&
+                strcmp(charges[k].label, planned[i].label) == 0)
+                was += charges[k].count;
+        if (was >= wanted)
+            continue;
+        *missing = true;
+        status = sotto_accountant_compose(all, &planned[i].mechanism, wanted - was, err);
     }
     return status;
 }
 
+/* All that was charged, and what is missing of what was intended. */
+static sotto_status compose_promise(const sotto_training_record *record, sotto_accountant **all,
+                                    bool *missing, sotto_error *err)
+{
+    size_t lines;
+    const sotto_charge *charges = sotto_budget_charges(record->budget, &lines);
+    *missing = false;
+    sotto_status status = sotto_accountant_create(record->config->accountant, all, err);
+    for (size_t i = 0; i < lines && status == SOTTO_OK; i++)
+        status = sotto_accountant_compose(*all, &charges[i].mechanism, charges[i].count, err);
+    return status == SOTTO_OK ? compose_missing(record, *all, missing, err) : status;
+}
+
 /*
- * What is promised: what was spent. But where a run did not go as it was planned, as much as was planned at
- * least: that it ended may be seen from what steps told, or follow from somebody's looking at it, so that the
- * steps taken bound outcomes that end after as many, and no others.
+ * What is promised: what was charged; but where a run ended before it did all that was intended, all of that.
+ * When it ended may be seen from what steps told, so that the steps taken bound outcomes that end after as
+ * many, and no others.
  */
-static sotto_status promise(const sotto_training_record *record, sotto_accountant **most,
+static sotto_status promise(const sotto_training_record *record, sotto_accountant **all,
                             sotto_spending *spending, sotto_error *err)
 {
     const sotto_delta_shares *shares = &record->plan->shares;
-    *most = NULL;
+    bool missing;
+    *all = NULL;
     *spending = (sotto_spending){.kind = record->config->accountant,
                                  .accountant = sotto_budget_accountant(record->budget),
                                  .delta = record->config->delta,
                                  .draws = shares->draws,
                                  .noise_delta = shares->noise,
                                  .accountant_delta = shares->accountant};
-    if (went_as_planned(record))
-        return sotto_budget_epsilon(record->budget, &spending->epsilon, &spending->order, err);
-    sotto_status status = compose_most(record, most, err);
-    spending->accountant = *most;
-    return status == SOTTO_OK ? sotto_accountant_epsilon(*most, shares->accountant, &spending->epsilon,
-                                                         &spending->order, err)
-                              : status;
+    sotto_status status = compose_promise(record, all, &missing, err);
+    if (status != SOTTO_OK || !missing)
+        return status == SOTTO_OK
+                   ? sotto_budget_epsilon(record->budget, &spending->epsilon, &spending->order, err)
+                   : status;
+    spending->accountant = *all;
+    return sotto_accountant_epsilon(*all, shares->accountant, &spending->epsilon, &spending->order, err);
+}
+
+sotto_status sotto_statement_promise(const sotto_training_record *record, double *epsilon, sotto_error *err)
+{
+    sotto_accountant *all;
+    sotto_spending spending;
+    const sotto_status status = promise(record, &all, &spending, err);
+    *epsilon = spending.epsilon;
+    sotto_accountant_destroy(all);
+    return status;
 }
 
 /* Beside the promise, what holds of outcomes like this one alone. */
@@ -395,10 +423,10 @@ sotto_status sotto_statement_make(const sotto_training_record *record, json_t *r
                                   sotto_error *err)
 {
     sotto_spending spending;
-    sotto_accountant *most;
+    sotto_accountant *all;
     json_t *list = json_array(), *hashed = NULL;
     *statement = NULL;
-    sotto_status status = promise(record, &most, &spending, err);
+    sotto_status status = promise(record, &all, &spending, err);
     if (status == SOTTO_OK)
         status = sotto_statement_accesses(record, list, err);
     if (status == SOTTO_OK)
@@ -420,6 +448,6 @@ sotto_status sotto_statement_make(const sotto_training_record *record, json_t *r
         *statement = NULL;
     }
 done:
-    sotto_accountant_destroy(most);
+    sotto_accountant_destroy(all);
     return status;
 }

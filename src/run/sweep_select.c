@@ -222,7 +222,8 @@ static sotto_status state(const sotto_sweep_outcome *outcome, const char *direct
         return status;
     }
     (void)json_object_set_new(statement, "accesses", accesses);
-    (void)json_object_set_new(statement, "ledger", sotto_statement_ledger(made->run, made->ledger));
+    (void)json_object_set_new(statement, "ledger",
+                              sotto_statement_ledger(made->run, made->ledger, sweep->config.data_id));
     (void)json_object_set_new(guarantee, "target_epsilon",
                               json_real(sweep->budget_epsilon > 0 ? sweep->budget_epsilon : all->epsilon));
     (void)json_object_set_new(

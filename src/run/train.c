@@ -468,6 +468,7 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
     sotto_status status = read_input(&training, options, err);
     if (status == SOTTO_OK)
         status = check_part(&training, part, err);
+    training.in_sweep = part != NULL;
     training.record.tuning =
         part ? part->tuning
              : "none was charged in this run; settings tuned on this table before it are not covered";

@@ -14,6 +14,7 @@ struct training {
     sotto_plan plan;
     sotto_table *table;
     sotto_encoded *data;
+    bool in_sweep;
     sotto_run_identity identity;
     sotto_ledger *ledger;
     sotto_ledger_run *ledger_run; /**< NULL where it was released already, and is only to appear */

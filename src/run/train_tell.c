@@ -42,6 +42,18 @@ static json_t *ledger_facts(const struct training *training)
                      "attempts", (json_int_t)training->record.attempts);
 }
 
+/* What the statement promises; null where there is none. */
+static sotto_status put_promise(const sotto_training_record *record, json_t *summary, sotto_error *err)
+{
+    double promised;
+    if (record->interrupted)
+        return SOTTO_OK;
+    const sotto_status status = sotto_statement_promise(record, &promised, err);
+    if (status == SOTTO_OK)
+        (void)json_object_set_new(summary, "promised", json_real(promised));
+    return status;
+}
+
 sotto_status sotto_training_summary(const struct training *training, char **json, sotto_error *err)
 {
     const sotto_training_record *record = &training->record;
@@ -59,6 +71,12 @@ sotto_status sotto_training_summary(const struct training *training, char **json
         "not_private", record->not_private[0] ? record->not_private : NULL, "ledger", ledger_facts(training),
         "release", released_files(training), "private", private_files(training), "warnings",
         sotto_plan_warnings(&training->plan, &training->config));
+    (void)json_object_set_new(summary, "promised", json_null());
+    status = put_promise(record, summary, err);
+    if (status != SOTTO_OK) {
+        json_decref(summary);
+        return status;
+    }
     return sotto_json_text(summary, json, err);
 }
 
