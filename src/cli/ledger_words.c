@@ -347,7 +347,9 @@ void sotto_ledger_print_verified(const json_t *record)
     for (size_t i = 0; i < json_array_size(held); i++) {
         (void)fputs("holds what ", stdout);
         sotto_text_put(stdout, sotto_cli_text(json_array_get(held, i), "artefact"), false);
-        (void)printf(" says (entry %.0f)", sotto_cli_member(json_array_get(held, i), "entries"));
+        (void)fputs(" says", stdout);
+        if (sotto_cli_member(json_array_get(held, i), "entries") >= 0)
+            (void)printf(" (entry %.0f)", sotto_cli_member(json_array_get(held, i), "entries"));
         if (sotto_cli_member(json_array_get(held, i), "files") > 0)
             (void)printf("; its %.0f files are those that were released",
                          sotto_cli_member(json_array_get(held, i), "files"));

@@ -267,6 +267,8 @@ sotto_status ledger_end(sotto_ledger *ledger, sotto_status status, sotto_error *
 /** The hash of an entry that there is, or of what comes before all of them; within a transaction. */
 sotto_status ledger_hash_at(sotto_ledger *ledger, uint64_t seq, unsigned char hash[LEDGER_HASH],
                             sotto_error *err);
+/** Is there an entry of this hash, in hex? Reads all of them; within a transaction. */
+sotto_status ledger_has_hash(sotto_ledger *ledger, const char *hash, bool *found, sotto_error *err);
 
 /** SHA-256 of an entry that follows `before`. */
 void ledger_chain(const unsigned char before[LEDGER_HASH], const ledger_entry *entry,

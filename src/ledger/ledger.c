@@ -23,6 +23,21 @@ static sotto_status make_names(sotto_ledger *ledger, const sotto_ledger_options 
     return ledger_book_create(&ledger->book, err);
 }
 
+/* Whoever does not say which entry was the last one knows its hash. */
+static sotto_status find(sotto_ledger *ledger, const sotto_ledger_head *head, const char *where,
+                         sotto_error *err)
+{
+    bool found;
+    const sotto_status status = ledger_has_hash(ledger, head->hash, &found, err);
+    return status != SOTTO_OK || found
+               ? status
+               : sotto_error_set_at(
+                     err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
+                     "no entry of this ledger has the hash %.16s… that %.300s knows: it is an older "
+                     "copy, or lost its log; restore the newest, see docs/ledger.md",
+                     head->hash, where);
+}
+
 /* What is in the ledger, held to what its head says; within a transaction. */
 static sotto_status compare(sotto_ledger *ledger, const sotto_ledger_head *head, const char *where,
                             sotto_error *err)
@@ -36,6 +51,8 @@ static sotto_status compare(sotto_ledger *ledger, const sotto_ledger_head *head,
             "this is another ledger (%.32s) than %.300s names (%.32s); name the right one with "
             "SOTTO_LEDGER or ledger:",
             ledger->id, where, head->ledger);
+    if (head->entries == UINT64_MAX)
+        return find(ledger, head, where, err);
     if (head->entries > ledger->known)
         return sotto_error_set_at(
             err, SOTTO_ERROR_INPUT, path, 0, 0,

@@ -27,9 +27,10 @@ typedef struct sotto_ledger sotto_ledger;
 
 /** Which entry was the last one: what statements, checkpoints and mirrors hold a ledger to. */
 typedef struct sotto_ledger_head {
-    char ledger[33];  /**< the ledger's public id, in hex */
-    uint64_t entries; /**< how many there are */
-    char hash[65];    /**< of the last one, in hex; it tells nothing of what is in the ledger */
+    char ledger[33]; /**< the ledger's public id, in hex */
+    uint64_t
+        entries; /**< how many there are; UINT64_MAX where who knows the hash does not say, as a statement */
+    char hash[65]; /**< of the last one, in hex; it tells nothing of what is in the ledger */
 } sotto_ledger_head;
 
 /* ------------------------------------------------------------- opening it */

@@ -110,6 +110,21 @@ sotto_status ledger_hash_at(sotto_ledger *ledger, uint64_t seq, unsigned char ha
     return code == SQLITE_ROW ? SOTTO_OK : ledger_sqlite_error(ledger, code, "reading", err);
 }
 
+sotto_status ledger_has_hash(sotto_ledger *ledger, const char *hash, bool *found, sotto_error *err)
+{
+    sqlite3_stmt *row = NULL;
+    int code = sqlite3_prepare_v2(ledger->database, "SELECT 1 FROM entries WHERE lower(hex(hash)) = ?1", -1,
+                                  &row, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_text(row, 1, hash, -1, SQLITE_TRANSIENT);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(row);
+    (void)sqlite3_finalize(row);
+    *found = code == SQLITE_ROW;
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SOTTO_OK
+                                                     : ledger_sqlite_error(ledger, code, "reading", err);
+}
+
 static sotto_status start_over(sotto_ledger *ledger, sotto_error *err)
 {
     ledger_book_release(&ledger->book);

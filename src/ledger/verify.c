@@ -80,11 +80,10 @@ static bool read_statement(const json_t *root, said *found)
 {
     ledger_reader reader = {.object = json_object_get(root, "ledger")};
     const char *id = ledger_read_text(&reader, "ledger", 32), *hash = ledger_read_hash(&reader, "hash");
-    const uint64_t entries = ledger_read_count(&reader, "entries", 0, INT64_MAX);
     const char *run = json_string_value(json_object_get(reader.object, "run"));
     if (reader.wrong || strlen(id) != 32 || !ledger_is_hex(id, 32))
         return false;
-    *found = (said){.head.entries = entries};
+    *found = (said){.head.entries = UINT64_MAX};
     memcpy(found->head.ledger, id, 33);
     memcpy(found->head.hash, hash, 65);
     (void)snprintf(found->run, sizeof found->run, "%s", run ? run : "");
