@@ -133,7 +133,9 @@ static sotto_status hold_to(sotto_ledger *ledger, const char *artefact, json_t *
         return status;
     json_t *one = json_object();
     if (json_object_set_new(one, "artefact", json_string(artefact)) == 0 &&
-        json_object_set_new(one, "entries", json_integer((json_int_t)head.entries)) == 0 &&
+        json_object_set_new(one, "entries",
+                            head.entries == UINT64_MAX ? json_null()
+                                                       : json_integer((json_int_t)head.entries)) == 0 &&
         json_object_set_new(one, "files", json_integer((json_int_t)files)) == 0 &&
         json_array_append(list, one) == 0) {
         json_decref(one);
