@@ -163,6 +163,39 @@ START_TEST(a_forked_child_may_not_use_it)
 }
 END_TEST
 
+/* Another process in the middle of a transaction is waited for; and would be named. */
+START_TEST(a_busy_ledger_is_waited_for)
+{
+    const sotto_charge plan = {"steps", sampled(0.01, 1.1), 1000};
+    sotto_ledger *ledger = ledger_at("ledger.db", true);
+    sotto_ledger_run *run = begin(ledger, &plan);
+    int gate[2], ended = -1;
+    char byte, words[64];
+    ck_assert_int_eq(pipe(gate), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        sqlite3 *other;
+        if (sqlite3_open(scene_path("ledger.db"), &other) != SQLITE_OK ||
+            sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
+            write(gate[1], "x", 1) != 1)
+            _exit(1);
+        (void)usleep(300000);
+        _exit(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL) == SQLITE_OK ? 0 : 1);
+    }
+    ck_assert_int_eq(read(gate[0], &byte, 1), 1);
+    ck_assert_int_eq(ledger_sqlite_error(ledger, SQLITE_BUSY, "writing", &err), SOTTO_ERROR_IO);
+    if (access("/proc/locks", R_OK) == 0) {
+        (void)snprintf(words, sizeof words, "process %ld has been writing", (long)child);
+        ck_assert_msg(strstr(err.message, words), "%s, not %s", err.message, words);
+    }
+    OK(sotto_ledger_run_charge(run, &plan.mechanism, 1, "steps", &err));
+    ck_assert_int_eq(waitpid(child, &ended, 0), child);
+    ck_assert_int_eq(ended, 0);
+    sotto_ledger_run_destroy(run);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
 TCase *ledger_run_case(void)
 {
     TCase *runs = tcase_create("runs");
@@ -172,6 +205,7 @@ TCase *ledger_run_case(void)
     tcase_add_test(runs, a_resume_is_of_the_same_table_config_and_units);
     tcase_add_test(runs, what_cannot_be_recorded_is_refused);
     tcase_add_test(runs, a_forked_child_may_not_use_it);
+    tcase_add_test(runs, a_busy_ledger_is_waited_for);
     return runs;
 }
 

@@ -220,6 +220,9 @@ const char *ledger_file_system_trouble(unsigned long magic);
 /** SOTTO_ERROR_INPUT unless locks of the open file hold. */
 sotto_status ledger_path_check_locks(const char *path, int descriptor, sotto_error *err);
 
+/** The process that is writing to the ledger at this moment; 0 where none is, or the system does not tell. */
+long ledger_who_writes(const sotto_ledger *ledger);
+
 /* ------------------------------------------------------------ the database */
 
 struct sotto_ledger {

@@ -224,3 +224,26 @@ sotto_status ledger_path_check_locks(const char *path, int descriptor, sotto_err
             "locks do not hold on this file system: one that was set here is not seen; %s", remedy);
     return SOTTO_OK;
 }
+
+long ledger_who_writes(const sotto_ledger *ledger)
+{
+    enum {
+        WRITE_LOCK = 120
+    }; /* the byte of the log's index that who writes has locked; sqlite.org/walformat.html */
+    char name[LEDGER_TEXT + 8], line[256];
+    struct stat about;
+    long found = 0;
+    (void)snprintf(name, sizeof name, "%s-shm", ledger->path);
+    FILE *locks = stat(name, &about) == 0 ? fopen("/proc/locks", "re") : NULL;
+    while (locks && found == 0 && fgets(line, sizeof line, locks)) {
+        long process;
+        unsigned long inode;
+        long long start;
+        if (sscanf(line, "%*d: POSIX %*s WRITE %ld %*x:%*x:%lu %lld", &process, &inode, &start) == 3 &&
+            inode == (unsigned long)about.st_ino && start == WRITE_LOCK && process > 0)
+            found = process;
+    }
+    if (locks)
+        (void)fclose(locks);
+    return found;
+}

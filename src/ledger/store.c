@@ -56,6 +56,19 @@ enum { SCHEMA = sizeof schema / sizeof *schema };
 
 /* --------------------------------------------------------------------- errors */
 
+static sotto_status busy_error(const sotto_ledger *ledger, const char *doing, sotto_error *err)
+{
+    char who[64] = "another process";
+    const long process = ledger_who_writes(ledger);
+    if (process > 0)
+        (void)snprintf(who, sizeof who, "process %ld", process);
+    return sotto_error_set_at(
+        err, SOTTO_ERROR_IO, ledger->path, 0, 0,
+        "%s the ledger failed: %s has been writing to it, and process %ld waited for %d seconds; "
+        "see what that one does, and try again",
+        doing, who, (long)getpid(), (int)LEDGER_PATIENCE_S);
+}
+
 sotto_status ledger_sqlite_error(const sotto_ledger *ledger, int code, const char *doing, sotto_error *err)
 {
     static const struct {
@@ -66,9 +79,6 @@ sotto_status ledger_sqlite_error(const sotto_ledger *ledger, int code, const cha
         {SQLITE_FULL, SOTTO_ERROR_IO, "the disk is full; make room and go on"},
         {SQLITE_IOERR, SOTTO_ERROR_IO,
          "the disk does not read or write; see to it, then sotto ledger verify"},
-        {SQLITE_BUSY, SOTTO_ERROR_IO,
-         "another process has been writing to it for 30 seconds and this one waited; ask "
-         "fuser which it is, and try again"},
         {SQLITE_LOCKED, SOTTO_ERROR_IO, "another process has it locked; try again"},
         {SQLITE_CORRUPT, SOTTO_ERROR_INPUT,
          "the file is damaged; restore the newest copy, see docs/ledger.md"},
@@ -84,6 +94,8 @@ sotto_status ledger_sqlite_error(const sotto_ledger *ledger, int code, const cha
     if ((code & 0xFF) == SQLITE_NOMEM)
         return sotto_error_set_at(err, SOTTO_ERROR_MEMORY, ledger->path, 0, 0, "out of memory %s the ledger",
                                   doing);
+    if ((code & 0xFF) == SQLITE_BUSY)
+        return busy_error(ledger, doing, err);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (known[i].code == (code & 0xFF))
             return sotto_error_set_at(err, known[i].status, ledger->path, 0, 0,
