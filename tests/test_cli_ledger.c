@@ -186,7 +186,7 @@ START_TEST(verify_names_what_does_not_agree)
     write_rows("a,b\n");
     ck_assert_int_eq(run("ledger verify %s %s/run %s/run/release/privacy.json", sidecar, folder, folder), 0);
     expect_says("sound");
-    expect_says("run says (entry 4); its 1 files are those that were released");
+    expect_says("run says; its 1 files are those that were released");
     run("ledger verify --json %s/run", folder);
     json_t *record = expect_json();
     ck_assert(json_is_true(json_object_get(record, "sound")));
