@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Somebody turns time back, or makes copies: each is refused or charged, as docs/threat-model.md says."""
 import json
+import re
 import resource
 import shutil
 import subprocess
@@ -249,6 +250,37 @@ def files_are_closed_to_others_whatever_the_umask(programs, folder):
                 scene.check_files()
         status, err = finish(process)
         want(status == DONE and scene.check(), f'with the umask {mask:o} it ended with {status}: {err}')
+
+
+def what_counts_is_on_the_disk_first(programs, folder):
+    """For power cuts, which no test here can make: before an access the ledger's log is synced, and before a rename what
+    is renamed."""
+    if not programs.fault.exists() or not shutil.which('strace'):
+        return
+    scene = Scene(programs, folder / 'x', 'gan-figures', steps=20, every=2)
+    log = folder / 'strace'
+    words = ['strace', '-f', '-y', '-s', '300', '-e', 'trace=write,pwrite64,fsync,fdatasync,rename,ftruncate', '-o', str(log)]
+    ended = subprocess.run([*words, *scene.words()], cwd=scene.folder, env=scene.environment(), stdin=subprocess.DEVNULL,
+                           capture_output=True, check=False)
+    want(ended.returncode == DONE, f'under strace it ended with {ended.returncode}: {ended.stderr.decode()}')
+    unsynced, accesses, renames = set(), 0, 0
+    for line in log.read_text(encoding='utf-8', errors='replace').splitlines():
+        call = re.match(r'\d+ +(\w+)\((?:\d+<([^>]*)>|"([^"]*)")', line)
+        if not call:
+            continue
+        name, path = call[1], call[2] or call[3]
+        if path == str(scene.trace):
+            accesses += 1
+            want(not [one for one in unsynced if one.endswith('-wal')], 'an access was made before its charge was synced')
+        elif name in ('write', 'pwrite64', 'ftruncate'):
+            unsynced.add(path)
+        elif name in ('fsync', 'fdatasync'):
+            unsynced.discard(path)
+        else:
+            renames += 1
+            inside = [one for one in unsynced if one == path or one.startswith(path + '/')]
+            want(not inside, f'{path} was renamed before {inside} was synced')
+    want(accesses >= 23 and renames >= 10, f'{accesses} accesses and {renames} renames were seen')
 
 
 def without_file_handles_there_is_an_error(programs, folder):
