@@ -40,36 +40,86 @@ static void expect_over(sotto_ledger *ledger, const sotto_charge *charge)
     ck_assert_uint_eq(sotto_ledger_last(ledger).entries, before);
 }
 
-/* To the last digit: a cap of what two runs come to bears them, and one a hair smaller does not. */
+/* Two runs whose own ε's add up to more than the cap fit, since they are composed; a cap smaller than their
+ * composition does not bear them; and however they go on, it is never crossed. */
 START_TEST(the_cap_is_of_the_composition)
 {
-    const sotto_charge both[] = {{"steps", sampled(0.02, 1.3), 500}, {"counts", gaussian(9), 14}};
+    sotto_charge both[] = {{"steps", sampled(0.02, 1.3), 500}, {"counts", gaussian(9), 14}};
     const double together = epsilon_of(both, 2), apart = epsilon_of(&both[0], 1) + epsilon_of(&both[1], 1);
-    ck_assert_double_lt(together, 0.9 * apart);
-    for (int close = 0; close < 2; close++) {
-        const double cap = close ? together * (1 - 1e-7) : together;
-        sotto_ledger *ledger = capped_at(cap);
-        sotto_ledger_run *first = begin(ledger, &both[0]);
-        ck_assert_ptr_nonnull(first);
-        if (close)
-            expect_over(ledger, &both[1]);
-        else {
-            sotto_ledger_run *second = begin(ledger, &both[1]);
-            ck_assert_ptr_nonnull(second);
-            /* both spend all that they planned, and not one use more */
-            OK(sotto_ledger_run_charge(second, &both[1].mechanism, 14, "counts", &err));
-            OK(sotto_ledger_run_charge(first, &both[0].mechanism, 500, "steps", &err));
-            REFUSED(sotto_ledger_run_charge(first, &both[0].mechanism, 1, "steps", &err), SOTTO_ERROR_BUDGET,
-                    "cap");
-            REFUSED(sotto_ledger_run_charge(second, &both[1].mechanism, 1, "counts", &err),
-                    SOTTO_ERROR_BUDGET, "cap");
-            sotto_ledger_run_destroy(second);
-        }
-        sotto_ledger_run_destroy(first);
-        sotto_ledger_close(ledger);
-        scene_end();
-        scene_begin();
-    }
+    ck_assert_double_lt(1.02 * together, 0.9 * apart);
+    sotto_ledger *ledger = capped_at(together * (1 - 1e-7));
+    sotto_ledger_run *first = begin(ledger, &both[0]);
+    ck_assert_ptr_nonnull(first);
+    expect_over(ledger, &both[1]);
+    sotto_ledger_run_destroy(first);
+    sotto_ledger_close(ledger);
+    scene_end();
+    scene_begin();
+    ledger = capped_at(1.02 * together);
+    first = begin(ledger, &both[0]);
+    sotto_ledger_run *second = begin(ledger, &both[1]);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_nonnull(second);
+    OK(sotto_ledger_run_charge(first, &both[0].mechanism, 500, "steps", &err));
+    OK(sotto_ledger_run_charge(second, &both[1].mechanism, 14, "counts", &err));
+    while (sotto_ledger_run_charge(second, &both[1].mechanism, 1, "counts", &err) == SOTTO_OK)
+        both[1].count++;
+    ck_assert_int_eq(err.code, SOTTO_ERROR_BUDGET);
+    ck_assert_double_le(epsilon_of(both, 2), 1.02 * together);
+    ck_assert_double_gt(epsilon_of(both, 2), 0.97 * together);
+    sotto_ledger_run_destroy(second);
+    sotto_ledger_run_destroy(first);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+static double order_now(sotto_ledger *ledger)
+{
+    return ledger_book_set(&ledger->book, "adult")->order;
+}
+
+/* By an order that is chosen in the end, no sum of runs that were chosen by looking at releases is bounded:
+ * it is fixed with the first run, as that which tells least of as many such runs as the cap bears, and stays.
+ */
+START_TEST(the_order_is_fixed_before_the_first_release)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 500}, ten = {"", plan.mechanism, 5000};
+    const sotto_charge other = {"counts", gaussian(30), 1};
+    sotto_accountant *whole;
+    double epsilon, best;
+    OK(sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &whole, &err));
+    OK(sotto_accountant_compose(whole, &ten.mechanism, ten.count, &err));
+    OK(sotto_accountant_epsilon(whole, delta, &epsilon, &best, &err));
+    sotto_ledger *ledger = capped_at(1.0001 * epsilon);
+    ck_assert_double_eq(order_now(ledger), 0.0);
+    sotto_ledger_run *first = begin(ledger, &plan), *second = begin(ledger, &other);
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_nonnull(second);
+    ck_assert_double_eq(order_now(ledger), best);
+    OK(sotto_ledger_declare(ledger, "adult", NULL, 2 * epsilon, delta, &err));
+    ck_assert_double_eq(order_now(ledger), best);
+    sotto_ledger_run_destroy(second);
+    sotto_ledger_run_destroy(first);
+    sotto_ledger_close(ledger);
+    ledger = ledger_at("ledger.db", false);
+    ck_assert_double_eq(order_now(ledger), best);
+    sotto_ledger_close(ledger);
+    sotto_accountant_destroy(whole);
+}
+END_TEST
+
+/* Over runs that were made already it is fixed when the cap is declared. */
+START_TEST(a_cap_over_runs_has_an_order_at_once)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 500};
+    sotto_ledger *ledger = ledger_at("ledger.db", true);
+    sotto_ledger_run *run = begin(ledger, &plan);
+    ck_assert_ptr_nonnull(run);
+    OK(sotto_ledger_declare(ledger, "adult", NULL, 3, delta, &err));
+    ck_assert_double_gt(order_now(ledger), 1.0);
+    OK(sotto_ledger_run_charge(run, &plan.mechanism, 500, "steps", &err));
+    sotto_ledger_run_destroy(run);
+    sotto_ledger_close(ledger);
 }
 END_TEST
 
@@ -90,7 +140,10 @@ START_TEST(an_open_run_holds_its_plan_until_it_is_closed)
     json_t *record = NULL;
     OK(sotto_ledger_show(ledger, "adult", &record, &err));
     const json_t *sum = json_array_get(json_object_get(record, "spent"), 0);
-    ck_assert_double_eq(json_number_value(json_object_get(sum, "epsilon_with_held")), epsilon_of(spent, 1));
+    const double told = json_number_value(json_object_get(sum, "epsilon_with_held"));
+    ck_assert_double_ge(told,
+                        epsilon_of(spent, 1)); /* by the cap's order, which another suits a little better */
+    ck_assert_double_le(told, 1.001 * epsilon_of(spent, 1));
     json_decref(record);
     sotto_ledger_run_destroy(first);
     sotto_ledger_run_destroy(second);
@@ -122,7 +175,8 @@ START_TEST(a_resumed_run_is_borne_as_far_as_the_cap_reaches)
         charged += status == SOTTO_OK;
     }
     ck_assert_int_eq(status, SOTTO_ERROR_BUDGET);
-    ck_assert_uint_eq(150 + charged, most);
+    ck_assert_uint_le(150 + charged, most);
+    ck_assert_uint_ge(150 + charged, most - most / 10);
     /* and by a ledger that is read anew */
     sotto_ledger_run_destroy(again);
     sotto_ledger_run_destroy(first);
@@ -210,6 +264,56 @@ START_TEST(what_cannot_be_added_up_is_refused)
     OK(sotto_ledger_show(ledger, "free", &record, &err));
     ck_assert_uint_eq(json_array_size(json_object_get(record, "spent")), 2);
     json_decref(record);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+/* What a statement promises counts, though the run ended before it was all charged: two of them would promise
+ * more than the cap together. */
+START_TEST(a_released_run_counts_with_what_it_promises)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 500};
+    const sotto_ledger_artefact file = {"rows.csv", "rows", plan_of(&plan).config_sha256};
+    sotto_ledger *ledger = capped_at(1.2 * epsilon_of(&plan, 1));
+    sotto_ledger_run *first = begin(ledger, &plan);
+    OK(sotto_ledger_run_charge(first, &plan.mechanism, 10, "steps", &err));
+    OK(sotto_ledger_run_release(first, &file, 1, &err));
+    expect_over(ledger, &plan);
+    sotto_ledger_run_destroy(first);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+/* A run whose noise can be foretold is not gone on with once its data set has a cap. */
+START_TEST(a_cap_ends_runs_that_are_not_private)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 5};
+    const sotto_ledger_table table = table_of("adult", "rows", "adult.csv");
+    sotto_ledger_plan seeded = plan_of(&plan);
+    sotto_ledger_run *run = NULL, *again = NULL;
+    sotto_ledger *ledger = ledger_at("ledger.db", true);
+    seeded.not_private = true;
+    OK(sotto_ledger_run_begin(&run, ledger, &table, &seeded, &err));
+    OK(sotto_ledger_declare(ledger, "adult", NULL, 3, delta, &err));
+    REFUSED(
+        sotto_ledger_run_resume(&again, ledger, sotto_ledger_run_id(run), &table, seeded.config_sha256, &err),
+        SOTTO_ERROR_INPUT, "NOT PRIVATE");
+    sotto_ledger_run_destroy(run);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+/* A capped table that was edited in place does not get out of the cap's sight under another id. */
+START_TEST(a_capped_path_keeps_its_id)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 5};
+    sotto_ledger *ledger = capped_at(3);
+    sotto_ledger_run_destroy(begin_on(ledger, table_of("adult", "rows", "adult.csv"), &plan));
+    ck_assert_ptr_null(begin_on(ledger, table_of("fresh", "edited rows", "adult.csv"), &plan));
+    ck_assert(strstr(err.message, "write data.id: adult"));
+    sotto_ledger_run *run = begin_on(ledger, table_of("fresh", "edited rows", "elsewhere.csv"), &plan);
+    ck_assert_ptr_nonnull(run);
+    sotto_ledger_run_destroy(run);
     sotto_ledger_close(ledger);
 }
 END_TEST
@@ -361,6 +465,11 @@ TCase *ledger_cap_case(void)
     tcase_set_timeout(caps, 120);
     tcase_add_checked_fixture(caps, scene_begin, scene_end);
     tcase_add_test(caps, the_cap_is_of_the_composition);
+    tcase_add_test(caps, the_order_is_fixed_before_the_first_release);
+    tcase_add_test(caps, a_cap_over_runs_has_an_order_at_once);
+    tcase_add_test(caps, a_released_run_counts_with_what_it_promises);
+    tcase_add_test(caps, a_cap_ends_runs_that_are_not_private);
+    tcase_add_test(caps, a_capped_path_keeps_its_id);
     tcase_add_test(caps, an_open_run_holds_its_plan_until_it_is_closed);
     tcase_add_test(caps, a_resumed_run_is_borne_as_far_as_the_cap_reaches);
     tcase_add_test(caps, caps_are_raised_and_lowered);

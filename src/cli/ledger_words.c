@@ -112,10 +112,13 @@ static void cell_spent(const json_t *row, char *text, size_t size)
 
 static void cell_runs(const json_t *row, char *text, size_t size)
 {
-    const double open = sotto_cli_member(row, "open");
-    const int length = snprintf(text, size, "%.0f", sotto_cli_member(row, "runs"));
-    if (open > 0 && length > 0 && (size_t)length < size)
-        (void)snprintf(text + length, size - (size_t)length, ", %.0f open", open);
+    const double open = sotto_cli_member(row, "open"), not_private = sotto_cli_member(row, "not_private");
+    char some[48] = "", stamped[64] = "";
+    if (open > 0)
+        (void)snprintf(some, sizeof some, ", %.0f open", open);
+    if (not_private > 0) /* which no ε bounds */
+        (void)snprintf(stamped, sizeof stamped, ", %.0f NOT PRIVATE", not_private);
+    (void)snprintf(text, size, "%.0f%s%s", sotto_cli_member(row, "runs"), some, stamped);
 }
 
 static void cell_run(const json_t *row, char *text, size_t size)

@@ -76,7 +76,7 @@ uint64_t ledger_run_counts(const ledger_run_record *run, const sotto_charge *lin
     const sotto_charge *charged =
         ledger_find_line(run->charges, run->charge_count, line->label, &line->mechanism);
     const sotto_charge *planned =
-        held && run->state == LEDGER_RUN_OPEN
+        held && run->state != LEDGER_RUN_CLOSED /* a statement promises the whole plan */
             ? ledger_find_line(run->plan, run->plan_count, line->label, &line->mechanism)
             : NULL;
     const uint64_t spent = charged ? charged->count : 0, most = planned ? planned->count : 0;
@@ -174,6 +174,16 @@ static sotto_status take_table(taking *t)
     return status;
 }
 
+/* With the first run under a cap, or with a cap over runs: the order that it is kept by from then on. */
+static sotto_status read_order(taking *t, double *order)
+{
+    *order = 0.0;
+    if (!json_object_get(t->reader.object, "order"))
+        return SOTTO_OK;
+    *order = ledger_read_real(&t->reader, "order");
+    return *order > 1.0 && *order <= LEDGER_MOST_ORDER ? SOTTO_OK : refuse(t, "order is out of its range");
+}
+
 static sotto_status take_cap(taking *t)
 {
     const char *id = ledger_read_text(&t->reader, "data_set", LEDGER_NAME);
@@ -181,11 +191,16 @@ static sotto_status take_cap(taking *t)
     const double epsilon = ledger_read_real(&t->reader, "epsilon"),
                  delta = ledger_read_real(&t->reader, "delta");
     ledger_data_set *set;
-    sotto_status status = check_read(t);
+    double order;
+    sotto_status status = read_order(t, &order);
+    if (status == SOTTO_OK)
+        status = check_read(t);
     if (status == SOTTO_OK && !(epsilon > 0.0 && isfinite(epsilon) && delta > 0.0 && delta < 1.0))
         status = refuse(t, "epsilon or delta is out of its range");
     if (status == SOTTO_OK)
         status = find_or_make_set(t, id, &set);
+    if (status == SOTTO_OK && order > 0.0 && set->order > 0.0)
+        status = refuse(t, "the order of its data set's cap is fixed already");
     if (status == SOTTO_OK)
         status =
             ledger_grow((void **)&set->caps, set->cap_count, &set->cap_capacity, sizeof *set->caps, t->err);
@@ -200,6 +215,7 @@ static sotto_status take_cap(taking *t)
         set->capped = true;
         set->epsilon = epsilon;
         set->delta = delta;
+        set->order = order > 0.0 ? order : set->order;
         set->changed = t->entry->seq;
     }
     return status;
@@ -249,7 +265,7 @@ static sotto_status keep_run_texts(taking *t, ledger_run_record *run)
     return status;
 }
 
-static sotto_status read_run(taking *t, ledger_run_record *run)
+static sotto_status read_run(taking *t, ledger_run_record *run, double *order)
 {
     const char *id = ledger_read_text(&t->reader, "data_set", LEDGER_NAME);
     const ledger_data_set *set = id ? ledger_book_set(t->book, id) : NULL;
@@ -260,6 +276,8 @@ static sotto_status read_run(taking *t, ledger_run_record *run)
     const json_t *not_private = ledger_read(&t->reader, "not_private");
     run->not_private = json_is_true(not_private);
     sotto_status status = keep_run_texts(t, run);
+    if (status == SOTTO_OK)
+        status = read_order(t, order);
     if (status == SOTTO_OK)
         status = take_plan(t, run);
     if (status == SOTTO_OK)
@@ -273,6 +291,8 @@ static sotto_status read_run(taking *t, ledger_run_record *run)
         return refuse(t, "not_private or draws is out of its range");
     if (!ledger_is_hex(run->id, LEDGER_RUN_ID) || ledger_book_run(t->book, run->id))
         return refuse(t, "the run's id is none, or used already");
+    if (*order > 0.0 && (!set->capped || set->order > 0.0))
+        return refuse(t, "the order of its data set's cap is fixed already, or there is no cap");
     return SOTTO_OK;
 }
 
@@ -282,10 +302,13 @@ static sotto_status take_run(taking *t)
     ledger_run_record run = {.attempt = 1};
     sotto_status status =
         ledger_grow((void **)&book->runs, book->run_count, &book->run_capacity, sizeof *book->runs, t->err);
+    double order = 0.0;
     if (status == SOTTO_OK)
-        status = read_run(t, &run);
+        status = read_run(t, &run, &order);
     if (status != SOTTO_OK)
         return status;
+    if (order > 0.0)
+        book->sets[run.data_set].order = order;
     book->runs[book->run_count++] = run;
     book->sets[run.data_set].changed = t->entry->seq;
     return SOTTO_OK;

@@ -91,35 +91,95 @@ static sotto_status refuse(const ledger_data_set *set, double epsilon, sotto_err
         set->id, set->epsilon, set->delta, epsilon, set->id);
 }
 
-/*
- * Is the cap kept by the order that was best when it was last asked for? Any one order bounds ε (Canonne,
- * Kamath, Steinke 2020, Prop. 12), and asking one takes a hundredth of the time of finding the best.
- */
-static bool kept_at(const ledger_data_set *set, const sotto_accountant *accountant, double draws)
+/* Any one order bounds ε (Canonne, Kamath, Steinke 2020, Prop. 12). */
+static double convert(double rdp, double order, double delta)
 {
-    const double order = set->order, left = delta_left(set->delta, set->epsilon, draws);
-    if (!(order > 1.0 && isfinite(order) && left > 0.0))
-        return false;
+    const double epsilon = rdp + log1p(-1.0 / order) - (log(delta) + log(order)) / (order - 1.0);
+    return fmax(0.0, epsilon + 1e-9 * (1.0 + fabs(epsilon) + rdp));
+}
+
+double ledger_epsilon_at(const sotto_accountant *accountant, double draws, double delta, double order)
+{
     const double rdp = sotto_accountant_rdp(accountant, order);
-    const double epsilon = rdp + log1p(-1.0 / order) - (log(left) + log(order)) / (order - 1.0);
-    return epsilon + 1e-9 * (1.0 + fabs(epsilon) + rdp) <= set->epsilon;
+    const double most = 1.01 * convert(rdp, order, delta) + 1e-6, left = delta_left(delta, most, draws);
+    const double epsilon = left > 0.0 ? convert(rdp, order, left) : INFINITY;
+    return epsilon <= most ? epsilon : INFINITY;
+}
+
+/* The data set's runs, and so many repetitions of what would be added: best ε, and its order. */
+static sotto_status best_of(const ledger_book *book, const ledger_data_set *set, size_t place,
+                            const ledger_extra *extras, size_t count, uint64_t times, double *epsilon,
+                            double *order, sotto_error *err)
+{
+    const ledger_choice choice = {.set = place, .unit = set->unit, .held = true};
+    sotto_accountant *accountant = NULL;
+    double draws;
+    sotto_status status = ledger_compose(book, &choice, NULL, 0, &accountant, &draws, err);
+    for (size_t i = 0; status == SOTTO_OK && i < count; i++) {
+        draws += (double)times * extras[i].draws;
+        for (size_t j = 0; status == SOTTO_OK && j < extras[i].count; j++)
+            status = sotto_accountant_compose(accountant, &extras[i].charges[j].mechanism,
+                                              times * extras[i].charges[j].count, err);
+    }
+    if (status == SOTTO_OK)
+        status = ledger_epsilon(accountant, draws, set->delta, epsilon, order, err);
+    sotto_accountant_destroy(accountant);
+    return status;
+}
+
+/* How often `extras` may be repeated without an overflow: far more often than a cap bears. */
+static uint64_t most_times(const ledger_extra *extras, size_t count)
+{
+    uint64_t largest = 1;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < extras[i].count; j++)
+            largest = extras[i].charges[j].count > largest ? extras[i].charges[j].count : largest;
+    const uint64_t most = SOTTO_ACCOUNTANT_MAX_COUNT / 4 / largest;
+    return most < 1 ? 1 : most < 1 << 16 ? most : 1 << 16;
+}
+
+sotto_status ledger_cap_order(const ledger_book *book, const ledger_data_set *set, size_t place,
+                              const ledger_extra *extras, size_t count, double *order, sotto_error *err)
+{
+    const uint64_t most = most_times(extras, count);
+    uint64_t good = 1, bad = most + 1;
+    double epsilon, found;
+    sotto_status status = best_of(book, set, place, extras, count, 1, &epsilon, order, err);
+    if (status == SOTTO_OK && !(epsilon <= set->epsilon))
+        bad = 1; /* it will be refused, whatever the order */
+    while (status == SOTTO_OK && good + 1 < bad) {
+        const uint64_t next = bad > most && 2 * good < bad ? 2 * good : good + (bad - good) / 2;
+        status = best_of(book, set, place, extras, count, next, &epsilon, &found, err);
+        if (status == SOTTO_OK && epsilon <= set->epsilon) {
+            good = next;
+            *order = found;
+        } else
+            bad = next;
+    }
+    /* Where nothing is lost by any order, one that suits Gaussian noise of the cap's size. */
+    if (status == SOTTO_OK && !(*order > 1.0 && *order <= LEDGER_MOST_ORDER)) {
+        const double log_delta = -log(set->delta), root = sqrt(log_delta + set->epsilon) - sqrt(log_delta);
+        *order = fmin(1.0 + sqrt(log_delta) / root, LEDGER_MOST_ORDER);
+    }
+    return status;
 }
 
 sotto_status ledger_cap_check(const ledger_book *book, size_t place, const ledger_extra *extras, size_t count,
-                              sotto_error *err)
+                              double order, sotto_error *err)
 {
-    ledger_data_set *set = &book->sets[place];
+    const ledger_data_set *set = &book->sets[place];
     sotto_accountant *accountant = NULL;
-    double draws, epsilon;
+    double draws, best, best_order;
     if (!set->capped)
         return SOTTO_OK;
     const ledger_choice choice = {.set = place, .unit = set->unit, .held = true};
     sotto_status status = ledger_compose(book, &choice, extras, count, &accountant, &draws, err);
     if (status != SOTTO_OK)
         return status;
-    if (!kept_at(set, accountant, draws)) {
-        status = ledger_epsilon(accountant, draws, set->delta, &epsilon, &set->order, err);
-        if (status == SOTTO_OK && !(epsilon <= set->epsilon))
+    const double epsilon = ledger_epsilon_at(accountant, draws, set->delta, order);
+    if (!(epsilon <= set->epsilon)) { /* to the last digit, where this is the best order anyway */
+        status = ledger_epsilon(accountant, draws, set->delta, &best, &best_order, err);
+        if (status == SOTTO_OK && !(best_order == order && best <= set->epsilon))
             status = refuse(set, epsilon, err);
     }
     sotto_accountant_destroy(accountant);

@@ -42,7 +42,7 @@ static sotto_status check_cap(sotto_ledger *ledger, const ledger_run_record *run
     const ledger_extra extra = {.charges = &more, .count = 1};
     if (!set->capped || (more.count == 0 && set->passed == set->changed))
         return SOTTO_OK;
-    const sotto_status status = ledger_cap_check(&ledger->book, run->data_set, &extra, 1, err);
+    const sotto_status status = ledger_cap_check(&ledger->book, run->data_set, &extra, 1, set->order, err);
     if (status == SOTTO_OK && more.count == 0)
         set->passed = set->changed;
     return status;

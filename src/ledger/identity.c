@@ -84,6 +84,14 @@ static sotto_status use_declared(const ledger_book *book, const char *id, size_t
             "this table is the data set %s in the ledger, and data.id calls it %s; a table has one "
             "budget whatever it is called: write data.id: %s",
             book->sets[by_content].id, id, book->sets[by_content].id);
+    /* Edited in place and called otherwise, it would be out of the cap's sight. */
+    const size_t by_path = by_content == SIZE_MAX ? find_version(book, NULL, identity->path) : SIZE_MAX;
+    if (by_path != SIZE_MAX && book->sets[by_path].capped && strcmp(book->sets[by_path].id, id) != 0)
+        return sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "a table of the data set %s, which has a cap, was at this path, and data.id calls what is there now %s; "
+            "write data.id: %s, or, where it is about other people, give it another place",
+            book->sets[by_path].id, id, book->sets[by_path].id);
     (void)snprintf(identity->id, sizeof identity->id, "%s", id);
     identity->set = place_of(book, id);
     return SOTTO_OK;

@@ -18,7 +18,8 @@ enum {
     LEDGER_BODY = 4 << 20,  /**< of an entry's body */
     LEDGER_PATIENCE_S = 30, /**< how long to wait for other processes */
     LEDGER_RUN_ID = 16,     /**< hex digits */
-    LEDGER_LINES = 1 << 16, /**< of a plan, or different charges of a run */
+    LEDGER_MOST_ORDER = 1000000,
+    LEDGER_LINES = 1 << 12, /**< of a plan, or different charges of a run */
 };
 
 /* ------------------------------------------------------------------ the book */
@@ -46,8 +47,9 @@ typedef struct ledger_data_set {
     ledger_cap *caps; /**< all of them; the last one holds */
     size_t cap_count, cap_capacity;
     uint64_t changed; /**< the last entry that changed what counts against the cap, or the cap */
-    double order;     /**< of Rényi divergences, which was best when ε was last asked for; 0: not yet */
-    uint64_t passed;  /**< the value of `changed` when the cap was last found to be kept */
+    double
+        order; /**< of Rényi divergences, by which the cap is kept, fixed before what it counts; 0: not yet */
+    uint64_t passed; /**< the value of `changed` when the cap was last found to be kept */
 } ledger_data_set;
 
 typedef enum ledger_run_state { LEDGER_RUN_OPEN, LEDGER_RUN_RELEASED, LEDGER_RUN_CLOSED } ledger_run_state;
@@ -126,9 +128,22 @@ typedef struct ledger_choice {
 sotto_status ledger_compose(const ledger_book *book, const ledger_choice *choice, const ledger_extra *extras,
                             size_t count, sotto_accountant **accountant, double *draws, sotto_error *err);
 
-/** SOTTO_ERROR_BUDGET where runs and extras are beyond the cap; SOTTO_OK where there is none. */
-sotto_status ledger_cap_check(const ledger_book *book, size_t set, const ledger_extra *extras, size_t count,
-                              sotto_error *err);
+/**
+ * The order that the cap of the data set at `place` is to be kept by, as `set` has it: the one that tells
+ * least of as many repetitions of `extras` beside its runs as the cap bears. It is fixed before these are
+ * made, and never after: by an order that is chosen in the end, no sum of mechanisms that were chosen while
+ * looking at earlier releases is bounded (Feldman and Zrnic 2021, section 3).
+ */
+sotto_status ledger_cap_order(const ledger_book *book, const ledger_data_set *set, size_t place,
+                              const ledger_extra *extras, size_t count, double *order, sotto_error *err);
+
+/** SOTTO_ERROR_BUDGET where runs and extras are beyond the cap by this order; SOTTO_OK where there is none.
+ */
+sotto_status ledger_cap_check(const ledger_book *book, size_t place, const ledger_extra *extras, size_t count,
+                              double order, sotto_error *err);
+
+/** ε at δ by one order; INFINITY where it proves none. */
+double ledger_epsilon_at(const sotto_accountant *accountant, double draws, double delta, double order);
 
 /** ε of an accountant and draws of exact noise at δ, rounded up; INFINITY where none is proved. `order`,
  * which may be NULL: which one gave about that. */

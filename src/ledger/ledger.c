@@ -284,14 +284,30 @@ static sotto_status check_units(const sotto_ledger *ledger, const ledger_data_se
 }
 
 static sotto_status append_cap(sotto_ledger *ledger, const char *id, const char *unit, double epsilon,
-                               double delta, sotto_error *err)
+                               double delta, double order, sotto_error *err)
 {
     json_t *body = json_object();
     if (ledger_put(body, "data_set", json_string(id)) && ledger_put(body, "unit", ledger_text_json(unit)) &&
-        ledger_put(body, "epsilon", json_real(epsilon)) && ledger_put(body, "delta", json_real(delta)))
+        ledger_put(body, "epsilon", json_real(epsilon)) && ledger_put(body, "delta", json_real(delta)) &&
+        (order == 0.0 || ledger_put(body, "order", json_real(order))))
         return ledger_append(ledger, "cap", body, err);
     json_decref(body);
     return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a cap, or its unit is not UTF-8");
+}
+
+/* Of a data set that has runs already; 0 where it has none, or an order. */
+static sotto_status order_of_runs(const ledger_book *book, const char *id, const char *unit, double epsilon,
+                                  double delta, double *order, sotto_error *err)
+{
+    const ledger_data_set *set = ledger_book_set(book, id);
+    *order = 0.0;
+    if (!set || set->order > 0.0 || set->version_count == 0)
+        return SOTTO_OK;
+    ledger_data_set capped = *set;
+    capped.unit = unit;
+    capped.epsilon = epsilon;
+    capped.delta = delta;
+    return ledger_cap_order(book, &capped, (size_t)(set - book->sets), NULL, 0, order, err);
 }
 
 sotto_status sotto_ledger_declare(sotto_ledger *ledger, const char *id, const char *unit, double epsilon,
@@ -311,11 +327,14 @@ sotto_status sotto_ledger_declare(sotto_ledger *ledger, const char *id, const ch
             epsilon, delta);
     if (unit && (strlen(unit) < 1 || strlen(unit) > LEDGER_LABEL))
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "the unit is no column's name");
+    double order;
     sotto_status status = ledger_begin(ledger, true, err);
     if (status != SOTTO_OK)
         return status;
     status = check_units(ledger, ledger_book_set(&ledger->book, id), unit, err);
     if (status == SOTTO_OK)
-        status = append_cap(ledger, id, unit, epsilon, delta, err);
+        status = order_of_runs(&ledger->book, id, unit, epsilon, delta, &order, err);
+    if (status == SOTTO_OK)
+        status = append_cap(ledger, id, unit, epsilon, delta, order, err);
     return ledger_end(ledger, status, err);
 }

@@ -67,6 +67,12 @@ sotto_status sotto_ledger_find(const char *configured, char **path, sotto_error 
     const char *variable = set_variable("SOTTO_LEDGER");
     bool same = true;
     *path = NULL;
+    if (variable && variable[0] != '/')
+        return sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "SOTTO_LEDGER is %.200s, which is another file in every folder; name the ledger by its "
+            "whole path, from / on",
+            variable);
     if (!variable && !configured)
         return find_default(path, err);
     sotto_status status = variable && configured ? same_file(variable, configured, &same, err) : SOTTO_OK;

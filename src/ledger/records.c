@@ -81,7 +81,12 @@ static sotto_status find_epsilon(const ledger_book *book, const ledger_choice *c
     sotto_status status = ledger_compose(book, choice, NULL, 0, &accountant, &draws, err);
     if (status != SOTTO_OK)
         return status;
-    status = ledger_epsilon(accountant, draws, delta, epsilon, NULL, err);
+    const ledger_data_set *set = &book->sets[choice->set];
+    double order;
+    status = ledger_epsilon(accountant, draws, delta, epsilon, &order, err);
+    if (status == SOTTO_OK && set->capped && set->order > 0.0 &&
+        order != set->order) /* what the cap is held to */
+        *epsilon = ledger_epsilon_at(accountant, draws, delta, set->order);
     sotto_accountant_destroy(accountant);
     return status;
 }

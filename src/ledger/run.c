@@ -104,11 +104,24 @@ static sotto_status check_capped(const sotto_ledger *ledger, const ledger_identi
     return SOTTO_OK;
 }
 
+/* By the order of the data set's cap; before its first run by that which it would have. 0: no cap. */
+static sotto_status check_cap(const ledger_book *book, size_t place, const ledger_extra *extras, size_t count,
+                              double *order, sotto_error *err)
+{
+    const ledger_data_set *set = &book->sets[place];
+    sotto_status status = SOTTO_OK;
+    *order = set->order;
+    if (set->capped && !(*order > 0.0))
+        status = ledger_cap_order(book, set, place, extras, count, order, err);
+    return status == SOTTO_OK ? ledger_cap_check(book, place, extras, count, *order, err) : status;
+}
+
 static sotto_status check_plans(sotto_ledger *ledger, const sotto_ledger_table *table,
                                 const sotto_ledger_plan *plans, ledger_extra *extras, sotto_charge **lines,
                                 size_t count, sotto_error *err)
 {
     ledger_identity identity = {0};
+    double order;
     sotto_status status = ledger_begin(ledger, false, err);
     if (status != SOTTO_OK)
         return status;
@@ -121,7 +134,7 @@ static sotto_status check_plans(sotto_ledger *ledger, const sotto_ledger_table *
         extras[i].draws = plans[i].draws;
     }
     if (status == SOTTO_OK && identity.set != SIZE_MAX)
-        status = ledger_cap_check(&ledger->book, identity.set, extras, count, err);
+        status = check_cap(&ledger->book, identity.set, extras, count, &order, err);
     ledger_identity_release(&identity);
     (void)ledger_end(ledger, SOTTO_ERROR_INPUT, NULL);
     return status;
@@ -178,7 +191,7 @@ static bool put_readable(json_t *body, const char *key, const char *text)
 
 static sotto_status append_run(sotto_ledger *ledger, const ledger_identity *identity,
                                const sotto_ledger_table *table, const sotto_ledger_plan *plan,
-                               const ledger_extra *lines, const char *id, sotto_error *err)
+                               const ledger_extra *lines, const char *id, double order, sotto_error *err)
 {
     json_t *body = json_object();
     if (ledger_put(body, "run", json_string(id)) && ledger_put(body, "data_set", json_string(identity->id)) &&
@@ -192,7 +205,8 @@ static sotto_status append_run(sotto_ledger *ledger, const ledger_identity *iden
         ledger_put(body, "delta", ledger_real_json(plan->delta)) &&
         ledger_put(body, "config", json_string(plan->config_sha256)) &&
         put_readable(body, "output", plan->output) && put_readable(body, "version", plan->version) &&
-        ledger_put(body, "not_private", json_boolean(plan->not_private)))
+        ledger_put(body, "not_private", json_boolean(plan->not_private)) &&
+        (order == 0.0 || ledger_put(body, "order", json_real(order))))
         return ledger_append(ledger, "run", body, err);
     json_decref(body);
     return no_memory(err);
@@ -241,19 +255,21 @@ static sotto_status begin_within(sotto_ledger_run **run, sotto_ledger *ledger,
 {
     ledger_identity identity = {0};
     char id[LEDGER_RUN_ID + 1];
+    double order = 0.0;
     sotto_status status = ledger_identify(ledger, table, &identity, err);
     if (status == SOTTO_OK)
         status = check_capped(ledger, &identity, table, plan->not_private, err);
     if (status == SOTTO_OK && identity.set != SIZE_MAX)
-        status = ledger_cap_check(&ledger->book, identity.set, lines, 1, err);
+        status = check_cap(&ledger->book, identity.set, lines, 1, &order, err);
     if (status == SOTTO_OK)
         status = choose_id(&ledger->book, plan->run, id, err);
     if (status == SOTTO_OK)
         status = make_handle(run, ledger, id, identity.id, 1, err);
     if (status == SOTTO_OK && identity.tell)
         status = append_table(ledger, &identity, err);
+    const bool fixed = identity.set != SIZE_MAX && ledger->book.sets[identity.set].order > 0.0;
     if (status == SOTTO_OK)
-        status = append_run(ledger, &identity, table, plan, lines, id, err);
+        status = append_run(ledger, &identity, table, plan, lines, id, fixed ? 0.0 : order, err);
     ledger_identity_release(&identity);
     return status;
 }
@@ -335,6 +351,8 @@ static sotto_status check_same(const sotto_ledger *ledger, const ledger_run_reco
             "run %s was begun with another config than this one; restore its config, or begin a "
             "new run",
             run->id);
+    if (status == SOTTO_OK) /* a cap may have been declared meanwhile */
+        status = check_capped(ledger, &identity, table, run->not_private, err);
     ledger_identity_release(&identity);
     return status;
 }
