@@ -101,7 +101,7 @@ sotto_status sotto_config_digest(const sotto_config *config, const char *schema_
     };
     char *text = NULL;
     size_t length;
-    FILE *file = open_memstream(&text, &length);
+    FILE *file = sotto_memory_open(&text, &length);
     if (!file)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading the config");
     sotto_status status = SOTTO_OK;
