@@ -69,6 +69,32 @@ START_TEST(a_cap_refuses_a_sweep_as_a_whole)
 }
 END_TEST
 
+/* However it is copied: under another name, packed, or with another system's line ends. */
+START_TEST(a_copy_of_a_capped_table_is_the_same_table)
+{
+    static const char *const copies[][2] = {
+        {"mkdir %s/other && cp %s/table.csv %s/other/people.csv", "other/people.csv"},
+        {"mkdir %s/other && gzip -c %s/table.csv > %s/other/p.csv.gz", "other/p.csv.gz"},
+        {"mkdir %s/other && sed 's/$/\r/' %s/table.csv > %s/other/crlf.csv", "other/crlf.csv"}};
+    char command[2048], setting[128];
+    const char *settings[1] = {setting};
+    put("config.yaml",
+        "data: {table: table.csv, schema: schema.yaml}\nprivacy: {epsilon: 1.0, delta: 1.0e-5}\n"
+        "model: {type: independent}\nsample: {rows: 30}\noutput: run\n");
+    declare_cap(1.2);
+    const sotto_run_options first = options_for("first");
+    json_decref(train_with(&first, SOTTO_OK));
+    (void)snprintf(command, sizeof command, copies[_i][0], at(""), at(""), at(""));
+    ck_assert_int_eq(system(command), 0);
+    (void)snprintf(setting, sizeof setting, "data.table=%s", at(copies[_i][1]));
+    sotto_run_options options = options_for("again");
+    options.settings = settings;
+    options.setting_count = 1;
+    json_decref(train_with(&options, SOTTO_ERROR_BUDGET));
+    ck_assert(!exists("again"));
+}
+END_TEST
+
 /* Four runs, and the choice among them, whose release an auditor finds in the ledger too. */
 START_TEST(a_sweep_and_its_choice_are_in_the_ledger)
 {
@@ -149,6 +175,7 @@ TCase *caps_tests(void)
     tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, a_cap_refuses_a_sweep_as_a_whole);
+    tcase_add_loop_test(tests, a_copy_of_a_capped_table_is_the_same_table, 0, 3);
     tcase_add_test(tests, a_sweep_and_its_choice_are_in_the_ledger);
     tcase_add_test(tests, what_an_interrupted_run_held_is_given_back);
     return tests;

@@ -21,7 +21,8 @@ typedef struct reader {
     bool between_rows;
     bool stamped;  /* the first line says that the table was made with a test seed */
     bool after_cr; /* the last byte was a CR that ended a line; an LF now belongs to it */
-    char *text;    /* the cells of the row, each with a NUL */
+    sotto_hash hash;
+    char *text; /* the cells of the row, each with a NUL */
     size_t used, size;
     const char **cells; /* made when the row is whole: `text` moves while it grows */
     size_t *offsets;
@@ -186,6 +187,18 @@ static size_t pass_over(reader *in, const char *chunk, size_t count)
     return skip + length;
 }
 
+/* What the table says, however it is packed and its lines end: so that a copy is known again. */
+static void hash_without_returns(sotto_hash *hash, const char *bytes, size_t count)
+{
+    while (count > 0) {
+        const char *next = memchr(bytes, '\r', count);
+        const size_t piece = next ? (size_t)(next - bytes) : count;
+        sotto_hash_add(hash, bytes, piece);
+        bytes += piece + (next != NULL);
+        count -= piece + (next != NULL);
+    }
+}
+
 static sotto_status read_all(reader *in, gzFile file, char *chunk)
 {
     bool first = true;
@@ -193,6 +206,7 @@ static sotto_status read_all(reader *in, gzFile file, char *chunk)
         int count = gzread(file, chunk, CHUNK);
         if (count < 0)
             return read_error(in, file);
+        hash_without_returns(&in->hash, chunk, (size_t)count);
         size_t skip = first ? pass_over(in, chunk, (size_t)count) : 0;
         first = false;
         sotto_status status = feed(in, chunk + skip, (size_t)count - skip);
@@ -227,7 +241,8 @@ static sotto_status open_parser(reader *in)
     return SOTTO_OK;
 }
 
-sotto_status sotto_csv_read(const char *path, sotto_csv_visit *visit, void *context, sotto_error *err)
+sotto_status sotto_csv_read(const char *path, sotto_csv_visit *visit, void *context, char sha256[65],
+                            sotto_error *err)
 {
     gzFile file = gzopen(path, "rbe");
     if (!file)
@@ -241,9 +256,12 @@ sotto_status sotto_csv_read(const char *path, sotto_csv_visit *visit, void *cont
                  .row_line = 1,
                  .between_rows = true};
     char *chunk = malloc(CHUNK);
+    sotto_hash_begin(&in.hash);
     sotto_status status = open_parser(&in);
     if (!status)
         status = chunk ? read_all(&in, file, chunk) : no_memory(&in);
+    if (!status && sha256)
+        sotto_hash_hex(&in.hash, sha256);
     csv_free(&in.parser);
     free(in.text);
     free(in.cells);
@@ -251,6 +269,19 @@ sotto_status sotto_csv_read(const char *path, sotto_csv_visit *visit, void *cont
     free(chunk);
     (void)gzclose(file);
     return status;
+}
+
+static sotto_status pass_by(void *context, const sotto_csv_row *row, sotto_error *err)
+{
+    (void)context;
+    (void)row;
+    (void)err;
+    return SOTTO_OK;
+}
+
+sotto_status sotto_table_file_sha256(const char *path, char sha256[65], sotto_error *err)
+{
+    return sotto_csv_read(path, pass_by, NULL, sha256, err);
 }
 
 /* ----------------------------------------------------------------- writing */

@@ -133,8 +133,12 @@ size_t sotto_table_rows(const sotto_table *table);
 /** Does the table say that it was made with a test seed (P9)? What is made of it is not private either. */
 bool sotto_table_stamped(const sotto_table *table);
 
-/** SHA-256 of the file's bytes as they lie on disk, 64 hex digits. */
+/** SHA-256 of what was read, 64 hex digits: of the file's bytes, unpacked where they were packed, and without
+ * carriage returns, so that a packed copy or one from another system is known again. */
 const char *sotto_table_sha256(const sotto_table *table);
+
+/** The same of a .csv or .csv.gz that nobody needs to hold. Bytes that are no CSV at all are an error. */
+sotto_status sotto_table_file_sha256(const char *path, char sha256[65], sotto_error *err);
 
 /**
  * Different values of an identifier, by which rows are told apart byte for byte; each row without one is a
@@ -377,8 +381,10 @@ void sotto_unit_texts_release(sotto_unit_texts *texts);
 /* How the first line of a table made with a test seed begins; such a line is passed over. */
 #define SOTTO_CSV_STAMP "# NOT PRIVATE: "
 
-/* Visit each record of a .csv or .csv.gz in order, until a visit fails. */
-sotto_status sotto_csv_read(const char *path, sotto_csv_visit *visit, void *context, sotto_error *err);
+/* Visit each record of a .csv or .csv.gz in order, until a visit fails. `sha256` (may be NULL) is that of
+ * `sotto_table_sha256`. */
+sotto_status sotto_csv_read(const char *path, sotto_csv_visit *visit, void *context, char sha256[65],
+                            sotto_error *err);
 
 /* A category's (or NULL's: the missing marker's) text with RFC 4180 quotes where it needs them; `out` holds
  * at least 2 × strlen + 2 bytes. Returns the bytes written, without a NUL. */

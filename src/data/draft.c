@@ -402,7 +402,7 @@ sotto_status sotto_schema_draft(const char *path, const char *missing, char **ya
     sotto_status status = sotto_arena_create(&in.arena, err);
     if (status)
         return status;
-    status = sotto_csv_read(path, visit, &in, err);
+    status = sotto_csv_read(path, visit, &in, NULL, err);
     if (!status && in.rows == 0)
         status = sotto_error_set_at(err, SOTTO_ERROR_INPUT, path, 0, 0,
                                     "no rows; wanted a header line and rows below it");

@@ -509,15 +509,13 @@ sotto_status sotto_table_load(sotto_table **table, const sotto_schema *schema, c
                  .units = options && options->units};
     sotto_status status = prepare(&in, err);
     if (!status)
-        status = sotto_csv_read(path, visit, &in, err);
+        status = sotto_csv_read(path, visit, &in, in.table->sha256, err);
     if (!status)
         status = check_rows(&in, err);
     if (!status)
         status = number_units(&in, err);
     if (!status && in.strict)
         status = check_findings(&in, err);
-    if (!status)
-        status = sotto_sha256_file(path, in.table->sha256, err);
     for (size_t i = 0; in.texts && i < schema->column_count; i++)
         sotto_unit_texts_release(&in.texts[i]);
     sotto_arena_destroy(in.arena);

@@ -127,7 +127,7 @@ sotto_status sotto_sweep_enroll_choice(const sotto_sweep *sweep, const char *dir
                                     .not_private = sweep->options->insecure_test_only_seed};
     sotto_status status = describe_table(config, &table, &path, err);
     if (status == SOTTO_OK)
-        status = sotto_sha256_file(config->table, sha256, err);
+        status = sotto_table_file_sha256(config->table, sha256, err);
     table.sha256 = sha256;
     if (status == SOTTO_OK)
         status = sotto_config_format(config, &text, err);
