@@ -77,7 +77,8 @@ def torture_fault(options):
             if counted is None:
                 print('this kernel refuses the filter')
                 return 77
-            cases = [case for case in faults.cases_of(*counted) if options.only in (None, case.what)][::options.stride]
+            cases = [case for case in faults.cases_of(*counted) if options.only in (None, case.what)]
+            cases = cases[options.first::options.stride]
             print(f'{template.name}: {len(counted[0])} system calls, {counted[1]} allocations, '
                   f'{len(cases)} faults', flush=True)
             complaints += faults.run_all(template, cases, options.workers, over)
