@@ -88,7 +88,7 @@ static void cell_cap(const json_t *row, char *text, size_t size)
     (void)snprintf(text, size, "ε = %s at δ = %s%s%s", epsilon, delta, unit ? ", by " : "", unit ? unit : "");
 }
 
-/* "ε = 1.234 (2.5 with what is held) at δ = 1e-5", and so on for further units. */
+/* "ε = 1.234 (2.5 with what is held) at δ = 1e-5, 41 % of the cap", and so on for further units. */
 static void cell_spent(const json_t *row, char *text, size_t size)
 {
     const json_t *spent = json_object_get(row, "spent");
@@ -102,10 +102,14 @@ static void cell_spent(const json_t *row, char *text, size_t size)
         put_epsilon(json_object_get(one, "epsilon"), charged, sizeof charged);
         put_epsilon(json_object_get(one, "epsilon_with_held"), held, sizeof held);
         const bool more = strcmp(charged, held) != 0;
+        const double share = sotto_cli_member(one, "share_of_cap");
+        char part[48] = "";
+        if (share >= 0)
+            (void)snprintf(part, sizeof part, ", %.3g %% of the cap", ceil(1000 * share) / 10);
         const int length =
-            snprintf(text + used, size - used, "%sε = %s%s%s%s at δ = %s%s%s", i ? "; " : "", charged,
-                     more ? " (" : "", more ? held : "", more ? " with what is held)" : "", delta,
-                     unit ? " by " : "", unit ? unit : "");
+            snprintf(text + used, size - used, "%sε = %s%s%s%s at δ = %s%s%s%s", i ? "; " : "", charged,
+                     more ? " (" : "", more ? held : "", more ? " with what is held)" : "", delta, part,
+                     unit ? ", by " : "", unit ? unit : "");
         used += length > 0 ? (size_t)length : 0;
     }
 }

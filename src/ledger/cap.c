@@ -91,19 +91,31 @@ static sotto_status refuse(const ledger_data_set *set, double epsilon, sotto_err
         set->id, set->epsilon, set->delta, epsilon, set->id);
 }
 
-/* Any one order bounds ε (Canonne, Kamath, Steinke 2020, Prop. 12). */
+/* Any one order bounds ε (Canonne, Kamath, Steinke 2020, Prop. 12): by so much more than the divergence. */
+static double conversion(double order, double delta)
+{
+    return log1p(-1.0 / order) - (log(delta) + log(order)) / (order - 1.0);
+}
+
 static double convert(double rdp, double order, double delta)
 {
-    const double epsilon = rdp + log1p(-1.0 / order) - (log(delta) + log(order)) / (order - 1.0);
+    const double epsilon = rdp + conversion(order, delta);
     return fmax(0.0, epsilon + 1e-9 * (1.0 + fabs(epsilon) + rdp));
 }
 
-double ledger_epsilon_at(const sotto_accountant *accountant, double draws, double delta, double order)
+static double epsilon_at(const sotto_accountant *accountant, double draws, double delta, double order)
 {
     const double rdp = sotto_accountant_rdp(accountant, order);
     const double most = 1.01 * convert(rdp, order, delta) + 1e-6, left = delta_left(delta, most, draws);
     const double epsilon = left > 0.0 ? convert(rdp, order, left) : INFINITY;
     return epsilon <= most ? epsilon : INFINITY;
+}
+
+double ledger_cap_share(const ledger_data_set *set, const sotto_accountant *accountant, double draws)
+{
+    const double left = delta_left(set->delta, set->epsilon, draws);
+    const double allowed = left > 0.0 ? set->epsilon - conversion(set->order, left) : 0.0;
+    return allowed > 0.0 ? sotto_accountant_rdp(accountant, set->order) / allowed : INFINITY;
 }
 
 /* The data set's runs, and so many repetitions of what would be added: best ε, and its order. */
@@ -176,7 +188,7 @@ sotto_status ledger_cap_check(const ledger_book *book, size_t place, const ledge
     sotto_status status = ledger_compose(book, &choice, extras, count, &accountant, &draws, err);
     if (status != SOTTO_OK)
         return status;
-    const double epsilon = ledger_epsilon_at(accountant, draws, set->delta, order);
+    const double epsilon = epsilon_at(accountant, draws, set->delta, order);
     if (!(epsilon <= set->epsilon)) { /* to the last digit, where this is the best order anyway */
         status = ledger_epsilon(accountant, draws, set->delta, &best, &best_order, err);
         if (status == SOTTO_OK && !(best_order == order && best <= set->epsilon))

@@ -142,8 +142,8 @@ sotto_status ledger_cap_order(const ledger_book *book, const ledger_data_set *se
 sotto_status ledger_cap_check(const ledger_book *book, size_t place, const ledger_extra *extras, size_t count,
                               double order, sotto_error *err);
 
-/** ε at δ by one order; INFINITY where it proves none. */
-double ledger_epsilon_at(const sotto_accountant *accountant, double draws, double delta, double order);
+/** How much of the cap these are: of the divergence that it allows at its order. 1 is all of it. */
+double ledger_cap_share(const ledger_data_set *set, const sotto_accountant *accountant, double draws);
 
 /** ε of an accountant and draws of exact noise at δ, rounded up; INFINITY where none is proved. `order`,
  * which may be NULL: which one gave about that. */

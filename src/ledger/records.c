@@ -73,20 +73,18 @@ static double delta_of(const ledger_book *book, size_t set)
     return least < 1.0 ? least : 1e-5;
 }
 
+/* ε, and the share of the cap by its order; INFINITY where there is none. */
 static sotto_status find_epsilon(const ledger_book *book, const ledger_choice *choice, double delta,
-                                 double *epsilon, sotto_error *err)
+                                 double *epsilon, double *share, sotto_error *err)
 {
+    const ledger_data_set *set = &book->sets[choice->set];
     sotto_accountant *accountant;
     double draws;
     sotto_status status = ledger_compose(book, choice, NULL, 0, &accountant, &draws, err);
     if (status != SOTTO_OK)
         return status;
-    const ledger_data_set *set = &book->sets[choice->set];
-    double order;
-    status = ledger_epsilon(accountant, draws, delta, epsilon, &order, err);
-    if (status == SOTTO_OK && set->capped && set->order > 0.0 &&
-        order != set->order) /* what the cap is held to */
-        *epsilon = ledger_epsilon_at(accountant, draws, delta, set->order);
+    status = ledger_epsilon(accountant, draws, delta, epsilon, NULL, err);
+    *share = set->capped && set->order > 0.0 ? ledger_cap_share(set, accountant, draws) : INFINITY;
     sotto_accountant_destroy(accountant);
     return status;
 }
@@ -95,13 +93,13 @@ static sotto_status find_epsilon(const ledger_book *book, const ledger_choice *c
 static sotto_status put_spending(const ledger_book *book, ledger_choice choice, json_t *list,
                                  sotto_error *err)
 {
-    double charged, held;
+    double charged, held, share;
     const double delta = delta_of(book, choice.set);
     choice.held = false;
-    sotto_status status = find_epsilon(book, &choice, delta, &charged, err);
+    sotto_status status = find_epsilon(book, &choice, delta, &charged, &share, err);
     choice.held = true;
     if (status == SOTTO_OK)
-        status = find_epsilon(book, &choice, delta, &held, err);
+        status = find_epsilon(book, &choice, delta, &held, &share, err);
     if (status != SOTTO_OK)
         return status;
     json_t *object = json_object();
@@ -109,6 +107,7 @@ static sotto_status put_spending(const ledger_book *book, ledger_choice choice, 
           ledger_put(object, "adjacency", json_string(sotto_adjacency_name(choice.adjacency))) &&
           ledger_put(object, "epsilon", ledger_real_json(charged)) &&
           ledger_put(object, "epsilon_with_held", ledger_real_json(held)) &&
+          ledger_put(object, "share_of_cap", ledger_real_json(share)) &&
           ledger_put(object, "delta", json_real(delta))))
         object = drop(object);
     return json_array_append_new(list, object) == 0 ? SOTTO_OK : no_memory(err);
