@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
-/* Sweeps and the ledger: one cap for all their runs, and nothing held by runs that will not go on. */
+/* Runs, sweeps and the cap of their data set: one for all of them, and nothing held by runs that will not go
+ * on. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "test_run.h"
 
@@ -55,6 +57,80 @@ static sotto_status sweep(bool resume, sotto_error *err)
     free(text);
     return status;
 }
+
+static uint64_t entries(void)
+{
+    sotto_ledger *ledger = open_ledger();
+    const uint64_t count = sotto_ledger_last(ledger).entries;
+    sotto_ledger_close(ledger);
+    return count;
+}
+
+static void expect_refusal(const sotto_run_options *options, sotto_status wanted, const char *words)
+{
+    char *text;
+    sotto_error err = {0};
+    ck_assert_int_eq(sotto_run_train(options, &text, &err), wanted);
+    ck_assert_ptr_null(text);
+    ck_assert_msg(strstr(err.message, words) != NULL, "it says: %s", err.message);
+}
+
+/* ------------------------------------------------------------------ runs */
+
+/* Two fit under the cap, though their ε's add up to more; the third leaves nothing behind. */
+START_TEST(a_cap_refuses_the_run_that_would_cross_it)
+{
+    json_decref(train_with(&(sotto_run_options){.config = at("config.yaml"), .output = at("a")}, SOTTO_OK));
+    declare_cap(3.0);
+    json_decref(train_with(&(sotto_run_options){.config = at("config.yaml"), .output = at("b")}, SOTTO_OK));
+    const uint64_t before = entries();
+    const sotto_run_options third = {.config = at("config.yaml"), .output = at("c")};
+    expect_refusal(&third, SOTTO_ERROR_BUDGET, "cap");
+    ck_assert(!exists("c"));
+    ck_assert_uint_eq(entries(), before);
+    char *table = get("table.csv");
+    put("copy.csv", table);
+    free(table);
+    static const char *const elsewhere[] = {"data.table=copy.csv"};
+    ck_assert_int_eq(chdir(at("")), 0);
+    const sotto_run_options copied = {
+        .config = at("config.yaml"), .output = at("c"), .settings = elsewhere, .setting_count = 1};
+    expect_refusal(&copied, SOTTO_ERROR_BUDGET, "cap");
+}
+END_TEST
+
+/* P11: a test seed's noise can be foretold, so it is no way to spend a declared budget. */
+START_TEST(a_test_seed_is_refused_under_a_cap)
+{
+    declare_cap(100.0);
+    sotto_run_options options = options_for(NULL);
+    options.insecure_test_only_seed = true;
+    expect_refusal(&options, SOTTO_ERROR_INPUT, "NOT PRIVATE");
+    ck_assert(!exists("run"));
+}
+END_TEST
+
+/* What is refused before the first access holds nothing of the cap, and leaves no folder. */
+START_TEST(a_run_that_never_began_holds_nothing)
+{
+    static const char *const impossible[] = {"model.generator.hidden=[16, 100000000]"};
+    declare_cap(2.1);
+    put_table(0, 5, sentinel);
+    const sotto_run_options options = options_for(NULL);
+    char *text;
+    ck_assert_int_eq(sotto_run_train(&options, &text, NULL), SOTTO_ERROR_INPUT);
+    ck_assert(!exists("run"));
+    put_table(0, SIZE_MAX, "");
+    sotto_run_options huge = options;
+    huge.settings = impossible;
+    huge.setting_count = 1;
+    ck_assert_int_ne(sotto_run_train(&huge, &text, NULL), SOTTO_OK);
+    ck_assert(!exists("run"));
+    json_decref(train_with(&options, SOTTO_OK)); /* which takes all of the cap */
+}
+END_TEST
+
+/* ---------------------------------------------------------------- sweeps */
 
 /* Not a run of it is begun, and none is charged. */
 START_TEST(a_cap_refuses_a_sweep_as_a_whole)
@@ -174,6 +250,9 @@ TCase *caps_tests(void)
     TCase *tests = tcase_create("caps");
     tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, a_cap_refuses_the_run_that_would_cross_it);
+    tcase_add_test(tests, a_test_seed_is_refused_under_a_cap);
+    tcase_add_test(tests, a_run_that_never_began_holds_nothing);
     tcase_add_test(tests, a_cap_refuses_a_sweep_as_a_whole);
     tcase_add_loop_test(tests, a_copy_of_a_capped_table_is_the_same_table, 0, 3);
     tcase_add_test(tests, a_sweep_and_its_choice_are_in_the_ledger);

@@ -489,66 +489,6 @@ START_TEST(a_copied_run_is_charged_or_refused)
 }
 END_TEST
 
-static void declare_cap(double epsilon)
-{
-    sotto_ledger *ledger = open_ledger();
-    sotto_error err = {0};
-    ck_assert_msg(sotto_ledger_declare(ledger, "table", NULL, epsilon, 1e-4, &err) == SOTTO_OK, "%s",
-                  err.message);
-    sotto_ledger_close(ledger);
-}
-
-/* Two fit under the cap, though their ε's add up to more; the third leaves nothing behind. */
-START_TEST(a_cap_refuses_the_run_that_would_cross_it)
-{
-    json_decref(train_with(&(sotto_run_options){.config = at("config.yaml"), .output = at("a")}, SOTTO_OK));
-    declare_cap(3.0);
-    json_decref(train_with(&(sotto_run_options){.config = at("config.yaml"), .output = at("b")}, SOTTO_OK));
-    const uint64_t before = in_ledger(steps);
-    const sotto_run_options third = {.config = at("config.yaml"), .output = at("c")};
-    expect_refusal(&third, SOTTO_ERROR_BUDGET, "cap");
-    ck_assert(!exists("c"));
-    ck_assert_uint_eq(in_ledger(steps), before);
-    shell("cp %s %s", "table.csv", "copy.csv");
-    static const char *const elsewhere[] = {"data.table=copy.csv"};
-    ck_assert_int_eq(chdir(at("")), 0);
-    const sotto_run_options copied = {
-        .config = at("config.yaml"), .output = at("c"), .settings = elsewhere, .setting_count = 1};
-    expect_refusal(&copied, SOTTO_ERROR_BUDGET, "cap");
-}
-END_TEST
-
-/* P11: a test seed's noise can be foretold, so it is no way to spend a declared budget. */
-START_TEST(a_test_seed_is_refused_under_a_cap)
-{
-    declare_cap(100.0);
-    sotto_run_options options = options_for(NULL);
-    options.insecure_test_only_seed = true;
-    expect_refusal(&options, SOTTO_ERROR_INPUT, "NOT PRIVATE");
-    ck_assert(!exists("run"));
-}
-END_TEST
-
-/* What is refused before the first access holds nothing of the cap, and leaves no folder. */
-START_TEST(a_run_that_never_began_holds_nothing)
-{
-    static const char *const impossible[] = {"model.generator.hidden=[16, 100000000]"};
-    declare_cap(2.1);
-    put_table(0, 5, sentinel);
-    const sotto_run_options options = options_for(NULL);
-    char *text;
-    ck_assert_int_eq(sotto_run_train(&options, &text, NULL), SOTTO_ERROR_INPUT);
-    ck_assert(!exists("run"));
-    put_table(0, SIZE_MAX, "");
-    sotto_run_options huge = options;
-    huge.settings = impossible;
-    huge.setting_count = 1;
-    ck_assert_int_ne(sotto_run_train(&huge, &text, NULL), SOTTO_OK);
-    ck_assert(!exists("run"));
-    json_decref(train_with(&options, SOTTO_OK)); /* which takes all of the cap */
-}
-END_TEST
-
 static mode_t mode_of(const char *name)
 {
     struct stat facts;
@@ -601,9 +541,6 @@ TCase *resume_tests(void)
     tcase_add_test(tests, another_ledger_is_refused);
     tcase_add_test(tests, an_older_ledger_is_refused);
     tcase_add_test(tests, a_copied_run_is_charged_or_refused);
-    tcase_add_test(tests, a_cap_refuses_the_run_that_would_cross_it);
-    tcase_add_test(tests, a_test_seed_is_refused_under_a_cap);
-    tcase_add_test(tests, a_run_that_never_began_holds_nothing);
     tcase_add_test(tests, private_files_are_closed_whatever_the_umask);
     return tests;
 }
