@@ -51,16 +51,14 @@ sotto_status sotto_config_ledger(const sotto_config *config, bool create, sotto_
     return status;
 }
 
-/* The table as the ledger knows tables. `path` is the caller's to free. */
-static sotto_status describe_table(const struct training *training, sotto_ledger_table *table, char **path,
-                                   sotto_error *err)
+sotto_status sotto_config_table(const sotto_config *config, const char *sha256, sotto_ledger_table *table,
+                                char **path, sotto_error *err)
 {
-    const sotto_config *config = &training->config;
     *path = realpath(config->table, NULL);
     if (!*path)
         *path = strdup(config->table);
     *table = (sotto_ledger_table){.id = config->data_id,
-                                  .sha256 = sotto_table_sha256(training->table),
+                                  .sha256 = sha256,
                                   .path = *path,
                                   .unit = config->unit,
                                   .adjacency = SOTTO_ADJACENCY_ADD_REMOVE};
@@ -181,7 +179,8 @@ sotto_status sotto_training_enroll(struct training *training, const sotto_run_op
         status = sotto_config_digest(&training->config, training->plan.schema_sha256, training->in_sweep,
                                      training->identity.config, err);
     if (status == SOTTO_OK)
-        status = describe_table(training, &table, &path, err);
+        status =
+            sotto_config_table(&training->config, sotto_table_sha256(training->table), &table, &path, err);
     if (status == SOTTO_OK) {
         const sotto_ledger_head head = sotto_ledger_last(training->ledger);
         memcpy(training->identity.ledger, head.ledger, sizeof training->identity.ledger);

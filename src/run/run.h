@@ -261,6 +261,11 @@ enum { SOTTO_PLAN_CHARGES = SOTTO_MODEL_RELEASES + 3 };
  */
 size_t sotto_plan_charges(const sotto_plan *plan, sotto_charge charges[SOTTO_PLAN_CHARGES]);
 
+/** The table as the ledger is told of it; `sha256` (borrowed) may be NULL, where nothing was read. The caller
+ * frees `*path`, which is the table's. */
+sotto_status sotto_config_table(const sotto_config *config, const char *sha256, sotto_ledger_table *table,
+                                char **path, sotto_error *err);
+
 /** Open the ledger that config and surroundings name. Where there is none it is made, if `create` allows:
  * whoever goes on with something has one. */
 sotto_status sotto_config_ledger(const sotto_config *config, bool create, sotto_ledger **ledger,

@@ -16,20 +16,6 @@ static sotto_status no_memory(sotto_error *err)
     return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a sweep");
 }
 
-/* -------------------------------------------------------------------- table */
-
-/* Caller frees `path`. Nothing is read of the table. */
-static sotto_status describe_table(const sotto_config *config, sotto_ledger_table *table, char **path,
-                                   sotto_error *err)
-{
-    *path = realpath(config->table, NULL);
-    if (!*path)
-        *path = strdup(config->table);
-    *table = (sotto_ledger_table){
-        .id = config->data_id, .path = *path, .unit = config->unit, .adjacency = SOTTO_ADJACENCY_ADD_REMOVE};
-    return *path ? SOTTO_OK : no_memory(err);
-}
-
 /* --------------------------------------------------------------- before it */
 
 enum { CHARGES = SOTTO_MODEL_RELEASES + 3 };
@@ -54,7 +40,8 @@ sotto_status sotto_sweep_check_cap(const sotto_sweep_work *work, const size_t *r
     size_t count = 0;
     sotto_charge(*charges)[CHARGES] = calloc(sweep->combinations, sizeof *charges);
     sotto_ledger_plan *plans = calloc(sweep->cells + 1, sizeof *plans);
-    sotto_status status = charges && plans ? describe_table(config, &table, &path, err) : no_memory(err);
+    sotto_status status =
+        charges && plans ? sotto_config_table(config, NULL, &table, &path, err) : no_memory(err);
     for (size_t i = 0; i < sweep->combinations && status == SOTTO_OK; i++) {
         const sotto_run_cost *cost = &work->costs[i];
         const size_t lines = charges_of(cost, charges[i]);
@@ -125,7 +112,7 @@ sotto_status sotto_sweep_enroll_choice(const sotto_sweep *sweep, const char *dir
                                     .version = SOTTO_VERSION,
                                     .run = run,
                                     .not_private = sweep->options->insecure_test_only_seed};
-    sotto_status status = describe_table(config, &table, &path, err);
+    sotto_status status = sotto_config_table(config, NULL, &table, &path, err);
     if (status == SOTTO_OK)
         status = sotto_table_file_sha256(config->table, sha256, err);
     table.sha256 = sha256;
