@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "test_run.h"
 
 /* ----------------------------------------------------------------- helpers */
@@ -450,6 +451,37 @@ START_TEST(damaged_files_are_refused)
 }
 END_TEST
 
+/* Whoever is given a model file can tell whether it is the one that was released. */
+START_TEST(every_flipped_bit_of_a_model_file_is_refused)
+{
+    put_kind(KINDS - 1);
+    static const char *const settings[] = {"sample.rows=10"};
+    sotto_run_options options = options_for(NULL);
+    options.settings = settings;
+    options.setting_count = 1;
+    json_decref(train_with(&options, SOTTO_OK));
+    char *bytes;
+    size_t length;
+    sotto_saved_model saved;
+    ck_assert_int_eq(sotto_file_read(at("run/release/model.sotto"), 1 << 20, &bytes, &length, NULL),
+                     SOTTO_OK);
+    FILE *file = fopen(at("flipped"), "wb+");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(bytes, 1, length, file), length);
+    ck_assert_int_eq(fflush(file), 0);
+    ck_assert_int_eq(sotto_model_load(&saved, at("flipped"), 1, NULL), SOTTO_OK);
+    sotto_saved_model_destroy(&saved);
+    for (size_t bit = 0; bit < 8 * length; bit += TEST_SANITIZED ? 13 : 1) {
+        const char flipped = (char)(bytes[bit / 8] ^ 1 << bit % 8);
+        ck_assert_int_eq(pwrite(fileno(file), &flipped, 1, (off_t)(bit / 8)), 1);
+        ck_assert_int_eq(sotto_model_load(&saved, at("flipped"), 1, NULL), SOTTO_ERROR_INPUT);
+        ck_assert_int_eq(pwrite(fileno(file), &bytes[bit / 8], 1, (off_t)(bit / 8)), 1);
+    }
+    ck_assert_int_eq(fclose(file), 0);
+    free(bytes);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- ledgers */
 
 START_TEST(another_ledger_is_refused)
@@ -538,6 +570,7 @@ TCase *resume_tests(void)
     tcase_add_test(tests, there_must_be_a_run_to_go_on_with);
     tcase_add_test(tests, a_run_is_gone_on_with_by_one_process_at_a_time);
     tcase_add_test(tests, damaged_files_are_refused);
+    tcase_add_test(tests, every_flipped_bit_of_a_model_file_is_refused);
     tcase_add_test(tests, another_ledger_is_refused);
     tcase_add_test(tests, an_older_ledger_is_refused);
     tcase_add_test(tests, a_copied_run_is_charged_or_refused);
