@@ -55,8 +55,8 @@ typedef struct sotto_run_options {
     void *warn_context;
 
     /**
-     * Asked after every step, and while sampling unless training was stopped already; true stops cleanly,
-     * keeping what is paid for. May be NULL.
+     * Asked before every step, and while sampling; true saves the run and ends it, for `resume` to go on
+     * with. May be NULL.
      */
     bool (*stop)(void *context);
     void *stop_context;
@@ -71,9 +71,10 @@ SOTTO_API sotto_status sotto_run_plan(const sotto_run_options *options, char **j
 /**
  * Train, sample and write the run directory. SOTTO_ERROR_INPUT before anything is charged or made where
  * config, schema or table are wrong; SOTTO_ERROR_BUDGET where ε does not suffice for the plan;
- * SOTTO_INTERRUPTED (with `json` filled and the directory complete) where `stop` said so; SOTTO_DIVERGED
- * (with `json` filled, and the privacy statement alone in release/) where training went nowhere and ended
- * itself.
+ * also of a cap in the ledger;
+ * SOTTO_INTERRUPTED (with `json` filled, the run saved and nothing released) where `stop` said so;
+ * SOTTO_DIVERGED (with `json` filled, and the privacy statement alone in release/) where training went
+ * nowhere and ended itself.
  */
 SOTTO_API sotto_status sotto_run_train(const sotto_run_options *options, char **json, sotto_error *err);
 

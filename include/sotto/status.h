@@ -34,7 +34,7 @@ typedef enum sotto_status {
     SOTTO_ERROR_MEMORY,  /**< out of memory, or a size that cannot be addressed */
     SOTTO_ERROR_NUMERIC, /**< a computation could not reach its promised accuracy */
     SOTTO_ERROR_ENTROPY, /**< the operating system gave no randomness; nothing private may go on */
-    SOTTO_INTERRUPTED,   /**< the user asked to stop; what is paid for is kept */
+    SOTTO_INTERRUPTED,   /**< the user asked to stop; what is done is saved */
     SOTTO_DIVERGED,      /**< training went nowhere and ended itself; what it spent is written down */
 } sotto_status;
 

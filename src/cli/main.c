@@ -44,7 +44,7 @@ static const char tail[] =
     "where they print figures.\n"
     "\n"
     "Exit status: 0 done; 1 the job failed; 2 wrong usage, config, schema or table; 3 the privacy budget\n"
-    "refuses; 130 stopped by Ctrl-C, what was paid for being kept.\n";
+    "refuses; 130 stopped by Ctrl-C; a run is saved.\n";
 
 static void put_help(FILE *file)
 {

@@ -307,7 +307,7 @@ sotto_status sotto_sample_write(sotto_model *model, const sotto_encoder *encoder
         status = sotto_csv_writer_create(&sampler.writer, encoder, sampler.stream, file, err);
     if (status == SOTTO_OK)
         status = write_rows(&sampler, sampled, err);
-    if (status == SOTTO_OK || status == SOTTO_INTERRUPTED || sampled->scarce) {
+    if (status == SOTTO_OK || sampled->scarce) {
         sotto_error flush_error = {0};
         const sotto_status flushed = sotto_csv_writer_flush(sampler.writer, &flush_error);
         if (flushed != SOTTO_OK) {

@@ -453,9 +453,9 @@ typedef struct sotto_sampled {
 } sotto_sampled;
 
 /**
- * Write synthetic rows as CSV. Fewer than asked for, all of them whole, with SOTTO_INTERRUPTED after a stop,
- * and with SOTTO_ERROR_INPUT where such rows are too scarce. Where a column is balanced, what is written is
- * balanced in every case.
+ * Write synthetic rows as CSV. Fewer than asked for, all of them whole, with SOTTO_ERROR_INPUT where such
+ * rows are too scarce; with SOTTO_INTERRUPTED after a stop, when what is in the file is good for nothing.
+ * Where a column is balanced, what is written is balanced in every case.
  */
 sotto_status sotto_sample_write(sotto_model *model, const sotto_encoder *encoder, sotto_random *random,
                                 const sotto_sampling *sampling, FILE *file, sotto_sampled *sampled,
