@@ -182,7 +182,11 @@ START_TEST(verify_names_what_does_not_agree)
     char sidecar[80];
     (void)snprintf(sidecar, sizeof sidecar, "%s-head", path);
     const char *id = make_run(true);
-    ck_assert_int_eq(sotto_ledger_head_of(sidecar, &head, &err), SOTTO_OK);
+    const sotto_ledger_options options = {.path = path};
+    sotto_ledger *ledger;
+    ck_assert_int_eq(sotto_ledger_open(&ledger, &options, &err), SOTTO_OK);
+    head = sotto_ledger_last(ledger);
+    sotto_ledger_close(ledger);
     write_statement(&head, id);
     write_rows("a,b\n");
     ck_assert_int_eq(run("ledger verify %s %s/run %s/run/release/privacy.json", sidecar, folder, folder), 0);

@@ -224,6 +224,15 @@ START_TEST(a_deleted_or_cut_log_is_refused)
 }
 END_TEST
 
+static sotto_ledger_head head_in(const char *name)
+{
+    const content file = read_file(name);
+    ledger_record record;
+    ck_assert(ledger_record_parse(file.bytes, file.length, &record));
+    free(file.bytes);
+    return record.head;
+}
+
 START_TEST(an_older_copy_is_refused_by_all_who_know_better)
 {
     sotto_ledger_head head;
@@ -233,7 +242,7 @@ START_TEST(an_older_copy_is_refused_by_all_who_know_better)
     copy_file("ledger.db-head", "old.db-head");
     ck_assert_int_eq(setenv("SOTTO_LEDGER_MIRROR", scene_path("mirror"), 1), 0);
     add_entry("ledger.db");
-    OK(sotto_ledger_head_of(scene_path("mirror"), &head, &err));
+    head = head_in("mirror");
     ck_assert_uint_eq(head.entries, 5);
     /* the file alone put back: its head file knows better */
     copy_file("ledger.db", "new.db");
@@ -285,7 +294,7 @@ START_TEST(an_adopted_copy_says_so)
     make_ledger("ledger.db", 2);
     copy_file("ledger.db", "copy.db");
     add_entry("ledger.db");
-    OK(sotto_ledger_head_of(scene_path("ledger.db-head"), &head, &err));
+    head = head_in("ledger.db-head");
     expect_refused("copy.db", "adopt");
     const sotto_ledger_options options = {.path = scene_path("copy.db"), .adopt = true};
     OK(sotto_ledger_open(&ledger, &options, &err));

@@ -218,16 +218,10 @@ sotto_status sotto_ledger_export(sotto_ledger *ledger, FILE *file, sotto_error *
 sotto_status sotto_ledger_verify(const sotto_ledger_options *options, json_t **record, sotto_error *err);
 
 /**
- * The head that an artefact holds a ledger to: of a head file (beside a ledger, or a mirror), of a statement
- * (privacy.json: its object `ledger`), or of a run directory (its release/privacy.json).
- * \return SOTTO_ERROR_INPUT where it has none
- */
-sotto_status sotto_ledger_head_of(const char *artefact, sotto_ledger_head *head, sotto_error *err);
-
-/**
- * Hold the ledger to an artefact: its head; and of a run directory, that its run was released and each file
- * of release/ is the one that was entered. \param[out] head  the artefact's \param[out] files how many were
- * compared \return SOTTO_ERROR_INPUT, naming what does not agree
+ * Hold the ledger to an artefact, a head file (beside a ledger, or a mirror), a statement (privacy.json) or a
+ * run directory: to its head; and of a run directory, that its run was released and each file of release/ is
+ * the one that was entered. \param[out] head  the artefact's \param[out] files how many were compared \return
+ * SOTTO_ERROR_INPUT, naming what does not agree
  */
 sotto_status sotto_ledger_hold(sotto_ledger *ledger, const char *artefact, sotto_ledger_head *head,
                                size_t *files, sotto_error *err);

@@ -128,15 +128,6 @@ static sotto_status read_artefact(const char *artefact, said *found, sotto_error
     return status;
 }
 
-sotto_status sotto_ledger_head_of(const char *artefact, sotto_ledger_head *head, sotto_error *err)
-{
-    said found;
-    const sotto_status status = read_artefact(artefact, &found, err);
-    if (status == SOTTO_OK)
-        *head = found.head;
-    return status;
-}
-
 static sotto_status compare_file(const char *folder, const sotto_ledger_artefact *entered, sotto_error *err)
 {
     char hash[65], *path = NULL;
