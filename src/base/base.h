@@ -3,8 +3,8 @@
 #define SOTTO_BASE_H
 
 /**
- * base: what every room stands on. Arenas, random streams, files. Knows nothing of tables, networks or
- * privacy.
+ * base: what every room stands on. Arenas, random streams, processes, files. Knows nothing of tables,
+ * networks or privacy.
  */
 
 #include <stdbool.h>
@@ -180,6 +180,21 @@ int64_t sotto_stream_discrete_gaussian_reference(sotto_stream *stream, uint64_t 
  * on a grid of scale/2²⁷ as far as a float resolves it, and end where SOTTO_NOISE_LIMIT says.
  */
 void sotto_stream_gaussian(sotto_stream *stream, double scale, float *out, size_t count);
+
+/* ------------------------------------------------------ a process of its own */
+
+/**
+ * Call `work(context, result)` in a forked process, for a library that ends its process where memory is
+ * short. What `work` does to memory is lost with that process, but for `result` [bytes], zeroed, which is
+ * copied out where `work` gave true. It has the memory of the thread that called and none of its files: it
+ * cannot print, nor touch a run's directory or a ledger, nor draw a random number. It leaves no core dump,
+ * and dies with its parent where the system can do that (Linux).
+ *
+ * SOTTO_ERROR_MEMORY where no process could be made, where it ended before `work` did, and where `work` gave
+ * false; the message begins with `what`. Threads may call it at once.
+ */
+sotto_status sotto_apart(bool (*work)(void *context, void *result), void *context, void *result, size_t bytes,
+                         const char *what, sotto_error *err);
 
 /* ------------------------------------------------------------------- files */
 

@@ -6,9 +6,7 @@
 #include <limits.h>
 #include <linear.h>
 #include <math.h>
-#include <pthread.h>
 
-/* Its coefficients are copied out, so that nothing of liblinear's lives on. */
 typedef struct linear {
     size_t outputs; /* 1 for two classes or a number, else one for each class */
     size_t classes;
@@ -19,11 +17,6 @@ typedef struct linear {
 static void say_nothing(const char *text)
 {
     (void)text;
-}
-
-static void silence(void)
-{
-    set_print_string_function(say_nothing);
 }
 
 /* Rows as lists of features that are not zero, the bias last; each ends with the index −1. */
@@ -41,55 +34,72 @@ static void write_nodes(const sotto_features *features, struct feature_node *nod
     }
 }
 
-static sotto_status copy_weights(linear *made, const struct model *model, size_t width, sotto_error *err)
+/* What liblinear is to learn, and where in the parent's memory it may note down what. */
+typedef struct task {
+    struct problem problem;
+    struct parameter parameter;
+    size_t classes, outputs;
+    int *labels; /* [classes] */
+} task;
+
+static void copy_weights(const task *task, const struct model *model, double *weights)
 {
-    int *labels = sotto_arena_take(made->arena, made->classes, sizeof *labels, err);
-    if (!labels)
-        return SOTTO_ERROR_MEMORY;
-    if (made->classes > 0)
-        get_labels(model, labels);
-    for (size_t k = 0; k < made->outputs; k++) {
+    const size_t width = (size_t)task->problem.n - 1;
+    if (task->classes > 0)
+        get_labels(model, task->labels);
+    for (size_t k = 0; k < task->outputs; k++) {
         /* With two classes the one output speaks for class 1, wherever liblinear has put it. */
-        const size_t wanted = made->classes == 2 ? 1 : k;
+        const size_t wanted = task->classes == 2 ? 1 : k;
         size_t at = 0;
-        while (at + 1 < made->classes && labels[at] != (int)wanted)
+        while (at + 1 < task->classes && task->labels[at] != (int)wanted)
             at++;
         for (size_t j = 0; j < width; j++)
-            made->weights[j * made->outputs + k] = get_decfun_coef(model, (int)j + 1, (int)at);
-        made->weights[width * made->outputs + k] = get_decfun_bias(model, (int)at);
+            weights[j * task->outputs + k] = get_decfun_coef(model, (int)j + 1, (int)at);
+        weights[width * task->outputs + k] = get_decfun_bias(model, (int)at);
     }
-    return SOTTO_OK;
+}
+
+/* In a process of its own: liblinear takes no heed of memory that it does not get, and would take all with
+ * it. Nothing is freed there. */
+static bool learn(void *context, void *weights)
+{
+    task *task = context;
+    set_print_string_function(say_nothing);
+    const struct model *model = train(&task->problem, &task->parameter);
+    if (!model)
+        return false;
+    copy_weights(task, model, weights);
+    return true;
 }
 
 static sotto_status solve(linear *made, const sotto_classifier_options *options,
                           const sotto_features *features, double *targets, sotto_arena *scratch,
                           sotto_error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const size_t rows = features->rows, width = features->plan->width;
     struct feature_node **starts = sotto_arena_take(scratch, rows, sizeof *starts, err);
     struct feature_node *nodes =
         sotto_arena_take(scratch, rows, (features->plan->entries + 2) * sizeof *nodes, err);
-    if (!starts || !nodes)
+    int *labels = sotto_arena_take(scratch, made->classes, sizeof *labels, err);
+    if (!starts || !nodes || !labels)
         return SOTTO_ERROR_MEMORY;
     write_nodes(features, nodes, starts);
-    const struct problem problem = {
-        .l = (int)rows, .n = (int)width + 1, .y = targets, .x = starts, .bias = 1};
     /* Both solvers are trust-region Newton methods without random numbers. p = 0 makes the regression's loss
      * the plain square. */
-    const struct parameter parameter = {.solver_type = made->classes > 0 ? L2R_LR : L2R_L2LOSS_SVR,
-                                        .eps = 1e-4,
-                                        .C = options->cost > 0 ? options->cost : 1};
-    const char *wrong = check_parameter(&problem, &parameter);
+    task task = {
+        .problem = {.l = (int)rows, .n = (int)width + 1, .y = targets, .x = starts, .bias = 1},
+        .parameter = {.solver_type = made->classes > 0 ? L2R_LR : L2R_L2LOSS_SVR,
+                      .eps = 1e-4,
+                      .C = options->cost > 0 ? options->cost : 1},
+        .classes = made->classes,
+        .outputs = made->outputs,
+        .labels = labels,
+    };
+    const char *wrong = check_parameter(&task.problem, &task.parameter);
     if (wrong)
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "liblinear refuses: %s", wrong);
-    pthread_once(&once, silence);
-    struct model *model = train(&problem, &parameter);
-    if (!model)
-        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "liblinear made no model of %zu rows", rows);
-    sotto_status status = copy_weights(made, model, width, err);
-    free_and_destroy_model(&model);
-    return status;
+    return sotto_apart(learn, &task, made->weights, (width + 1) * made->outputs * sizeof *made->weights,
+                       "a logistic or ridge regression by liblinear", err);
 }
 
 static void linear_destroy(void *state)

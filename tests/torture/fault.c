@@ -7,7 +7,7 @@
  * System calls are not caught by the names of C functions, since the C library calls itself by none, but by
  * the kernel: a seccomp filter sends each of them to a handler here, whoever made it, unless it comes from
  * the one instruction by which the handler makes it itself. Allocations all pass malloc and its kin, which
- * are replaced.
+ * are replaced. What a forked process does is counted with the rest: one fault meets one call of all of them.
  */
 /* clang-format off
  *
@@ -36,6 +36,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -70,6 +71,7 @@ __asm__(".text\n.globl torture_call\n.hidden torture_call\n.type torture_call, %
 /* ---- what is counted ---- */
 
 enum { SHORT = 4096 }; /* beyond every errno */
+#define NO_NUMBER (-1L)
 
 static const struct error {
     const char *name;
@@ -141,6 +143,8 @@ static const struct kind {
     {"mmap", SYS_mmap, false, GIVES(ENOMEM)},
     {"mremap", SYS_mremap, false, GIVES(ENOMEM)},
     {"getrandom", SYS_getrandom, false, GIVES(EINTR, ENOSYS)},
+    {"wait4", SYS_wait4, false, GIVES(EINTR)},
+    {"fork", NO_NUMBER, false, GIVES(ENOMEM)}, /* caught by its name: a handler cannot make it */
 };
 enum { KINDS = sizeof kinds / sizeof *kinds, MOST_CALLS = 1 << 18 };
 
@@ -148,11 +152,14 @@ static const char *report;
 static long call_at, memory_at, stop_at;
 static int wanted;
 static bool always, armed;
-static long clock_off;
-static atomic_long calls, allocations;
-static atomic_bool hit;
-static uint8_t seen[MOST_CALLS]; /* the kind of each call, while nothing is to fail */
-static uint8_t seen_create[MOST_CALLS];
+static long clock_off, command; /* the process that was started; those that it makes are counted with it */
+
+static struct counted {
+    atomic_long calls, allocations;
+    atomic_bool hit;
+    uint8_t seen[MOST_CALLS]; /* the kind of each call, while nothing is to fail */
+    uint8_t seen_create[MOST_CALLS];
+} * counted;
 
 static bool gives(const struct kind *kind, int error, const long *arguments)
 {
@@ -200,7 +207,7 @@ static void append_number(char *line, size_t size, unsigned long number, unsigne
 static void tell_hit(const char *what, long number, const char *detail, unsigned long value, unsigned base)
 {
     char line[256] = "hit ";
-    if (atomic_exchange(&hit, true))
+    if (atomic_exchange(&counted->hit, true))
         return;
     append(line, sizeof line, what);
     append(line, sizeof line, " "); /* then the descriptor, or which allocation */
@@ -234,11 +241,11 @@ static void tell_counts(void)
 {
     static char text[MOST_CALLS * 8];
     size_t used = 0;
-    for (long k = 0; k < calls && k < MOST_CALLS; k++) {
-        const struct kind *kind = &kinds[seen[k]];
+    for (long k = 0; k < counted->calls && k < MOST_CALLS; k++) {
+        const struct kind *kind = &kinds[counted->seen[k]];
         char line[160] = "call ";
         append(line, sizeof line, kind->name);
-        const long arguments[6] = {0, 0, seen_create[k] ? O_CREAT : 0, 0, 0, 0};
+        const long arguments[6] = {0, 0, counted->seen_create[k] ? O_CREAT : 0, 0, 0, 0};
         for (size_t e = 0; e < sizeof errors / sizeof *errors; e++)
             if (gives(kind, errors[e].number, arguments)) {
                 append(line, sizeof line, " ");
@@ -252,7 +259,7 @@ static void tell_counts(void)
     }
     tell(text, used);
     char line[64] = "allocations ";
-    append_number(line, sizeof line, (unsigned long)allocations, 10);
+    append_number(line, sizeof line, (unsigned long)counted->allocations, 10);
     append(line, sizeof line, "\n");
     tell(line, strlen(line));
 }
@@ -272,6 +279,11 @@ static bool is_lock(long command)
     return (command >= F_GETLK && command <= F_SETLKW) || (command >= F_OFD_GETLK && command <= F_OFD_SETLKW);
 }
 
+static bool is_command(void)
+{
+    return torture_call(SYS_getpid, 0, 0, 0, 0, 0, 0) == command;
+}
+
 static long make(long number, const long *a)
 {
     return torture_call(number, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -289,25 +301,30 @@ static long fail(const struct kind *kind, const long *a)
     return -wanted;
 }
 
+/* Counts a call; is it the one to fail? */
+static bool meets(const struct kind *kind, const long *a)
+{
+    const long k = atomic_fetch_add(&counted->calls, 1);
+    if (k < MOST_CALLS) {
+        counted->seen[k] = (uint8_t)(kind - kinds);
+        counted->seen_create[k] = kind->number == SYS_openat && (a[2] & O_CREAT);
+    }
+    if (k + 1 == stop_at)
+        (void)torture_call(SYS_kill, command, SIGTERM, 0, 0, 0, 0);
+    if (!call_at || k + 1 < call_at || (atomic_load(&counted->hit) && !always) || !gives(kind, wanted, a))
+        return false;
+    /* a full disk leaves the terminal alone */
+    return !(always && kind->file && a[0] <= STDERR_FILENO);
+}
+
 static long on_call(long number, const long *a)
 {
     const struct kind *kind = kind_of(number);
-    if (number == SYS_exit_group && !call_at && !memory_at)
+    if (number == SYS_exit_group && !call_at && !memory_at && is_command())
         tell_counts();
     if (!kind || (kind->file && a[0] >= TORTURE_DESCRIPTORS) || (number == SYS_fcntl && !is_lock(a[1])))
         return make(number, a);
-    const long k = atomic_fetch_add(&calls, 1);
-    if (k < MOST_CALLS) {
-        seen[k] = (uint8_t)(kind - kinds);
-        seen_create[k] = number == SYS_openat && (a[2] & O_CREAT);
-    }
-    if (k + 1 == stop_at)
-        (void)torture_call(SYS_kill, torture_call(SYS_getpid, 0, 0, 0, 0, 0, 0), SIGTERM, 0, 0, 0, 0);
-    if (!call_at || k + 1 < call_at || (atomic_load(&hit) && !always) || !gives(kind, wanted, a))
-        return make(number, a);
-    if (always && kind->file && a[0] <= STDERR_FILENO) /* a full disk leaves the terminal alone */
-        return make(number, a);
-    return fail(kind, a);
+    return meets(kind, a) ? fail(kind, a) : make(number, a);
 }
 
 static void handler(int number, siginfo_t *info, void *context)
@@ -356,6 +373,23 @@ static bool install_filter(void)
            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
 }
 
+/* ---- new processes ---- */
+
+pid_t fork(void)
+{
+    static const long no_arguments[6];
+    static pid_t (*next)(void);
+    if (!next) {
+        void *found = dlsym(RTLD_NEXT, "fork");
+        memcpy(&next, &found, sizeof next);
+    }
+    const struct kind *kind = kind_of(NO_NUMBER);
+    if (!armed || !meets(kind, no_arguments))
+        return next();
+    errno = (int)-fail(kind, no_arguments);
+    return -1;
+}
+
 /* ---- allocations ---- */
 
 void *__libc_malloc(size_t size);
@@ -367,10 +401,10 @@ static bool refuses(const void *caller)
 {
     if (!armed)
         return false;
-    const long k = atomic_fetch_add(&allocations, 1) + 1;
+    const long k = atomic_fetch_add(&counted->allocations, 1) + 1;
     if (!memory_at || k < memory_at || (k > memory_at && !always))
         return false;
-    if (!atomic_load(&hit))
+    if (!atomic_load(&counted->hit))
         tell_callers();
     tell_hit("allocation", k, " 0x", (unsigned long)(uintptr_t)caller, 16);
     errno = ENOMEM;
@@ -464,7 +498,9 @@ static void arm(void)
     (void)torture_call(SYS_getpriority, 0, 7777777, 0, 0, 0, 0);
     if (!report || number_of("SOTTO_FAULT_MARK_ONLY"))
         return;
-    if (!install_filter()) {
+    command = torture_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    counted = mmap(NULL, sizeof *counted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (counted == MAP_FAILED || !install_filter()) {
         static const char words[] = "fault: this kernel refuses the filter\n";
         (void)torture_call(SYS_write, STDERR_FILENO, (long)words, sizeof words - 1, 0, 0, 0);
         (void)torture_call(SYS_exit_group, 77, 0, 0, 0, 0, 0);
