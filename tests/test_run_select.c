@@ -193,7 +193,7 @@ START_TEST(the_statement_is_of_all_runs)
                        "privacy: {epsilon: 1.0, delta: 1.0e-5}\n"
                        "model: {target: ill}\nsample: {rows: 300}\n"
                        "figures: {columns: [town], share: 0.2, predict: ill, predict_share: 0.3}\n"
-                       "sweep: {model.type: [per-label, gan], select: best}\n");
+                       "sweep: {model.type: [per-label, vae], select: best}\n");
     json_decref(sweep_with(false, SOTTO_OK, NULL));
     json_t *statement = read_json("sweep/release/privacy.json");
     json_array_foreach(json_object_get(statement, "not_covered"), i, item)
