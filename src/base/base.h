@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "base/state.h"
 #include "base/trace.h"
 #include "sotto/status.h"

@@ -126,7 +126,7 @@ static sotto_status ask_peers(double seconds, json_t **peers, sotto_error *err)
     char *text = NULL;
     sotto_status status = sotto_bench_peers(seconds, &text, err);
     if (status == SOTTO_OK && text) {
-        *peers = json_loads(text, 0, NULL);
+        *peers = sotto_json_read(text);
         if (!*peers)
             status =
                 sotto_error_set(err, SOTTO_ERROR_IO,

@@ -7,8 +7,6 @@
  * standard output; progress, remarks and errors go to standard error.
  */
 
-#include <jansson.h>
-
 #include "base/base.h"
 #include "report/report.h"
 #include "sotto/run.h"

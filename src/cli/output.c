@@ -98,7 +98,7 @@ void sotto_cli_print_json(const json_t *json)
 
 json_t *sotto_cli_record(const char *text, sotto_error *err)
 {
-    json_t *record = json_loads(text, 0, NULL);
+    json_t *record = sotto_json_read(text);
     if (!record)
         (void)sotto_error_set(err, SOTTO_ERROR_MEMORY,
                               "what was done is done, but memory is too short to tell of it");

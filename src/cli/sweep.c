@@ -51,7 +51,7 @@ static bool any_failed(const char *json)
     bool failed = false;
     size_t i;
     const json_t *cell;
-    json_t *record = json_loads(json, 0, NULL);
+    json_t *record = sotto_json_read(json);
     json_array_foreach(json_object_get(record, "cells"), i, cell)
     {
         const char *status = sotto_cli_text(cell, "status");
@@ -64,7 +64,7 @@ static bool any_failed(const char *json)
 /* A choice was asked for, and none could be made. */
 static bool none_selected(const char *json)
 {
-    json_t *record = json_loads(json, 0, NULL);
+    json_t *record = sotto_json_read(json);
     const bool none = json_object_get(json_object_get(record, "selected"), "skipped") != NULL;
     json_decref(record);
     return none;

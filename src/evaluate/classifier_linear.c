@@ -35,14 +35,14 @@ static void write_nodes(const sotto_features *features, struct feature_node *nod
 }
 
 /* What liblinear is to learn, and where in the parent's memory it may note down what. */
-typedef struct task {
+typedef struct linear_task {
     struct problem problem;
     struct parameter parameter;
     size_t classes, outputs;
     int *labels; /* [classes] */
-} task;
+} linear_task;
 
-static void copy_weights(const task *task, const struct model *model, double *weights)
+static void copy_weights(const linear_task *task, const struct model *model, double *weights)
 {
     const size_t width = (size_t)task->problem.n - 1;
     if (task->classes > 0)
@@ -63,7 +63,7 @@ static void copy_weights(const task *task, const struct model *model, double *we
  * it. Nothing is freed there. */
 static bool learn(void *context, void *weights)
 {
-    task *task = context;
+    linear_task *task = context;
     set_print_string_function(say_nothing);
     const struct model *model = train(&task->problem, &task->parameter);
     if (!model)
@@ -86,7 +86,7 @@ static sotto_status solve(linear *made, const sotto_classifier_options *options,
     write_nodes(features, nodes, starts);
     /* Both solvers are trust-region Newton methods without random numbers. p = 0 makes the regression's loss
      * the plain square. */
-    task task = {
+    linear_task task = {
         .problem = {.l = (int)rows, .n = (int)width + 1, .y = targets, .x = starts, .bias = 1},
         .parameter = {.solver_type = made->classes > 0 ? L2R_LR : L2R_L2LOSS_SVR,
                       .eps = 1e-4,

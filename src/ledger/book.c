@@ -457,11 +457,6 @@ static const struct {
     {"charge", take_charge}, {"release", take_release}, {"close", take_close}, {"adopted", take_adopted},
 };
 
-static json_t *parse_body(const ledger_entry *entry)
-{
-    return json_loadb(entry->body, entry->body_length, JSON_REJECT_DUPLICATES, NULL);
-}
-
 sotto_status ledger_book_apply(ledger_book *book, const ledger_entry *entry, sotto_error *err)
 {
     taking t = {.book = book, .entry = entry, .err = err};
@@ -470,16 +465,9 @@ sotto_status ledger_book_apply(ledger_book *book, const ledger_entry *entry, sot
         kind++;
     if (kind == sizeof kinds / sizeof *kinds)
         return refuse(&t, "there is no such kind of entry");
-    json_t *body = parse_body(entry);
-    /* The parser takes a want of memory for a fault of the text here and there: is it one? */
-    if (!body) {
-        char *volatile room = malloc(entry->body_length + (1 << 16));
-        const bool short_of_memory = !room;
-        free(room);
-        if (short_of_memory)
-            return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading the ledger");
-        body = parse_body(entry);
-    }
+    json_t *body;
+    if (sotto_json_parse(&body, entry->body, entry->body_length, NULL) == SOTTO_ERROR_MEMORY)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading the ledger");
     t.reader.object = body;
     const sotto_status status =
         json_is_object(body) ? kinds[kind].take(&t) : refuse(&t, "its body is no JSON");

@@ -4,7 +4,6 @@
 
 /* Inside this room: the file, the chain, and the book that is kept of it in memory. */
 
-#include <jansson.h>
 #include <sqlite3.h>
 #include <sys/types.h>
 

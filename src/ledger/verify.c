@@ -102,8 +102,12 @@ static sotto_status read_head(const char *path, said *found, sotto_error *err)
     if (ledger_record_parse(bytes, length, &record))
         *found = (said){.head = record.head};
     else {
-        json_t *root = json_loadb(bytes, length, JSON_REJECT_DUPLICATES, NULL);
-        status = read_statement(root, found) ? SOTTO_OK : no_head(path, err);
+        json_t *root;
+        status = sotto_json_parse(&root, bytes, length, NULL);
+        if (status == SOTTO_ERROR_MEMORY)
+            (void)sotto_error_set(err, status, "out of memory reading %.300s", path);
+        else
+            status = read_statement(root, found) ? SOTTO_OK : no_head(path, err);
         json_decref(root);
     }
     free(bytes);
@@ -195,8 +199,7 @@ static json_t *entry_json(sqlite3_stmt *row)
         ledger_hex(hash, LEDGER_HASH, hex);
         if (ledger_put(object, "seq", json_integer(sqlite3_column_int64(row, 0))) &&
             ledger_put(object, "time", json_string(time)) && ledger_put(object, "kind", json_string(kind)) &&
-            ledger_put(object, "body", json_loads(body, 0, NULL)) &&
-            ledger_put(object, "hash", json_string(hex)))
+            ledger_put(object, "body", sotto_json_read(body)) && ledger_put(object, "hash", json_string(hex)))
             return object;
     }
     json_decref(object);

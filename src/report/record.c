@@ -10,17 +10,10 @@
 sotto_status sotto_record_load(const char *name, const char *text, json_t **root, sotto_error *err)
 {
     json_error_t at;
-    *root = json_loads(text, JSON_REJECT_DUPLICATES, &at);
-    if (*root)
+    const sotto_status status = sotto_json_parse(root, text, strlen(text), &at);
+    if (status == SOTTO_OK)
         return SOTTO_OK;
-    /* The parser takes a want of memory for a fault of the text here and there: is it one? */
-    char *volatile room = malloc(strlen(text) + (1 << 16));
-    const bool short_of_memory = !room;
-    free(room);
-    *root = short_of_memory ? NULL : json_loads(text, JSON_REJECT_DUPLICATES, &at);
-    if (*root)
-        return SOTTO_OK;
-    if (short_of_memory || json_error_code(&at) == json_error_out_of_memory)
+    if (status == SOTTO_ERROR_MEMORY)
         return sotto_error_set_at(err, SOTTO_ERROR_MEMORY, name, 0, 0, "out of memory reading the record");
     /* the parser's own words may quote the text */
     return sotto_error_set_at(err, SOTTO_ERROR_INPUT, name, at.line > 0 ? (size_t)at.line : 0,

@@ -17,8 +17,6 @@
  * stripped of control and text-direction characters. No error quotes a value of it.
  */
 
-#include <jansson.h>
-
 #include "base/base.h"
 #include "report/pages.h"
 

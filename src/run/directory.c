@@ -41,7 +41,7 @@ sotto_status sotto_run_directory_check(const char *path, sotto_error *err)
 sotto_status sotto_run_directory_converged(const char *path, sotto_error *err)
 {
     char *name = sotto_path_join(path, "release/privacy.json");
-    json_t *statement = name ? json_load_file(name, 0, NULL) : NULL;
+    json_t *statement = name ? sotto_json_read_file(name) : NULL;
     const json_t *training = json_object_get(statement, "training");
     const char *why = json_string_value(json_object_get(training, "diverged"));
     const sotto_status status =
@@ -290,7 +290,9 @@ sotto_status sotto_run_identity_read(const sotto_run_directory *directory, sotto
             : sotto_error_set_at(
                   err, SOTTO_ERROR_INPUT, path, 0, 0,
                   "is missing, so which run this is cannot be known; move the folder away and begin anew");
-    json_t *json = text ? json_loadb(text, length, 0, NULL) : NULL;
+    json_t *json = NULL;
+    if (text && sotto_json_parse(&json, text, length, NULL) == SOTTO_ERROR_MEMORY)
+        status = no_memory(err);
     const char *format = json_string_value(json_object_get(json, "format"));
     const json_t *private = json_object_get(json, "private_noise");
     identity->private = json_is_true(private);

@@ -72,7 +72,7 @@ static sotto_status check_train(const struct job *job, sotto_error *err)
     if (!job->options->run)
         return SOTTO_OK;
     char *path = sotto_path_join(job->options->run, "private/metrics.json");
-    json_t *metrics = path ? json_load_file(path, 0, NULL) : NULL;
+    json_t *metrics = path ? sotto_json_read_file(path) : NULL;
     const char *hash = json_string_value(json_object_get(metrics, "data_sha256"));
     sotto_status status = SOTTO_OK;
     if (!hash)

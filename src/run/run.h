@@ -7,8 +7,6 @@
  * sotto/run.h offers is made of these parts.
  */
 
-#include <jansson.h>
-
 #include "ledger/ledger.h"
 #include "models/model.h"
 #include "sotto/run.h"
@@ -472,13 +470,6 @@ double sotto_seconds(void);
 /** `root`/`name`, or `name` alone where it is absolute or root is empty; caller frees. NULL: out of memory.
  */
 char *sotto_path_join(const char *root, const char *name);
-
-/** From now on no record is written once memory for any part of any was short: at the start of what makes
- * records. */
-void sotto_json_watch(void);
-
-/** JSON text with 17 significant digits, indented, a newline at the end; caller frees. Steals `json`. */
-sotto_status sotto_json_text(json_t *json, char **text, sotto_error *err);
 
 /** A root of randomness as the options ask for. */
 sotto_status sotto_run_random(sotto_random **random, bool insecure_test_only_seed, uint64_t seed,

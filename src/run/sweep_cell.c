@@ -163,7 +163,7 @@ static sotto_status evaluate(const sotto_sweep *sweep, const char *run, unsigned
     options.progress = tell_evaluation;
     options.progress_context = to;
     sotto_status status = sotto_run_evaluate(&options, &text, err);
-    *evaluation = text ? json_loads(text, 0, NULL) : NULL;
+    *evaluation = sotto_json_read(text);
     free(text);
     return status;
 }
@@ -172,7 +172,7 @@ static sotto_status evaluate(const sotto_sweep *sweep, const char *run, unsigned
 static json_t *statement_of(const char *run)
 {
     char *path = sotto_path_join(run, "release/privacy.json");
-    json_t *statement = path ? json_load_file(path, 0, NULL) : NULL;
+    json_t *statement = path ? sotto_json_read_file(path) : NULL;
     free(path);
     return statement;
 }
@@ -266,7 +266,7 @@ sotto_status sotto_sweep_run_cell(sotto_sweep *sweep, const char *directory, siz
 json_t *sotto_sweep_cell_record(const char *directory, size_t cell)
 {
     char *path = cell_path(directory, cell, "cell.json");
-    json_t *record = path ? json_load_file(path, 0, NULL) : NULL;
+    json_t *record = path ? sotto_json_read_file(path) : NULL;
     const char *format = json_string_value(json_object_get(record, "format"));
     free(path);
     if (format && strcmp(format, "sotto sweep cell 1") == 0)

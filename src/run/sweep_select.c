@@ -72,7 +72,7 @@ static char *released_path(const char *directory, size_t cell, const char *name)
 static json_t *released_json(const char *directory, size_t cell, const char *name)
 {
     char *path = released_path(directory, cell, name);
-    json_t *json = path ? json_load_file(path, 0, NULL) : NULL;
+    json_t *json = path ? sotto_json_read_file(path) : NULL;
     free(path);
     return json;
 }
@@ -339,7 +339,7 @@ static sotto_status fill(const sotto_sweep_outcome *outcome, const char *directo
 static bool is_current(const char *finished, const sotto_spending *all)
 {
     char *path = sotto_path_join(finished, "privacy.json");
-    json_t *statement = path ? json_load_file(path, 0, NULL) : NULL;
+    json_t *statement = path ? sotto_json_read_file(path) : NULL;
     const json_t *epsilon = json_object_get(json_object_get(statement, "guarantee"), "epsilon");
     const bool same = json_is_number(epsilon) && json_number_value(epsilon) == all->epsilon;
     json_decref(statement);

@@ -82,11 +82,10 @@ sotto_status sotto_training_summary(const struct training *training, char **json
 
 sotto_status sotto_training_appeared(const struct training *training, char **json, sotto_error *err)
 {
-    json_error_t where;
     json_t *statement = NULL, *summary = NULL;
     char *path = sotto_path_join(training->directory.path, "release/privacy.json");
     if (path)
-        statement = json_load_file(path, 0, &where);
+        statement = sotto_json_read_file(path);
     const json_t *guarantee = json_object_get(statement, "guarantee");
     const json_t *steps = json_object_get(statement, "training");
     if (statement)
