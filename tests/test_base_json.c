@@ -38,14 +38,9 @@ static void give(void *memory)
     free(memory);
 }
 
-static void give_all(void)
-{
-    while (taken_count > 0)
-        free(taken[--taken_count]);
-}
-
 START_TEST(short_memory_is_never_another_record)
 {
+    json_error_t at;
     json_t *whole, *json;
     json_set_alloc_funcs(take, give);
     lasting = _i != 0;
@@ -54,10 +49,10 @@ START_TEST(short_memory_is_never_another_record)
     ck_assert_uint_gt(all, 60);
     for (refused = 1; refused <= all; refused++) {
         requests = 0;
-        ck_assert_int_eq(sotto_json_parse(&json, text, strlen(text), NULL), SOTTO_ERROR_MEMORY);
+        ck_assert_int_eq(sotto_json_parse(&json, text, strlen(text), &at), SOTTO_ERROR_MEMORY);
+        ck_assert_str_ne(at.text, SOTTO_JSON_RAN_OUT);
         ck_assert_ptr_null(json);
-        while (taken_count > kept)
-            free(taken[--taken_count]);
+        ck_assert_uint_eq(taken_count, kept);
     }
     refused = 0;
     ck_assert_int_eq(sotto_json_parse(&json, text, strlen(text), NULL), SOTTO_OK);
@@ -68,7 +63,58 @@ START_TEST(short_memory_is_never_another_record)
     refused = 0;
     json_decref(json);
     json_decref(whole);
-    give_all();
+    ck_assert_uint_eq(taken_count, 0);
+}
+END_TEST
+
+/* Texts that ask for the most memory: each of their last pieces fits what is held in reserve. */
+START_TEST(the_reserve_is_large_enough)
+{
+    enum { LENGTH = 6000 };
+    static char hostile[LENGTH + 1];
+    static const char *const parts[] = {
+        "[", "[],", "{},", "{\"\":{}},", "1,", "\"\",", "\"aaaaaaaaaaaaaaaaaaa\","};
+    const char *part = parts[_i];
+    json_error_t at;
+    json_t *json;
+    json_set_alloc_funcs(take, give);
+    lasting = true;
+    hostile[0] = '[';
+    for (size_t i = 1; i < LENGTH; i++)
+        hostile[i] = part[(i - 1) % strlen(part)];
+    for (size_t length = 16; length <= LENGTH; length = length < 1500 ? length + 301 : length + 1500)
+        for (refused = 1; refused < 4000; refused += 1 + refused / 3) {
+            requests = 0;
+            /* its end is missing, so where no request is refused it is no JSON */
+            const sotto_status status = sotto_json_parse(&json, hostile, length, &at);
+            ck_assert_str_ne(at.text, SOTTO_JSON_RAN_OUT);
+            ck_assert_int_eq(status, requests < refused ? SOTTO_ERROR_INPUT : SOTTO_ERROR_MEMORY);
+            ck_assert_uint_eq(taken_count, 0);
+        }
+}
+END_TEST
+
+/* A token that is longer than a piece, and doubles its buffer again and again. */
+START_TEST(long_tokens_fit_the_reserve)
+{
+    enum { LENGTH = 40000 };
+    static char token[LENGTH + 3];
+    json_error_t at;
+    json_t *json;
+    json_set_alloc_funcs(take, give);
+    lasting = true;
+    memset(token, 'a', sizeof token);
+    token[0] = '[', token[1] = token[LENGTH] = '"', token[LENGTH + 1] = ']';
+    sotto_status status = SOTTO_ERROR_MEMORY;
+    for (refused = 1; status == SOTTO_ERROR_MEMORY; refused++) {
+        requests = 0;
+        status = sotto_json_parse(&json, token, LENGTH + 2, &at);
+        json_decref(json);
+        ck_assert_str_ne(at.text, SOTTO_JSON_RAN_OUT);
+        ck_assert_uint_eq(taken_count, 0);
+    }
+    ck_assert_int_eq(status, SOTTO_OK);
+    ck_assert_uint_gt(refused, 12);
 }
 END_TEST
 
@@ -116,6 +162,8 @@ int main(void)
 {
     TCase *tests = tcase_create("json");
     tcase_add_loop_test(tests, short_memory_is_never_another_record, 0, 2);
+    tcase_add_loop_test(tests, the_reserve_is_large_enough, 0, 7);
+    tcase_add_test(tests, long_tokens_fit_the_reserve);
     tcase_add_test(tests, no_record_is_written_with_a_part_left_out);
     tcase_add_test(tests, what_is_no_json_is_said_to_be_none);
     Suite *suite = suite_create("base-json");

@@ -13,12 +13,16 @@
 
 #include "sotto/status.h"
 
+/** In an error's text: the reader asked for more than is held in reserve for it, which no text can make it
+ * do. */
+#define SOTTO_JSON_RAN_OUT "the reserve ran out"
+
 /**
  * JSON of `length` bytes of `text`, in which no key stands twice.
  * \param[out] json a new reference; NULL where it fails
  * \param[out] at   where the text is wrong; may be NULL. The parser's own words there may quote the text
- * \return SOTTO_ERROR_INPUT where it is no JSON; SOTTO_ERROR_MEMORY, and what was read by then is lost to the
- *         process: jansson cannot be asked to give it back. No message in either case
+ * \return SOTTO_ERROR_INPUT where it is no JSON; SOTTO_ERROR_MEMORY where any request was refused. No message
+ *         in either case
  */
 sotto_status sotto_json_parse(json_t **json, const char *text, size_t length, json_error_t *at);
 
