@@ -136,6 +136,31 @@ START_TEST(no_record_is_written_with_a_part_left_out)
 }
 END_TEST
 
+/* Any of the requests of the writer, too: a text without a part of it is none. */
+START_TEST(no_text_is_written_with_a_part_left_out)
+{
+    json_t *json;
+    json_set_alloc_funcs(take, give);
+    lasting = _i != 0;
+    ck_assert_int_eq(sotto_json_parse(&json, text, strlen(text), NULL), SOTTO_OK);
+    requests = 0;
+    char *whole = sotto_json_dump(json, JSON_COMPACT);
+    ck_assert_ptr_nonnull(whole);
+    const size_t all = requests;
+    ck_assert_uint_gt(all, 6);
+    for (refused = 1; refused <= all; refused++) {
+        requests = 0;
+        ck_assert_ptr_null(sotto_json_dump(json, JSON_COMPACT));
+    }
+    refused = 0;
+    json_t *again = sotto_json_read(whole);
+    ck_assert(json_equal(json, again));
+    free(whole);
+    json_decref(again);
+    json_decref(json);
+}
+END_TEST
+
 START_TEST(what_is_no_json_is_said_to_be_none)
 {
     json_t *json;
@@ -165,6 +190,7 @@ int main(void)
     tcase_add_loop_test(tests, the_reserve_is_large_enough, 0, 7);
     tcase_add_test(tests, long_tokens_fit_the_reserve);
     tcase_add_test(tests, no_record_is_written_with_a_part_left_out);
+    tcase_add_loop_test(tests, no_text_is_written_with_a_part_left_out, 0, 2);
     tcase_add_test(tests, what_is_no_json_is_said_to_be_none);
     Suite *suite = suite_create("base-json");
     suite_add_tcase(suite, tests);

@@ -29,7 +29,7 @@ enum {
 /* All of jansson's requests for memory pass here. */
 static json_malloc_t take_before;
 static json_free_t give_before;
-static atomic_bool ran_short;
+static atomic_ulong refused, refused_before; /* requests, since ever and up to sotto_json_watch */
 static _Thread_local struct reader *reading;
 
 static void *take(size_t size)
@@ -37,7 +37,7 @@ static void *take(size_t size)
     void *memory = take_before(size);
     if (memory)
         return memory;
-    ran_short = true;
+    atomic_fetch_add(&refused, 1);
     if (!reading)
         return NULL;
     reading->ran_short = true;
@@ -133,13 +133,26 @@ json_t *sotto_json_read_file(const char *path)
 void sotto_json_watch(void)
 {
     pass_here();
-    ran_short = false;
+    refused_before = refused;
+}
+
+char *sotto_json_dump(const json_t *json, size_t flags)
+{
+    pass_here();
+    const unsigned long before = refused;
+    char *text = json_dumps(json, flags);
+    if (!text || refused == before)
+        return text;
+    free(text); /* jansson leaves out what it has no memory for */
+    return NULL;
 }
 
 sotto_status sotto_json_text(json_t *json, char **text, sotto_error *err)
 {
     *text = NULL;
-    char *plain = json && !ran_short ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *plain = json && refused == refused_before
+                      ? sotto_json_dump(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17))
+                      : NULL;
     json_decref(json);
     if (plain) {
         const size_t length = strlen(plain);
@@ -148,10 +161,6 @@ sotto_status sotto_json_text(json_t *json, char **text, sotto_error *err)
             memcpy(*text + length, "\n", 2);
         else
             free(plain);
-    }
-    if (*text && ran_short) { /* while it was written */
-        free(*text);
-        *text = NULL;
     }
     return *text ? SOTTO_OK : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a record");
 }

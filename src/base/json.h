@@ -4,9 +4,9 @@
 
 /**
  * JSON by jansson, made safe where memory is short. By itself its reader (2.14, lex_save) then drops a
- * character of a number or a name without a word, or reads on beyond the end of its text; so all text is read
- * through here. And a record is put together from some hundred parts; one that was left out for want of
- * memory would make it untrue.
+ * character of a number or a name without a word, or reads on beyond the end of its text, and its writer
+ * leaves parts of the text out; so all text is read and written through here. And a record is put together
+ * from some hundred parts; one that was left out for want of memory would make it untrue.
  */
 
 #include <jansson.h>
@@ -29,6 +29,10 @@ sotto_status sotto_json_parse(json_t **json, const char *text, size_t length, js
 /** The same of a text that ends with a NUL, or is NULL; and of a file. NULL where there is no such JSON. */
 json_t *sotto_json_read(const char *text);
 json_t *sotto_json_read_file(const char *path);
+
+/** Text by the flags of `json_dumps`, all of it; caller frees. NULL where memory is short, and of no object
+ * or array. */
+char *sotto_json_dump(const json_t *json, size_t flags);
 
 /** From now on no record is written once memory for any part of any was short: at the start of what makes
  * records. */

@@ -73,8 +73,14 @@ sotto_status sotto_cli_show(const char *json, sotto_status (*form)(const char *,
     return status;
 }
 
+static bool left_out; /* from standard output, for want of memory */
+
 int sotto_cli_finish(void)
 {
+    if (left_out) {
+        (void)fputs("sotto: what was done is done, but memory is too short to tell of it\n", stderr);
+        return SOTTO_EXIT_FAILED;
+    }
     if (fflush(stdout) == 0 && !ferror(stdout))
         return SOTTO_EXIT_DONE;
     (void)fputs("sotto: cannot write to standard output; is the disk full, or the reader gone?\n", stderr);
@@ -92,8 +98,11 @@ void sotto_cli_guard_keys(void)
 
 void sotto_cli_print_json(const json_t *json)
 {
-    (void)json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    (void)fputc('\n', stdout);
+    char *text = sotto_json_dump(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    left_out = left_out || !text;
+    if (text)
+        (void)puts(text);
+    free(text);
 }
 
 json_t *sotto_cli_record(const char *text, sotto_error *err)

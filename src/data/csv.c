@@ -246,7 +246,10 @@ sotto_status sotto_csv_read(const char *path, sotto_csv_visit *visit, void *cont
 {
     gzFile file = gzopen(path, "rbe");
     if (!file)
-        return sotto_error_set_at(err, errno == EMFILE || errno == EIO ? SOTTO_ERROR_IO : SOTTO_ERROR_INPUT,
+        return sotto_error_set_at(err,
+                                  errno == ENOMEM                   ? SOTTO_ERROR_MEMORY
+                                  : errno == EMFILE || errno == EIO ? SOTTO_ERROR_IO
+                                                                    : SOTTO_ERROR_INPUT,
                                   path, 0, 0, "cannot open the table: %s; check the path", strerror(errno));
     reader in = {.path = path,
                  .visit = visit,

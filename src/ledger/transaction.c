@@ -210,7 +210,7 @@ sotto_status ledger_append(sotto_ledger *ledger, const char *kind, json_t *body,
     struct tm utc = {0};
     if (!gmtime_r(&clock, &utc) || strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
         (void)snprintf(now, sizeof now, "unknown");
-    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = body ? sotto_json_dump(body, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(body);
     if (!text)
         return sotto_error_set(

@@ -181,8 +181,9 @@ sotto_status sotto_ledger_hold(sotto_ledger *ledger, const char *artefact, sotto
 
 static bool write_line(json_t *object, FILE *file)
 {
-    const bool sound = object && json_dumpf(object, file, JSON_COMPACT | JSON_REAL_PRECISION(17)) == 0 &&
-                       fputc('\n', file) != EOF;
+    char *text = object ? sotto_json_dump(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    const bool sound = text && fputs(text, file) != EOF && fputc('\n', file) != EOF;
+    free(text);
     json_decref(object);
     return sound;
 }
