@@ -318,6 +318,37 @@ START_TEST(a_capped_path_keeps_its_id)
 }
 END_TEST
 
+/* Where tables of two data sets were at one path, what comes there new is of the last one's, or of neither.
+ */
+START_TEST(a_shared_path_leads_past_no_cap)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 5};
+    sotto_ledger *ledger = capped_at(3);
+    sotto_ledger_run *run = begin_on(ledger, table_of("adult", "rows", "elsewhere.csv"), &plan);
+    sotto_ledger_run_destroy(run);
+    run = begin_on(ledger, table_of("other", "other rows", "adult.csv"), &plan);
+    ck_assert_ptr_nonnull(run);
+    sotto_ledger_run_destroy(run);
+    sotto_ledger_run_destroy(begin_on(ledger, table_of("adult", "rows", "adult.csv"), &plan));
+    /* the capped one's table is there now, and is edited */
+    run = begin_on(ledger, table_of(NULL, "edited rows", "adult.csv"), &plan);
+    ck_assert_ptr_nonnull(run);
+    ck_assert_str_eq(sotto_ledger_run_data_set(run), "adult");
+    sotto_ledger_run_destroy(run);
+    ck_assert_ptr_null(begin_on(ledger, table_of("third", "more edited rows", "adult.csv"), &plan));
+    ck_assert(strstr(err.message, "write data.id: adult"));
+    /* the other one's comes back, and is edited */
+    sotto_ledger_run_destroy(begin_on(ledger, table_of("other", "other rows", "adult.csv"), &plan));
+    ck_assert_ptr_null(begin_on(ledger, table_of("third", "new rows", "adult.csv"), &plan));
+    ck_assert_ptr_null(begin_on(ledger, table_of(NULL, "new rows", "adult.csv"), &plan));
+    ck_assert(strstr(err.message, "say by data.id which of them it is"));
+    run = begin_on(ledger, table_of("other", "new rows", "adult.csv"), &plan);
+    ck_assert_ptr_nonnull(run);
+    sotto_ledger_run_destroy(run);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
 START_TEST(plans_are_asked_about_together_and_not_recorded)
 {
     const sotto_charge plan = {"steps", sampled(0.02, 1.3), 500};
@@ -470,6 +501,7 @@ TCase *ledger_cap_case(void)
     tcase_add_test(caps, a_released_run_counts_with_what_it_promises);
     tcase_add_test(caps, a_cap_ends_runs_that_are_not_private);
     tcase_add_test(caps, a_capped_path_keeps_its_id);
+    tcase_add_test(caps, a_shared_path_leads_past_no_cap);
     tcase_add_test(caps, an_open_run_holds_its_plan_until_it_is_closed);
     tcase_add_test(caps, a_resumed_run_is_borne_as_far_as_the_cap_reaches);
     tcase_add_test(caps, caps_are_raised_and_lowered);

@@ -20,6 +20,26 @@ static size_t find_version(const ledger_book *book, const char *content, const c
     return SIZE_MAX;
 }
 
+/* The data set of the last run that found its table at this path. Which set is the newest says nothing, and
+ * a table that comes back to a place writes no new version. */
+static size_t find_last_at(const ledger_book *book, const char *path)
+{
+    for (size_t i = book->run_count; i-- > 0;)
+        if (strcmp(book->runs[i].path, path) == 0)
+            return book->runs[i].data_set;
+    return find_version(book, NULL, path);
+}
+
+/* A capped data set that ever had a table at this path; SIZE_MAX where there is none. */
+static size_t find_capped_at(const ledger_book *book, const char *path)
+{
+    for (size_t i = book->set_count; i-- > 0;)
+        for (size_t j = 0; book->sets[i].capped && j < book->sets[i].version_count; j++)
+            if (strcmp(book->sets[i].versions[j].path, path) == 0)
+                return i;
+    return SIZE_MAX;
+}
+
 static size_t place_of(const ledger_book *book, const char *id)
 {
     const ledger_data_set *set = ledger_book_set(book, id);
@@ -84,16 +104,39 @@ static sotto_status use_declared(const ledger_book *book, const char *id, size_t
             "this table is the data set %s in the ledger, and data.id calls it %s; a table has one "
             "budget whatever it is called: write data.id: %s",
             book->sets[by_content].id, id, book->sets[by_content].id);
-    /* Edited in place and called otherwise, it would be out of the cap's sight. */
-    const size_t by_path = by_content == SIZE_MAX ? find_version(book, NULL, identity->path) : SIZE_MAX;
-    if (by_path != SIZE_MAX && book->sets[by_path].capped && strcmp(book->sets[by_path].id, id) != 0)
-        return sotto_error_set(
-            err, SOTTO_ERROR_INPUT,
-            "a table of the data set %s, which has a cap, was at this path, and data.id calls what is there now %s; "
-            "write data.id: %s, or, where it is about other people, give it another place",
-            book->sets[by_path].id, id, book->sets[by_path].id);
     (void)snprintf(identity->id, sizeof identity->id, "%s", id);
     identity->set = place_of(book, id);
+    /* Edited in place and called otherwise, it would be out of the cap's sight. */
+    const size_t capped = by_content == SIZE_MAX ? find_capped_at(book, identity->path) : SIZE_MAX;
+    if (capped == SIZE_MAX || capped == identity->set ||
+        (identity->set != SIZE_MAX && identity->set == find_last_at(book, identity->path)))
+        return SOTTO_OK;
+    return sotto_error_set(
+        err, SOTTO_ERROR_INPUT,
+        "a table of the data set %s, which has a cap, was at this path, and data.id calls what is there now %s; "
+        "write data.id: %s, or, where it is about other people, give it another place",
+        book->sets[capped].id, id, book->sets[capped].id);
+}
+
+/* Known by its content; or else by its place, where that tells one data set, or at least not past a cap. */
+static sotto_status find_undeclared(const ledger_book *book, size_t by_content, ledger_identity *identity,
+                                    sotto_error *err)
+{
+    identity->set = by_content;
+    if (by_content == SIZE_MAX) {
+        identity->set = find_last_at(book, identity->path);
+        const size_t capped = find_capped_at(book, identity->path);
+        if (capped != SIZE_MAX && !book->sets[identity->set].capped)
+            return sotto_error_set(
+                err, SOTTO_ERROR_INPUT,
+                "tables of the data sets %s, which has a cap, and %s were at this path, and what is there now is "
+                "new; say by data.id which of them it is",
+                book->sets[capped].id, book->sets[identity->set].id);
+    }
+    if (identity->set == SIZE_MAX)
+        find_new_name(book, identity);
+    else
+        (void)snprintf(identity->id, sizeof identity->id, "%s", book->sets[identity->set].id);
     return SOTTO_OK;
 }
 
@@ -120,21 +163,13 @@ sotto_status ledger_identify(const sotto_ledger *ledger, const sotto_ledger_tabl
     identity->path = canonical(table->path);
     if (!identity->path)
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a table's path");
-    sotto_status status = SOTTO_OK;
     size_t by_content = SIZE_MAX;
     if (table->sha256) {
         ledger_keyed(ledger, table->sha256, identity->content);
         by_content = find_version(book, identity->content, NULL);
     }
-    if (table->id)
-        status = use_declared(book, table->id, by_content, identity, err);
-    else {
-        identity->set = by_content != SIZE_MAX ? by_content : find_version(book, NULL, identity->path);
-        if (identity->set == SIZE_MAX)
-            find_new_name(book, identity);
-        else
-            (void)snprintf(identity->id, sizeof identity->id, "%s", book->sets[identity->set].id);
-    }
+    const sotto_status status = table->id ? use_declared(book, table->id, by_content, identity, err)
+                                          : find_undeclared(book, by_content, identity, err);
     identity->tell = identity->set == SIZE_MAX ||
                      !has_version(&book->sets[identity->set], identity->content, identity->path);
     return status;

@@ -258,20 +258,36 @@ static sotto_status find_out(sotto_ledger *ledger, sotto_status status, sotto_er
                                     : "nothing was recorded");
 }
 
+/* Whoever committed after this process may have told of it already. */
+static bool is_ahead(const ledger_record *record, const ledger_record *told)
+{
+    return record->head.entries >= told->head.entries;
+}
+
+/* Who was faster may have had another mirror, or none. */
+static sotto_status tell_mirror(const sotto_ledger *ledger, const ledger_record *record, sotto_error *err)
+{
+    ledger_record told;
+    bool absent;
+    const sotto_status status = ledger_mirror_read(ledger->mirror, &told, &absent, err);
+    if (status == SOTTO_OK && !absent && !ledger->adopt && strcmp(told.head.ledger, ledger->id) != 0)
+        return sotto_error_set_at(err, SOTTO_ERROR_INPUT, ledger->mirror, 0, 0,
+                                  "the mirror is another ledger's now (%.32s); name another one",
+                                  told.head.ledger);
+    if (status != SOTTO_OK || (!absent && !ledger->adopt && !is_ahead(record, &told)))
+        return status;
+    return ledger_mirror_write(ledger->mirror, &record->head, err);
+}
+
 /* Under a lock of their own the heads never go back, whoever is the last to write what he committed. */
 static sotto_status tell_head(sotto_ledger *ledger, sotto_error *err)
 {
     ledger_record record = {.head = sotto_ledger_last(ledger), .rest = LEDGER_NO_REST}, newer;
     bool empty;
-    /* Who committed after this process may have told of it already. */
     sotto_status status = ledger_sidecar_read(ledger, &newer, &empty, err);
-    if (status == SOTTO_OK && !ledger->adopt && !empty && newer.head.entries > record.head.entries)
-        return SOTTO_OK;
-    if (status == SOTTO_OK)
+    if (status == SOTTO_OK && (ledger->adopt || empty || is_ahead(&record, &newer)))
         status = ledger_sidecar_write(ledger, &record, false, err);
-    if (status == SOTTO_OK && ledger->mirror)
-        status = ledger_mirror_write(ledger->mirror, &record.head, err);
-    return status;
+    return status == SOTTO_OK && ledger->mirror ? tell_mirror(ledger, &record, err) : status;
 }
 
 sotto_status ledger_end(sotto_ledger *ledger, sotto_status status, sotto_error *err)

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Somebody turns time back, or makes copies: each is refused or charged, as docs/threat-model.md says."""
+import fcntl
 import json
 import re
 import resource
 import shutil
+import signal
+import sqlite3
+import struct
 import subprocess
+import sys
+import time
 
 from faults import preloaded, stop_early
 from scene import BUDGET, DONE, FAILED, INTERRUPTED, USAGE, Scene, finish, kill, put_table, want
@@ -238,6 +244,50 @@ def two_ledgers_are_an_error(programs, folder):
     scene = Scene(programs, folder / 'x', 'gan', steps=10)
     refused(scene, 'SOTTO_LEDGER', SOTTO_LEDGER=folder / 'other.db')
     done(scene, SOTTO_LEDGER=scene.ledger)
+
+
+def entries_of(head):
+    return int(re.search(r'^entries (\d+)$', head.read_text(encoding='ascii'), re.M)[1])
+
+
+def lock_heads(descriptor, kind):
+    """The byte of the head file under which heads are written, by a lock of an open file (F_OFD_SETLKW)."""
+    fcntl.fcntl(descriptor, 38, struct.pack('hhqqi4x', kind, 0, 1 << 41, 1, 0))
+
+
+def a_faster_commit_keeps_no_mirror_back(programs, folder):
+    """Between a commit and its mirror another process commits, and has another mirror, or none."""
+    if sys.platform != 'linux':
+        return
+    for name, other in (('another', folder / 'other.head'), ('none', '')):
+        scene = Scene(programs, folder / name, 'per-label')
+        mirror = scene.folder / 'mirror.head'
+
+        def declare(identity, path):
+            return subprocess.Popen([programs.sotto, 'ledger', 'declare', identity, '--epsilon', '1', '--delta', '1e-5',
+                                     '--ledger', scene.ledger], env=dict(scene.environment(), SOTTO_LEDGER_MIRROR=str(path)),
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+        want(finish(declare('first', mirror))[0] == DONE, 'a ledger could not be made')
+        ledger = sqlite3.connect(scene.ledger, isolation_level=None)
+        ledger.execute('BEGIN IMMEDIATE')  # the slow one comes as far as its transaction
+        slow = declare('slow', mirror)
+        time.sleep(0.5)
+        with open(beside(scene, '-head'), 'r+b') as head:
+            lock_heads(head.fileno(), fcntl.F_WRLCK)
+            ledger.execute('ROLLBACK')  # it commits, and waits for the heads
+            while ledger.execute('SELECT max(seq) FROM entries').fetchone()[0] < 2 and slow.poll() is None:
+                time.sleep(0.01)
+            slow.send_signal(signal.SIGSTOP)
+            fast = declare('fast', other)
+            time.sleep(0.1)
+            lock_heads(head.fileno(), fcntl.F_UNLCK)
+        want(finish(fast)[0] == DONE, 'the fast one failed')
+        slow.send_signal(signal.SIGCONT)
+        want(finish(slow)[0] == DONE, 'the slow one failed')
+        ledger.close()
+        want(entries_of(beside(scene, '-head')) == 3, 'the head file went back')
+        want(entries_of(mirror) >= 2, f'its mirror knows of {entries_of(mirror)} entries, and it committed the second')
 
 
 def files_are_closed_to_others_whatever_the_umask(programs, folder):
