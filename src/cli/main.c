@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -64,8 +67,23 @@ static int unknown(const char *name)
     return sotto_cli_usage("", "unknown command '%.60s'; expected one of %s", name, known);
 }
 
+/*
+ * OpenBLAS starts a thread for each processor before main. Nothing here uses them; but each wants 128 MB of
+ * addresses, tries for ever to get them where they are limited, and is waited for at each fork and in the
+ * end. There the command begins once more, without them.
+ */
+static void begin_without_idle_threads(char **argv)
+{
+    static const char threads[] = "OPENBLAS_NUM_THREADS";
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && !getenv(threads) &&
+        setenv(threads, "1", 1) == 0)
+        (void)execv("/proc/self/exe", argv); /* where it comes back, it goes on as it is */
+}
+
 int main(int argc, char **argv)
 {
+    begin_without_idle_threads(argv);
     if (argc < 2) {
         put_help(stderr);
         return SOTTO_EXIT_USAGE;

@@ -75,7 +75,7 @@ sotto_status ledger_epsilon(const sotto_accountant *accountant, double draws, do
     const double most = 1.01 * *epsilon + 1e-6, left = delta_left(delta, most, draws);
     *epsilon = INFINITY;
     if (left > 0.0)
-        status = sotto_accountant_epsilon(accountant, left, epsilon, NULL, err);
+        status = sotto_accountant_epsilon(accountant, left, epsilon, order, err);
     if (status == SOTTO_OK && !(*epsilon <= most))
         *epsilon = INFINITY;
     return status;

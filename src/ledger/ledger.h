@@ -12,7 +12,7 @@
  * nothing, in the file or in memory, unless its message says what is recorded.
  *
  * Threads and processes. A ledger is for one thread at a time; any number of processes may have the file
- * open. A process that forks must not have one open: in the child every call is refused but
+ * open. A child that is forked while one is open must leave it alone: there every call is refused but
  * `sotto_ledger_close`.
  */
 

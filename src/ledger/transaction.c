@@ -239,7 +239,12 @@ static sotto_status find_out(sotto_ledger *ledger, sotto_status status, sotto_er
     memcpy(hash, ledger->known_hash, LEDGER_HASH);
     if (err)
         before = *err;
-    if (ledger->poisoned || ledger_begin(ledger, false, NULL) != SOTTO_OK) {
+    unsigned char found[LEDGER_HASH] = {0};
+    bool known = !ledger->poisoned && ledger_begin(ledger, false, NULL) == SOTTO_OK;
+    if (known && ledger->known >= ours)
+        known = ledger_hash_at(ledger, ours, found, NULL) == SOTTO_OK;
+    undo(ledger);
+    if (!known) {
         ledger->poisoned = true;
         return sotto_error_set_at(
             err, status, ledger->path, 0, 0,
@@ -247,10 +252,7 @@ static sotto_status find_out(sotto_ledger *ledger, sotto_status status, sotto_er
             "the ledger anew",
             before.message, (unsigned long long)ours);
     }
-    unsigned char found[LEDGER_HASH];
-    const sotto_status read = ledger_hash_at(ledger, ours, found, NULL);
-    undo(ledger);
-    const bool there = read == SOTTO_OK && memcmp(hash, found, LEDGER_HASH) == 0;
+    const bool there = memcmp(hash, found, LEDGER_HASH) == 0;
     /* What the disk was told and did not take may come back, or not, when the machine starts again. */
     ledger->poisoned = ledger->poisoned || there;
     return sotto_error_set_at(err, status, ledger->path, 0, 0, "%.400s; %s", before.message,

@@ -353,6 +353,32 @@ def without_file_handles_there_is_an_error(programs, folder):
             done(scene, *scene.how_to_go_on())
 
 
+def without_address_space_there_is_an_end(programs, folder):
+    """OpenBLAS's threads, which nothing here uses, would try for ever to get theirs, and be waited for at a fork."""
+    if not programs.fault.exists():
+        return  # a sanitizer needs all of it
+    ends = set()
+    for megabytes in (*range(100, 260, 20), 300, 400):
+        scene = Scene(programs, folder / f'm{megabytes}', 'per-label')
+        words = [str(programs.sotto), *scene.words()[1:]]
+        environment = scene.environment()
+        del environment['OPENBLAS_NUM_THREADS']
+        limit = megabytes << 20
+        process = subprocess.Popen(words, cwd=scene.folder, env=environment, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+        status, err = finish(process, 30)
+        if status == 127:  # not even its libraries had room
+            continue
+        ends.add(status)
+        want(status in (DONE, FAILED, USAGE), f'with {megabytes} MB of addresses it ended with {status}: {err}')
+        there = scene.check()
+        want(there == (status == DONE), f'with {megabytes} MB of addresses it ended with {status}: {err}')
+        if not there:
+            done(scene, *scene.how_to_go_on())
+    want(DONE in ends, 'it never came to its end')
+
+
 ALL = [function for name, function in list(globals().items())
        if callable(function) and getattr(function, '__module__', '') == __name__
        and getattr(function, '__code__', None) and function.__code__.co_varnames[:2] == ('programs', 'folder')
