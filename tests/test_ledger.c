@@ -33,7 +33,7 @@ START_TEST(a_run_from_its_beginning_to_its_release)
     (void)snprintf(id, sizeof id, "%s", sotto_ledger_run_id(run));
     ck_assert(!sotto_ledger_run_released(ledger, id, &found, &count));
     OK(sotto_ledger_run_release(run, artefacts, 2, &err));
-    REFUSED(sotto_ledger_run_charge(run, &plan.mechanism, 1, "steps", &err), SOTTO_ERROR_INPUT, "released");
+    REFUSED(sotto_ledger_run_charge(run, &plan.mechanism, 1, "steps", &err), SOTTO_ERROR_BUDGET, "released");
     sotto_ledger_run_destroy(run);
     const sotto_ledger_head head = sotto_ledger_last(ledger);
     ck_assert_uint_eq(head.entries, 7); /* table, run, four charges, release */
@@ -69,9 +69,9 @@ START_TEST(only_the_newest_attempt_may_charge)
     OK(sotto_ledger_run_resume(&second, other, sotto_ledger_run_id(first), &table, config, &err));
     ck_assert_uint_eq(sotto_ledger_run_attempt(second), 2);
     OK(sotto_ledger_run_charge(second, &plan.mechanism, 60, "steps", &err));
-    REFUSED(sotto_ledger_run_charge(first, &plan.mechanism, 1, "steps", &err), SOTTO_ERROR_INPUT,
+    REFUSED(sotto_ledger_run_charge(first, &plan.mechanism, 1, "steps", &err), SOTTO_ERROR_BUDGET,
             "attempt 2");
-    REFUSED(sotto_ledger_run_release(first, artefacts, 2, &err), SOTTO_ERROR_INPUT, "attempt 2");
+    REFUSED(sotto_ledger_run_release(first, artefacts, 2, &err), SOTTO_ERROR_BUDGET, "attempt 2");
     const sotto_charge *charges = sotto_ledger_run_charges(second, &count);
     ck_assert_uint_eq(count, 1);
     ck_assert_uint_eq(charges[0].count, 160);
@@ -107,7 +107,7 @@ START_TEST(a_resume_is_of_the_same_table_config_and_units)
     ck_assert_uint_eq(sotto_ledger_last(ledger).entries, before);
     OK(sotto_ledger_run_close(ledger, id, "abandoned", &err));
     REFUSED(sotto_ledger_run_resume(&again, ledger, id, &table, config, &err), SOTTO_ERROR_INPUT, "closed");
-    REFUSED(sotto_ledger_run_charge(run, &plan.mechanism, 1, "steps", &err), SOTTO_ERROR_INPUT, "closed");
+    REFUSED(sotto_ledger_run_charge(run, &plan.mechanism, 1, "steps", &err), SOTTO_ERROR_BUDGET, "closed");
     REFUSED(sotto_ledger_run_close(ledger, id, "abandoned", &err), SOTTO_ERROR_INPUT, "closed already");
     sotto_ledger_run_destroy(run);
     sotto_ledger_close(ledger);

@@ -284,6 +284,49 @@ START_TEST(a_released_run_counts_with_what_it_promises)
 }
 END_TEST
 
+/* Let in under a larger cap, stopped early: its release would promise the plan all the same. */
+START_TEST(a_release_above_a_lowered_cap_is_refused)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 500};
+    const double alone = epsilon_of(&plan, 1);
+    const sotto_ledger_artefact file = {"rows.csv", "rows", plan_of(&plan).config_sha256};
+    sotto_ledger *ledger = capped_at(1.2 * alone);
+    sotto_ledger_run *run = begin(ledger, &plan);
+    OK(sotto_ledger_run_charge(run, &plan.mechanism, 10, "steps", &err));
+    OK(sotto_ledger_declare(ledger, "adult", NULL, 0.9 * alone, delta, &err));
+    const uint64_t before = sotto_ledger_last(ledger).entries;
+    REFUSED(sotto_ledger_run_release(run, &file, 1, &err), SOTTO_ERROR_BUDGET, "would promise epsilon 1 at");
+    ck_assert_msg(strstr(err.message, "sotto ledger close") && strstr(err.message, "larger cap"), "%s",
+                  err.message);
+    ck_assert_uint_eq(sotto_ledger_last(ledger).entries, before);
+    ck_assert(sotto_ledger_is_open(ledger, sotto_ledger_run_id(run)));
+    /* the two ways out that it names */
+    OK(sotto_ledger_declare(ledger, "adult", NULL, 1.2 * alone, delta, &err));
+    OK(sotto_ledger_run_release(run, &file, 1, &err));
+    sotto_ledger_run_destroy(run);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
+/* A cap that is all taken, to the last digit, is no reason to refuse what was let in under it. */
+START_TEST(what_was_let_in_may_be_released)
+{
+    const sotto_charge plan = {"steps", sampled(0.02, 1.3), 500 + 37 * (uint64_t)_i};
+    const sotto_ledger_artefact file = {"rows.csv", "rows", plan_of(&plan).config_sha256};
+    const sotto_ledger_table table = table_of("adult", "rows", "adult.csv");
+    sotto_ledger *ledger = capped_at(epsilon_of(&plan, 1));
+    sotto_ledger_run *run = begin(ledger, &plan), *again;
+    ck_assert_ptr_nonnull(run);
+    OK(sotto_ledger_run_charge(run, &plan.mechanism, plan.count, "steps", &err));
+    OK(sotto_ledger_run_resume(&again, ledger, sotto_ledger_run_id(run), &table, plan_of(&plan).config_sha256,
+                               &err)); /* something is recorded since it was let in */
+    OK(sotto_ledger_run_release(again, &file, 1, &err));
+    sotto_ledger_run_destroy(again);
+    sotto_ledger_run_destroy(run);
+    sotto_ledger_close(ledger);
+}
+END_TEST
+
 /* A run whose noise can be foretold is not gone on with once its data set has a cap. */
 START_TEST(a_cap_ends_runs_that_are_not_private)
 {
@@ -499,6 +542,8 @@ TCase *ledger_cap_case(void)
     tcase_add_test(caps, the_order_is_fixed_before_the_first_release);
     tcase_add_test(caps, a_cap_over_runs_has_an_order_at_once);
     tcase_add_test(caps, a_released_run_counts_with_what_it_promises);
+    tcase_add_test(caps, a_release_above_a_lowered_cap_is_refused);
+    tcase_add_loop_test(caps, what_was_let_in_may_be_released, 0, 8);
     tcase_add_test(caps, a_cap_ends_runs_that_are_not_private);
     tcase_add_test(caps, a_capped_path_keeps_its_id);
     tcase_add_test(caps, a_shared_path_leads_past_no_cap);

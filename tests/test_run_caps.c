@@ -99,6 +99,32 @@ START_TEST(a_cap_refuses_the_run_that_would_cross_it)
 }
 END_TEST
 
+static bool stop_later(void *context)
+{
+    return ++*(int *)context > 7;
+}
+
+/* Its statement would promise the whole plan, which is above what the custodian allows now. */
+START_TEST(a_stopped_run_is_not_released_above_a_lowered_cap)
+{
+    int asked = 0;
+    declare_cap(2.1);
+    sotto_run_options options = options_for(NULL);
+    options.stop = stop_later;
+    options.stop_context = &asked;
+    json_decref(train_with(&options, SOTTO_INTERRUPTED));
+    declare_cap(1.5);
+    const sotto_run_options finish = {
+        .config = at("config.yaml"), .output = at("run"), .resume = true, .finish = true, .threads = 1};
+    expect_refusal(&finish, SOTTO_ERROR_BUDGET, "would promise epsilon 2 at delta 1e-5");
+    ck_assert(!exists("run/release"));
+    ck_assert_uint_eq(runs_in("open"), 1);
+    declare_cap(2.1);
+    json_decref(train_with(&finish, SOTTO_OK));
+    ck_assert_uint_eq(runs_in("released"), 1);
+}
+END_TEST
+
 /* P11: a test seed's noise can be foretold, so it is no way to spend a declared budget. */
 START_TEST(a_test_seed_is_refused_under_a_cap)
 {
@@ -251,6 +277,7 @@ TCase *caps_tests(void)
     tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, a_cap_refuses_the_run_that_would_cross_it);
+    tcase_add_test(tests, a_stopped_run_is_not_released_above_a_lowered_cap);
     tcase_add_test(tests, a_test_seed_is_refused_under_a_cap);
     tcase_add_test(tests, a_run_that_never_began_holds_nothing);
     tcase_add_test(tests, a_cap_refuses_a_sweep_as_a_whole);

@@ -81,16 +81,6 @@ sotto_status ledger_epsilon(const sotto_accountant *accountant, double draws, do
     return status;
 }
 
-static sotto_status refuse(const ledger_data_set *set, double epsilon, sotto_error *err)
-{
-    return sotto_error_set(
-        err, SOTTO_ERROR_BUDGET,
-        "the data set %s has a cap of epsilon %.9g at delta %.9g; with what its runs have spent "
-        "and hold, this would bring it to epsilon %.9g; sotto ledger show %s tells what was spent, "
-        "and sotto ledger close gives back what an abandoned run holds",
-        set->id, set->epsilon, set->delta, epsilon, set->id);
-}
-
 /* Any one order bounds ε (Canonne, Kamath, Steinke 2020, Prop. 12): by so much more than the divergence. */
 static double conversion(double order, double delta)
 {
@@ -176,6 +166,63 @@ sotto_status ledger_cap_order(const ledger_book *book, const ledger_data_set *se
     return status;
 }
 
+/* ε of the run of Gaussian noise that would still fit by the cap's order; 0 where none would. */
+static double free_epsilon(const ledger_book *book, size_t place, double order)
+{
+    const ledger_data_set *set = &book->sets[place];
+    const ledger_choice choice = {.set = place, .unit = set->unit, .held = true};
+    sotto_accountant *spent = NULL, *rest = NULL;
+    sotto_mechanism noise;
+    double draws, epsilon = 0.0, free = 0.0;
+    if (ledger_compose(book, &choice, NULL, 0, &spent, &draws, NULL) == SOTTO_OK) {
+        const double left = delta_left(set->delta, set->epsilon, draws);
+        free = left > 0.0 ? set->epsilon - conversion(order, left) - sotto_accountant_rdp(spent, order) : 0.0;
+    }
+    if (free > 0.0 && sotto_mechanism_gaussian(&noise, sqrt(order / (2.0 * free)), NULL) == SOTTO_OK &&
+        sotto_accountant_create(SOTTO_ACCOUNTANT_RDP, &rest, NULL) == SOTTO_OK &&
+        sotto_accountant_compose(rest, &noise, 1, NULL) == SOTTO_OK &&
+        sotto_accountant_epsilon(rest, set->delta, &epsilon, NULL, NULL) != SOTTO_OK)
+        epsilon = 0.0;
+    sotto_accountant_destroy(spent);
+    sotto_accountant_destroy(rest);
+    return fmin(epsilon, set->epsilon);
+}
+
+/* What is added does not fit; or, where nothing is, what was let in does not any more. */
+static sotto_status refuse(const ledger_book *book, size_t place, bool added, double order, double epsilon,
+                           sotto_error *err)
+{
+    const ledger_data_set *set = &book->sets[place];
+    char cap[LEDGER_FIGURE], delta[LEDGER_FIGURE], found[LEDGER_FIGURE], rest[LEDGER_FIGURE], room[96] = "";
+    const double free = added ? free_epsilon(book, place, order) : 0.0;
+    (void)ledger_figure_exact(set->epsilon, cap);
+    (void)ledger_figure_exact(set->delta, delta);
+    (void)ledger_figure_up(epsilon, found);
+    if (!added)
+        return sotto_error_set(
+            err, SOTTO_ERROR_BUDGET,
+            "the data set %s has a cap of epsilon %s at delta %s, and what its runs have spent and hold comes to "
+            "epsilon %s; close a run (sotto ledger close), which then counts only with what it charged, or declare a "
+            "larger cap",
+            set->id, cap, delta, found);
+    if (free >= 1e-3)
+        (void)snprintf(room, sizeof room, " (one of epsilon %s or so would still fit)",
+                       ledger_figure_down(free, rest));
+    return sotto_error_set(
+        err, SOTTO_ERROR_BUDGET,
+        "the data set %s has a cap of epsilon %s at delta %s; with what its runs have spent and hold, this would bring "
+        "it to epsilon %s%s; lower privacy.epsilon, or see what was spent (sotto ledger show %s) and give back what an "
+        "abandoned run holds (sotto ledger close)",
+        set->id, cap, delta, found, room, set->id);
+}
+
+/* What was found within the cap may come out in the last digits above it when it is added up in another turn.
+ * The conversion has room for a hundred times as much. */
+static double limit_of(const ledger_data_set *set, bool added)
+{
+    return added ? set->epsilon : set->epsilon + 1e-11 * (1.0 + set->epsilon);
+}
+
 sotto_status ledger_cap_check(const ledger_book *book, size_t place, const ledger_extra *extras, size_t count,
                               double order, sotto_error *err)
 {
@@ -185,14 +232,15 @@ sotto_status ledger_cap_check(const ledger_book *book, size_t place, const ledge
     if (!set->capped)
         return SOTTO_OK;
     const ledger_choice choice = {.set = place, .unit = set->unit, .held = true};
+    const double most = limit_of(set, count > 0);
     sotto_status status = ledger_compose(book, &choice, extras, count, &accountant, &draws, err);
     if (status != SOTTO_OK)
         return status;
     const double epsilon = epsilon_at(accountant, draws, set->delta, order);
-    if (!(epsilon <= set->epsilon)) { /* to the last digit, where this is the best order anyway */
+    if (!(epsilon <= most)) { /* to the last digit, where this is the best order anyway */
         status = ledger_epsilon(accountant, draws, set->delta, &best, &best_order, err);
-        if (status == SOTTO_OK && !(best_order == order && best <= set->epsilon))
-            status = refuse(set, epsilon, err);
+        if (status == SOTTO_OK && !(best_order == order && best <= most))
+            status = refuse(book, place, count > 0, order, epsilon, err);
     }
     sotto_accountant_destroy(accountant);
     return status;

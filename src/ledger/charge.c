@@ -14,13 +14,16 @@ static sotto_status find_own(const sotto_ledger_run *run, ledger_run_record **re
         return sotto_error_set(err, SOTTO_ERROR_INPUT, "run %s is no longer in the ledger", run->id);
     if ((*record)->attempt != run->attempt)
         return sotto_error_set(
-            err, SOTTO_ERROR_INPUT,
+            err, SOTTO_ERROR_BUDGET,
             "run %s was resumed elsewhere, in attempt %llu; this one, attempt %llu, may spend no "
             "more, and publishes nothing",
             run->id, (unsigned long long)(*record)->attempt, (unsigned long long)run->attempt);
     if ((*record)->state != LEDGER_RUN_OPEN)
-        return sotto_error_set(err, SOTTO_ERROR_INPUT, "run %s was %s meanwhile; it may spend no more",
-                               run->id, (*record)->state == LEDGER_RUN_RELEASED ? "released" : "closed");
+        return sotto_error_set(
+            err, SOTTO_ERROR_BUDGET,
+            "run %s was %s meanwhile; it may spend no more and publishes nothing, and what it charged stays "
+            "charged",
+            run->id, (*record)->state == LEDGER_RUN_RELEASED ? "released" : "closed");
     return SOTTO_OK;
 }
 
@@ -40,9 +43,11 @@ static sotto_status check_cap(sotto_ledger *ledger, const ledger_run_record *run
     const uint64_t after = spent + charge->count;
     const sotto_charge more = {charge->label, charge->mechanism, after > counted ? after - counted : 0};
     const ledger_extra extra = {.charges = &more, .count = 1};
+    const size_t added = more.count > 0;
     if (!set->capped || (more.count == 0 && set->passed == set->changed))
         return SOTTO_OK;
-    const sotto_status status = ledger_cap_check(&ledger->book, run->data_set, &extra, 1, set->order, err);
+    const sotto_status status =
+        ledger_cap_check(&ledger->book, run->data_set, &extra, added, set->order, err);
     if (status == SOTTO_OK && more.count == 0)
         set->passed = set->changed;
     return status;
@@ -141,12 +146,33 @@ static json_t *artefacts_json(const sotto_ledger_artefact *artefacts, size_t cou
     return list;
 }
 
+/* A release promises the whole plan, which the run holds already: only where something else was recorded
+ * since the sum was last found within the cap, such as a lower cap, it may not be any more. */
+static sotto_status check_promise(sotto_ledger *ledger, const ledger_run_record *run, sotto_error *err)
+{
+    const ledger_data_set *set = &ledger->book.sets[run->data_set];
+    char epsilon[LEDGER_FIGURE], delta[LEDGER_FIGURE];
+    sotto_error why = {0};
+    if (!set->capped || set->passed == set->changed)
+        return SOTTO_OK;
+    const sotto_status status = ledger_cap_check(&ledger->book, run->data_set, NULL, 0, set->order, &why);
+    if (status == SOTTO_ERROR_BUDGET)
+        return sotto_error_set(
+            err, status, "the release of run %s would promise epsilon %s at delta %s: %.500s", run->id,
+            ledger_figure_exact(run->epsilon, epsilon), ledger_figure_exact(run->delta, delta), why.message);
+    if (status != SOTTO_OK && err)
+        *err = why;
+    return status;
+}
+
 static sotto_status release_within(const sotto_ledger_run *run, const sotto_ledger_artefact *artefacts,
                                    size_t count, sotto_error *err)
 {
     ledger_run_record *record;
     const sotto_ledger_head head = sotto_ledger_last(run->ledger);
-    const sotto_status status = find_own(run, &record, err);
+    sotto_status status = find_own(run, &record, err);
+    if (status == SOTTO_OK)
+        status = check_promise(run->ledger, record, err);
     if (status != SOTTO_OK)
         return status;
     json_t *body = json_object();

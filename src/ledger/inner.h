@@ -190,6 +190,12 @@ bool ledger_read_end(ledger_reader *reader);
 /** label, mechanism and count of a reader's object; the label stays the object's. */
 bool ledger_read_charge(ledger_reader *reader, sotto_adjacency adjacency, sotto_charge *charge);
 
+/** An ε or δ for people: exactly, or to four digits rounded up or down. Give `text`. */
+enum { LEDGER_FIGURE = 40 };
+const char *ledger_figure_exact(double value, char text[LEDGER_FIGURE]);
+const char *ledger_figure_up(double value, char text[LEDGER_FIGURE]);
+const char *ledger_figure_down(double value, char text[LEDGER_FIGURE]);
+
 bool ledger_is_hex(const char *text, size_t digits);
 void ledger_hex(const unsigned char *bytes, size_t count, char *hex);
 /** A data set's id: 1 to LEDGER_NAME bytes of UTF-8 without control characters, not beginning with "-". */

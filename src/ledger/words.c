@@ -70,6 +70,49 @@ char *ledger_readable(const char *text)
     return readable;
 }
 
+/* -------------------------------------------------------------------- figures */
+
+/* "1e-05" to "1e-5". */
+static const char *shorten(char *text)
+{
+    char *zero = strstr(text, "e-0");
+    if (zero)
+        memmove(zero + 2, zero + 3, strlen(zero + 3) + 1);
+    return text;
+}
+
+const char *ledger_figure_exact(double value, char text[LEDGER_FIGURE])
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        (void)snprintf(text, LEDGER_FIGURE, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return shorten(text);
+}
+
+/* To four digits, of which the last is one more, or one less, where the nearest is on the other side. */
+static const char *figure(double value, int direction, char text[LEDGER_FIGURE])
+{
+    char shown[LEDGER_FIGURE];
+    (void)snprintf(shown, sizeof shown, "%.3e", value);
+    double nearest = strtod(shown, NULL);
+    if (isfinite(value) && value != 0.0 && (nearest - value) * direction < 0.0)
+        nearest += direction * pow(10.0, strtod(strchr(shown, 'e') + 1, NULL) - 3.0);
+    (void)snprintf(text, LEDGER_FIGURE, "%.4g", nearest);
+    return shorten(text);
+}
+
+const char *ledger_figure_up(double value, char text[LEDGER_FIGURE])
+{
+    return figure(value, 1, text);
+}
+
+const char *ledger_figure_down(double value, char text[LEDGER_FIGURE])
+{
+    return figure(value, -1, text);
+}
+
 /* -------------------------------------------------------------------- writing */
 
 bool ledger_put(json_t *object, const char *key, json_t *value)
