@@ -15,7 +15,7 @@
 
 extern char **environ;
 
-enum { MOST_WORDS = 24 };
+enum { MOST_WORDS = 128 };
 
 outcome seen;
 

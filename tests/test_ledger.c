@@ -215,6 +215,7 @@ int main(void)
     suite_add_tcase(suite, ledger_run_case());
     suite_add_tcase(suite, ledger_cap_case());
     suite_add_tcase(suite, ledger_place_case());
+    suite_add_tcase(suite, ledger_custody_case());
     suite_add_tcase(suite, ledger_damage_case());
     suite_add_tcase(suite, ledger_forged_case());
     suite_add_tcase(suite, ledger_faults_case());

@@ -57,6 +57,7 @@ sotto_ledger_run *begin_on(sotto_ledger *ledger, sotto_ledger_table table, const
     } while (0)
 
 TCase *ledger_cap_case(void);
+TCase *ledger_custody_case(void);
 TCase *ledger_damage_case(void);
 TCase *ledger_faults_case(void);
 TCase *ledger_forged_case(void);

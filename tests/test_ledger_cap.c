@@ -215,12 +215,18 @@ START_TEST(caps_are_raised_and_lowered)
     REFUSED(sotto_ledger_declare(ledger, "adult", NULL, 1, 0, &err), SOTTO_ERROR_INPUT, "delta 0");
     REFUSED(sotto_ledger_declare(ledger, "adult", NULL, 1, 1, &err), SOTTO_ERROR_INPUT, "delta 1");
     REFUSED(sotto_ledger_declare(ledger, "-adult", NULL, 1, delta, &err), SOTTO_ERROR_INPUT,
-            "no data set's id");
-    REFUSED(sotto_ledger_declare(ledger, "", NULL, 1, delta, &err), SOTTO_ERROR_INPUT, "no data set's id");
+            "begins with '-'");
+    REFUSED(sotto_ledger_declare(ledger, "", NULL, 1, delta, &err), SOTTO_ERROR_INPUT, "is empty");
     REFUSED(sotto_ledger_declare(ledger, "a\nb", NULL, 1, delta, &err), SOTTO_ERROR_INPUT,
-            "no data set's id");
-    REFUSED(sotto_ledger_declare(ledger, "a\xff", NULL, 1, delta, &err), SOTTO_ERROR_INPUT,
-            "no data set's id");
+            "a space, a slash");
+    REFUSED(sotto_ledger_declare(ledger, "a\xff", NULL, 1, delta, &err), SOTTO_ERROR_INPUT, "UTF-8");
+    REFUSED(sotto_ledger_declare(ledger, "my clinic", NULL, 1, delta, &err), SOTTO_ERROR_INPUT, "a space");
+    REFUSED(sotto_ledger_declare(ledger, "a/b", NULL, 1, delta, &err), SOTTO_ERROR_INPUT, "a slash");
+    char name[102] = "";
+    memset(name, 'x', 101);
+    REFUSED(sotto_ledger_declare(ledger, name, NULL, 1, delta, &err), SOTTO_ERROR_INPUT, "too long");
+    name[100] = '\0';
+    OK(sotto_ledger_declare(ledger, name, NULL, 1, delta, &err));
     sotto_ledger_run_destroy(run);
     sotto_ledger_run_destroy(other);
     sotto_ledger_close(ledger);

@@ -258,7 +258,7 @@ START_TEST(an_older_copy_is_refused_by_all_who_know_better)
     REFUSED(sotto_ledger_expect(ledger, &head, "runs/one/release/privacy.json", &err), SOTTO_ERROR_INPUT,
             "privacy.json knows of 5");
     /* which went another way: as many entries, and others */
-    OK(sotto_ledger_declare(ledger, "something else", NULL, 1, 1e-5, &err));
+    OK(sotto_ledger_declare(ledger, "something-else", NULL, 1, 1e-5, &err));
     REFUSED(sotto_ledger_expect(ledger, &head, "a statement", &err), SOTTO_ERROR_INPUT, "different ways");
     head.ledger[0] = head.ledger[0] == '0' ? '1' : '0';
     REFUSED(sotto_ledger_expect(ledger, &head, "a statement", &err), SOTTO_ERROR_INPUT, "another ledger");

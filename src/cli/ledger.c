@@ -21,20 +21,26 @@ static const char help[] =
     "  list                  all data sets with caps and spending, all runs\n"
     "  show ID               one data set, or one run with its charges\n"
     "  verify [ARTEFACT...]  check every entry, and that the ledger is not older than each artefact: a run\n"
-    "                        directory (and that release/ has the files that were entered), a privacy.json,\n"
-    "                        or a head file (FILE-head beside a ledger, a mirror)\n"
+    "                        directory (and that release/ has the files that were entered and no others; or\n"
+    "                        its checkpoint, where it is not released yet), a privacy.json, or a head file\n"
+    "                        (FILE-head beside a ledger, a mirror). Each is told of\n"
     "  export                all entries as lines of JSON\n"
     "  declare ID            cap a data set, known yet or not:\n"
     "    --epsilon E           what all runs together may come to, composed\n"
     "    --delta D\n"
     "    --unit COLUMN         for units of privacy other than rows\n"
-    "  close RUN             give back what an abandoned run holds and has not spent\n"
+    "  close RUN             give back what an abandoned run holds and has not spent; refused while a\n"
+    "                        process is at work on it\n"
     "    --why TEXT            what to write down; \"closed by hand\" where not given\n"
     "  adopt                 go on with a copy or a backup whose head file is missing or newer; what the lost\n"
-    "                        entries spent is forgotten, and that this was done is written down\n"
+    "                        entries spent is forgotten, and that this was done is written down. Refused\n"
+    "                        while a mirror knows more\n"
     "\n"
     "Options:\n" LEDGER_HELP "  --json            print the record as JSON, 17 digits\n"
     "  --quiet           print nothing where all is well\n"
+    "\n"
+    "SOTTO_LEDGER_MIRROR names a head file elsewhere, by its whole path, that every command holds the ledger\n"
+    "to, and every entry moves on: an older ledger that is put back with its head file is found out by it.\n"
     "\n"
     "Exit status: 2 where the ledger, or an artefact, does not agree with the rest; its message says which.\n"
     "\n"
@@ -43,33 +49,29 @@ static const char help[] =
     "  sotto train adult.yaml           with `data: {id: adult, ...}`\n"
     "  sotto ledger show adult\n";
 
-enum { MOST_ARTEFACTS = 64 };
-
-/* What was asked. */
-typedef struct request {
-    const char *ledger, *unit, *why;
-    double epsilon, delta;
-    bool as_json, quiet;
-    const char *operands[1 + MOST_ARTEFACTS]; /* the first is what to do */
-} request;
-
-static sotto_status open_ledger(const request *wish, bool create, bool adopt, char **path,
+/* Reading, unless the options say what for. */
+static sotto_status open_ledger(const sotto_ledger_request *wish, sotto_ledger_options options, char **path,
                                 sotto_ledger **ledger, sotto_error *err)
 {
     *ledger = NULL;
-    *path = wish->ledger ? strdup(wish->ledger) : NULL;
-    sotto_status status = SOTTO_OK;
-    if (!wish->ledger)
-        status = sotto_ledger_find(NULL, path, err);
-    else if (!*path)
-        status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
-    const sotto_ledger_options options = {.path = *path, .create = create, .adopt = adopt};
+    const sotto_status status = sotto_ledger_request_path(wish, path, err);
+    options.path = *path;
     return status == SOTTO_OK ? sotto_ledger_open(ledger, &options, err) : status;
 }
 
+static const sotto_ledger_options reading = {.read_only = true};
+
+sotto_status sotto_ledger_request_path(const sotto_ledger_request *wish, char **path, sotto_error *err)
+{
+    if (!wish->ledger)
+        return sotto_ledger_find(NULL, path, err);
+    *path = strdup(wish->ledger);
+    return *path ? SOTTO_OK : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+}
+
 /* The last word: a record, whose reference is taken, or an error. */
-static int finish(const request *wish, sotto_status status, json_t *record,
-                  void (*words)(const json_t *record), const sotto_error *err)
+int sotto_ledger_request_finish(const sotto_ledger_request *wish, sotto_status status, json_t *record,
+                                void (*words)(const json_t *record), const sotto_error *err)
 {
     if (status != SOTTO_OK) {
         json_decref(record);
@@ -85,36 +87,37 @@ static int finish(const request *wish, sotto_status status, json_t *record,
 
 /* --------------------------------------------------------------------- reading */
 
-static int list_or_show(const request *wish, const char *id)
+static int list_or_show(const sotto_ledger_request *wish, const char *id)
 {
     sotto_error err = {0};
     sotto_ledger *ledger;
     char *path;
     json_t *record = NULL;
-    sotto_status status = open_ledger(wish, false, false, &path, &ledger, &err);
+    sotto_status status = open_ledger(wish, reading, &path, &ledger, &err);
     if (status == SOTTO_OK)
         status = id ? sotto_ledger_show(ledger, id, &record, &err) : sotto_ledger_list(ledger, &record, &err);
     sotto_ledger_close(ledger);
     free(path);
-    return finish(wish, status, record, id ? sotto_ledger_print_shown : sotto_ledger_print_list, &err);
+    return sotto_ledger_request_finish(wish, status, record,
+                                       id ? sotto_ledger_print_shown : sotto_ledger_print_list, &err);
 }
 
-static int list_all(const request *wish)
+static int list_all(const sotto_ledger_request *wish)
 {
     return list_or_show(wish, NULL);
 }
 
-static int show_one(const request *wish)
+static int show_one(const sotto_ledger_request *wish)
 {
     return list_or_show(wish, wish->operands[1]);
 }
 
-static int export_all(const request *wish)
+static int export_all(const sotto_ledger_request *wish)
 {
     sotto_error err = {0};
     sotto_ledger *ledger;
     char *path;
-    sotto_status status = open_ledger(wish, false, false, &path, &ledger, &err);
+    sotto_status status = open_ledger(wish, reading, &path, &ledger, &err);
     if (status == SOTTO_OK)
         status = sotto_ledger_export(ledger, stdout, &err);
     sotto_ledger_close(ledger);
@@ -122,65 +125,11 @@ static int export_all(const request *wish)
     return status == SOTTO_OK ? sotto_cli_finish() : sotto_cli_fail(&err);
 }
 
-/* ------------------------------------------------------------------- verifying */
-
-static sotto_status hold_to(sotto_ledger *ledger, const char *artefact, json_t *list, sotto_error *err)
-{
-    sotto_ledger_head head;
-    size_t files;
-    const sotto_status status = sotto_ledger_hold(ledger, artefact, &head, &files, err);
-    if (status != SOTTO_OK)
-        return status;
-    json_t *one = json_object();
-    if (json_object_set_new(one, "artefact", json_string(artefact)) == 0 &&
-        json_object_set_new(one, "entries",
-                            head.entries == UINT64_MAX ? json_null()
-                                                       : json_integer((json_int_t)head.entries)) == 0 &&
-        json_object_set_new(one, "files", json_integer((json_int_t)files)) == 0 &&
-        json_array_append(list, one) == 0) {
-        json_decref(one);
-        return SOTTO_OK;
-    }
-    json_decref(one);
-    return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory, or a name is not UTF-8");
-}
-
-static sotto_status hold_to_all(const request *wish, const char *path, json_t *record, sotto_error *err)
-{
-    const sotto_ledger_options options = {.path = path, .read_only = true};
-    sotto_ledger *ledger;
-    json_t *list = json_array();
-    sotto_status status = sotto_ledger_open(&ledger, &options, err);
-    for (size_t i = 1; status == SOTTO_OK && i <= MOST_ARTEFACTS && wish->operands[i]; i++)
-        status = hold_to(ledger, wish->operands[i], list, err);
-    sotto_ledger_close(ledger);
-    if (json_object_set_new(record, "artefacts", list) != 0 && status == SOTTO_OK)
-        status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a record of the ledger");
-    return status;
-}
-
-static int verify(const request *wish)
-{
-    sotto_error err = {0};
-    char *path = NULL;
-    json_t *record = NULL;
-    sotto_status status = SOTTO_OK;
-    if (!wish->ledger)
-        status = sotto_ledger_find(NULL, &path, &err);
-    const sotto_ledger_options options = {.path = wish->ledger ? wish->ledger : path};
-    if (status == SOTTO_OK)
-        status = sotto_ledger_verify(&options, &record, &err);
-    if (status == SOTTO_OK)
-        status = hold_to_all(wish, options.path, record, &err);
-    free(path);
-    return finish(wish, status, record, sotto_ledger_print_verified, &err);
-}
-
 /* --------------------------------------------------------------------- writing */
 
 /* Says what is now recorded: the data set or run, as `show` does. */
-static int finish_change(const request *wish, sotto_status status, sotto_ledger *ledger, char *path,
-                         sotto_error *err)
+static int finish_change(const sotto_ledger_request *wish, sotto_status status, sotto_ledger *ledger,
+                         char *path, sotto_error *err)
 {
     json_t *record = NULL;
     if (status == SOTTO_OK)
@@ -188,11 +137,11 @@ static int finish_change(const request *wish, sotto_status status, sotto_ledger 
                                    : sotto_ledger_list(ledger, &record, err);
     sotto_ledger_close(ledger);
     free(path);
-    return finish(wish, status, record,
-                  wish->operands[1] ? sotto_ledger_print_shown : sotto_ledger_print_list, err);
+    return sotto_ledger_request_finish(
+        wish, status, record, wish->operands[1] ? sotto_ledger_print_shown : sotto_ledger_print_list, err);
 }
 
-static int declare(const request *wish)
+static int declare(const sotto_ledger_request *wish)
 {
     sotto_error err = {0};
     sotto_ledger *ledger;
@@ -200,31 +149,97 @@ static int declare(const request *wish)
     if (isnan(wish->epsilon) || isnan(wish->delta))
         return sotto_cli_usage("ledger",
                                "declare needs --epsilon and --delta: what all runs together may come to");
-    sotto_status status = open_ledger(wish, true, false, &path, &ledger, &err);
+    sotto_status status = open_ledger(wish, (sotto_ledger_options){.create = true}, &path, &ledger, &err);
     if (status == SOTTO_OK)
         status =
             sotto_ledger_declare(ledger, wish->operands[1], wish->unit, wish->epsilon, wish->delta, &err);
     return finish_change(wish, status, ledger, path, &err);
 }
 
-static int close_run(const request *wish)
+/* ε of all that the run's data set has spent and holds, for its units; NaN where none is proved. */
+static sotto_status find_held(sotto_ledger *ledger, const char *run, double *epsilon, sotto_error *err)
 {
-    sotto_error err = {0};
-    sotto_ledger *ledger;
-    char *path;
-    sotto_status status = open_ledger(wish, false, false, &path, &ledger, &err);
+    json_t *record = NULL, *set = NULL;
+    *epsilon = NAN;
+    sotto_status status = sotto_ledger_show(ledger, run, &record, err);
     if (status == SOTTO_OK)
-        status =
-            sotto_ledger_run_close(ledger, wish->operands[1], wish->why ? wish->why : "closed by hand", &err);
-    return finish_change(wish, status, ledger, path, &err);
+        status = sotto_ledger_show(ledger, sotto_cli_text(record, "data_set"), &set, err);
+    const json_t *spent = json_object_get(set, "spent");
+    for (size_t i = 0; i < json_array_size(spent); i++) {
+        const json_t *one = json_array_get(spent, i);
+        if (json_equal(json_object_get(one, "unit"), json_object_get(record, "unit")) &&
+            json_equal(json_object_get(one, "adjacency"), json_object_get(record, "adjacency")))
+            *epsilon = sotto_cli_member(one, "epsilon_with_held");
+    }
+    json_decref(record);
+    json_decref(set);
+    return status;
 }
 
-static int adopt(const request *wish)
+static json_t *number_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* The closed run, and what its data set came to before and comes to now. */
+static sotto_status tell_closed(sotto_ledger *ledger, const char *run, double before, json_t **record,
+                                sotto_error *err)
+{
+    double after;
+    sotto_status status = find_held(ledger, run, &after, err);
+    if (status == SOTTO_OK)
+        status = sotto_ledger_show(ledger, run, record, err);
+    if (status == SOTTO_OK && json_object_set_new(*record, "data_set_epsilon",
+                                                  json_pack("{s:o, s:o}", "before", number_or_null(before),
+                                                            "after", number_or_null(after))) != 0)
+        status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a record of the ledger");
+    return status;
+}
+
+static sotto_status close_one(const sotto_ledger_request *wish, sotto_ledger *ledger, json_t **record,
+                              sotto_error *err)
+{
+    const char *run = wish->operands[1], *why = wish->why ? wish->why : "closed by hand";
+    double before;
+    if (!sotto_ledger_knows(ledger, run)) /* an id of a data set is none of a run */
+        return sotto_ledger_run_close(ledger, run, why, err);
+    if (sotto_ledger_is_at_work(ledger, run))
+        return sotto_error_set(
+            err, SOTTO_ERROR_INPUT,
+            "a process is at work on run %s in its directory; stop it first (Ctrl-C there), or let "
+            "it end",
+            run);
+    sotto_status status = find_held(ledger, run, &before, err);
+    if (status == SOTTO_OK)
+        status = sotto_ledger_run_close(ledger, run, why, err);
+    return status == SOTTO_OK ? tell_closed(ledger, run, before, record, err) : status;
+}
+
+static int close_run(const sotto_ledger_request *wish)
 {
     sotto_error err = {0};
     sotto_ledger *ledger;
     char *path;
-    const sotto_status status = open_ledger(wish, false, true, &path, &ledger, &err);
+    json_t *record = NULL;
+    sotto_status status = open_ledger(wish, (sotto_ledger_options){0}, &path, &ledger, &err);
+    if (status == SOTTO_OK)
+        status = close_one(wish, ledger, &record, &err);
+    sotto_ledger_close(ledger);
+    free(path);
+    return sotto_ledger_request_finish(wish, status, record, sotto_ledger_print_closed, &err);
+}
+
+static int adopt(const sotto_ledger_request *wish)
+{
+    sotto_error err = {0};
+    sotto_ledger *ledger;
+    char *path;
+    const sotto_status status =
+        open_ledger(wish, (sotto_ledger_options){.adopt = true}, &path, &ledger, &err);
+    if (status == SOTTO_OK && !wish->quiet)
+        sotto_cli_warning(
+            "what lost entries spent is counted by nobody now; where there may be any, declare lower "
+            "caps");
     return finish_change(wish, status, ledger, path, &err);
 }
 
@@ -232,13 +247,13 @@ static int adopt(const request *wish)
 
 static const struct action {
     const char *name;
-    int (*run)(const request *wish);
+    int (*run)(const sotto_ledger_request *wish);
     const char *operand; /* what it is about; NULL: nothing */
     size_t least, most;  /* how many of them */
 } actions[] = {
     {"list", list_all, NULL, 0, 0},
     {"show", show_one, "a data set's id or a run's", 1, 1},
-    {"verify", verify, "artefacts", 0, MOST_ARTEFACTS},
+    {"verify", sotto_ledger_request_verify, "artefacts", 0, SIZE_MAX},
     {"export", export_all, NULL, 0, 0},
     {"declare", declare, "a data set's id", 1, 1},
     {"close", close_run, "a run's id", 1, 1},
@@ -260,7 +275,7 @@ static int check_options(const sotto_usage *usage, const char *action)
     return SOTTO_CLI_GO_ON;
 }
 
-static int act(const sotto_usage *usage, const request *wish)
+static int act(const sotto_usage *usage, const sotto_ledger_request *wish)
 {
     size_t given = 0;
     const struct action *action = actions;
@@ -270,7 +285,7 @@ static int act(const sotto_usage *usage, const request *wish)
         return sotto_cli_usage(
             "ledger", "unknown action '%.60s'; expected list, show, verify, export, declare, close or adopt",
             wish->operands[0]);
-    while (given < MOST_ARTEFACTS && wish->operands[1 + given])
+    while (wish->operands[1 + given])
         given++;
     if (given < action->least)
         return sotto_cli_usage("ledger", "%s needs %s", action->name, action->operand);
@@ -282,26 +297,41 @@ static int act(const sotto_usage *usage, const request *wish)
     return ended == SOTTO_CLI_GO_ON ? action->run(wish) : ended;
 }
 
+static int parse_and_act(sotto_ledger_request *wish, const char **names, int argc, char **argv)
+{
+    sotto_option options[] = {
+        {.name = "ledger", .kind = SOTTO_OPTION_TEXT, .value = &wish->ledger},
+        {"epsilon", SOTTO_OPTION_NUMBER, &wish->epsilon, false, 0, HUGE_VAL, SOTTO_LIMITS_OPEN_LOW, false},
+        {"delta", SOTTO_OPTION_NUMBER, &wish->delta, false, 0, 1, SOTTO_LIMITS_OPEN, false},
+        {.name = "unit", .kind = SOTTO_OPTION_TEXT, .value = &wish->unit},
+        {.name = "why", .kind = SOTTO_OPTION_TEXT, .value = &wish->why},
+        {.name = "json", .kind = SOTTO_OPTION_FLAG, .value = &wish->as_json},
+        {.name = "quiet", .kind = SOTTO_OPTION_FLAG, .value = &wish->quiet},
+    };
+    sotto_usage usage = {"ledger", help, options, sizeof options / sizeof *options, names, (size_t)argc, 1};
+    int ended = sotto_cli_parse(&usage, argc, argv, wish->operands);
+    if (ended == SOTTO_CLI_GO_ON)
+        ended = act(&usage, wish);
+    sotto_cli_release(&usage);
+    return ended;
+}
+
+/* As many artefacts as there are words: all of a keeper's heads may be named at once. */
 int sotto_command_ledger(int argc, char **argv)
 {
-    const char *names[1 + MOST_ARTEFACTS] = {"ACTION"};
-    request wish = {.epsilon = NAN, .delta = NAN};
-    for (size_t i = 1; i <= MOST_ARTEFACTS; i++)
-        names[i] = "ARTEFACT";
-    sotto_option options[] = {
-        {.name = "ledger", .kind = SOTTO_OPTION_TEXT, .value = &wish.ledger},
-        {"epsilon", SOTTO_OPTION_NUMBER, &wish.epsilon, false, 0, HUGE_VAL, SOTTO_LIMITS_OPEN_LOW, false},
-        {"delta", SOTTO_OPTION_NUMBER, &wish.delta, false, 0, 1, SOTTO_LIMITS_OPEN, false},
-        {.name = "unit", .kind = SOTTO_OPTION_TEXT, .value = &wish.unit},
-        {.name = "why", .kind = SOTTO_OPTION_TEXT, .value = &wish.why},
-        {.name = "json", .kind = SOTTO_OPTION_FLAG, .value = &wish.as_json},
-        {.name = "quiet", .kind = SOTTO_OPTION_FLAG, .value = &wish.quiet},
-    };
-    sotto_usage usage = {"ledger",           help, options, sizeof options / sizeof *options, names,
-                         1 + MOST_ARTEFACTS, 1};
-    int ended = sotto_cli_parse(&usage, argc, argv, wish.operands);
-    if (ended == SOTTO_CLI_GO_ON)
-        ended = act(&usage, &wish);
-    sotto_cli_release(&usage);
+    const char **names = calloc((size_t)argc + 1, sizeof *names);
+    sotto_ledger_request wish = {
+        .epsilon = NAN, .delta = NAN, .operands = calloc((size_t)argc + 1, sizeof *names)};
+    int ended;
+    for (int i = 0; names && i < argc; i++)
+        names[i] = i ? "ARTEFACT" : "ACTION";
+    if (names && wish.operands)
+        ended = parse_and_act(&wish, names, argc, argv);
+    else {
+        const sotto_error err = {.code = SOTTO_ERROR_MEMORY, .message = "out of memory"};
+        ended = sotto_cli_fail(&err);
+    }
+    free(names);
+    free(wish.operands);
     return ended;
 }

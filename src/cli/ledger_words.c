@@ -14,7 +14,7 @@ typedef struct column {
     void (*cell)(const json_t *row, char *text, size_t size);
 } column;
 
-enum { COLUMNS = 8, WIDEST = 48, CELL = 512 };
+enum { COLUMNS = 8, CELL = 512 };
 
 static void put_padded(const char *text, size_t width, bool last)
 {
@@ -33,7 +33,7 @@ static size_t width_of(const column *which, const json_t *rows)
         const size_t width = sotto_text_width(text);
         most = width > most ? width : most;
     }
-    return most < WIDEST ? most : WIDEST;
+    return most; /* a longer one would put those after it out of their columns */
 }
 
 static void print_table(const column *columns, size_t count, const json_t *rows)
@@ -251,6 +251,12 @@ static void put_head(const json_t *record)
     (void)snprintf(text, sizeof text, "%.0f, the last one %s", sotto_cli_member(head, "entries"),
                    sotto_cli_text(head, "hash"));
     put_line("entries", text);
+    const json_t *adoptions = json_object_get(record, "adoptions");
+    for (size_t i = 0; i < json_array_size(adoptions); i++) {
+        const json_t *one = json_array_get(adoptions, i);
+        (void)snprintf(text, sizeof text, "%s: %s", sotto_cli_text(one, "time"), sotto_cli_text(one, "why"));
+        put_line("adopted", text);
+    }
 }
 
 static void print_runs(const json_t *runs)
@@ -280,6 +286,36 @@ void sotto_ledger_print_list(const json_t *record)
     print_runs(json_object_get(record, "runs"));
 }
 
+/* No run is let in, or goes on, where so much is taken that nothing is left. */
+static void put_excess(const json_t *record)
+{
+    const double cap = sotto_cli_member(json_object_get(record, "cap"), "epsilon");
+    const json_t *spent = json_object_get(record, "spent");
+    for (size_t i = 0; i < json_array_size(spent); i++) {
+        const json_t *one = json_array_get(spent, i);
+        const bool charged = sotto_cli_member(one, "epsilon") > cap;
+        if (charged || sotto_cli_member(one, "share_of_cap") > 1 ||
+            sotto_cli_member(one, "epsilon_with_held") > cap)
+            put_line("exceeded",
+                     charged ? "what was charged is above the cap: no run is let in, charges or is released"
+                             : "what is spent and held is above the cap: no run is let in, charges or is "
+                               "released; closing a run gives back what it holds");
+    }
+}
+
+static void put_no_table(const json_t *record)
+{
+    const json_t *tables = json_object_get(record, "tables");
+    if (json_array_size(tables) > 0)
+        return;
+    char text[CELL];
+    (void)snprintf(text, sizeof text,
+                   "none carries this id yet; write `data: {id: %s}` in the config of each that is "
+                   "about it",
+                   sotto_cli_text(record, "data_set"));
+    put_line("tables", text);
+}
+
 static void print_set(const json_t *record)
 {
     static const column tables[] = {{"tables", cell_itself}};
@@ -290,6 +326,8 @@ static void print_set(const json_t *record)
     put_line("cap", text);
     cell_spent(record, text, sizeof text);
     put_line("spent", text);
+    put_excess(record);
+    put_no_table(record);
     if (sotto_cli_member(record, "not_private") > 0)
         (void)puts("           some of its runs were NOT PRIVATE: no ε bounds what those gave away");
     if (json_array_size(json_object_get(record, "caps")) > 1) {
@@ -344,6 +382,46 @@ void sotto_ledger_print_shown(const json_t *record)
         print_set(record);
 }
 
+/* ε of the data set, before and after. */
+void sotto_ledger_print_closed(const json_t *record)
+{
+    const json_t *epsilon = json_object_get(record, "data_set_epsilon");
+    char before[SOTTO_FIGURE_SIZE], after[SOTTO_FIGURE_SIZE];
+    put_epsilon(json_object_get(epsilon, "before"), before, sizeof before);
+    put_epsilon(json_object_get(epsilon, "after"), after, sizeof after);
+    sotto_ledger_print_shown(record);
+    (void)putchar('\n');
+    if (strcmp(before, after) == 0)
+        (void)printf("It gave nothing back: what it held was charged. ");
+    else
+        (void)printf("With it its data set had come to ε = %s, and comes to %s now. ", before, after);
+    (void)puts("Whoever is still at work on it in a copy charges and releases nothing more.");
+}
+
+/* "holds what RUN says (entry 12); its 3 files are those that were released" */
+static void print_finding(const json_t *one)
+{
+    const char *state = sotto_cli_text(one, "state");
+    const double files = sotto_cli_member(one, "files"), entries = sotto_cli_member(one, "entries");
+    if (!json_is_true(json_object_get(one, "sound")))
+        return; /* it was told as an error */
+    (void)fputs(strcmp(state, "begun") == 0 ? "nothing to hold in " : "holds what ", stdout);
+    sotto_text_put(stdout, sotto_cli_text(one, "artefact"), false);
+    if (strcmp(state, "begun") != 0)
+        (void)fputs(" says", stdout);
+    if (entries >= 0)
+        (void)printf(" (entry %.0f)", entries);
+    if (files > 0)
+        (void)printf("; its %.0f files are those that were released", files);
+    if (strcmp(state, "stopped") == 0)
+        (void)fputs(" in its checkpoint: it is not released yet", stdout);
+    else if (strcmp(state, "begun") == 0)
+        (void)fputs(": it is not released yet, and has no checkpoint", stdout);
+    else if (strcmp(state, "closed") == 0)
+        (void)fputs(": it was closed, and not released", stdout);
+    (void)putchar('\n');
+}
+
 void sotto_ledger_print_verified(const json_t *record)
 {
     put_head(record);
@@ -351,15 +429,6 @@ void sotto_ledger_print_verified(const json_t *record)
                  sotto_cli_member(record, "data_sets"), sotto_cli_member(record, "runs"),
                  sotto_cli_member(record, "charges"));
     const json_t *held = json_object_get(record, "artefacts");
-    for (size_t i = 0; i < json_array_size(held); i++) {
-        (void)fputs("holds what ", stdout);
-        sotto_text_put(stdout, sotto_cli_text(json_array_get(held, i), "artefact"), false);
-        (void)fputs(" says", stdout);
-        if (sotto_cli_member(json_array_get(held, i), "entries") >= 0)
-            (void)printf(" (entry %.0f)", sotto_cli_member(json_array_get(held, i), "entries"));
-        if (sotto_cli_member(json_array_get(held, i), "files") > 0)
-            (void)printf("; its %.0f files are those that were released",
-                         sotto_cli_member(json_array_get(held, i), "files"));
-        (void)putchar('\n');
-    }
+    for (size_t i = 0; i < json_array_size(held); i++)
+        print_finding(json_array_get(held, i));
 }

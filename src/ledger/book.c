@@ -26,6 +26,7 @@ void ledger_book_release(ledger_book *book)
         free(book->runs[i].charges);
     free(book->sets);
     free(book->runs);
+    free(book->adoptions);
     sotto_arena_destroy(book->arena);
     *book = (ledger_book){0};
 }
@@ -445,8 +446,20 @@ static sotto_status take_close(taking *t)
 /* That the ledger's custodian went on with a copy or a backup of it. */
 static sotto_status take_adopted(taking *t)
 {
-    (void)ledger_read_text(&t->reader, "why", LEDGER_LABEL);
-    return check_read(t);
+    ledger_book *book = t->book;
+    ledger_adoption one;
+    const char *why = ledger_read_text(&t->reader, "why", LEDGER_LABEL);
+    sotto_status status = check_read(t);
+    if (status == SOTTO_OK)
+        status = ledger_grow((void **)&book->adoptions, book->adoption_count, &book->adoption_capacity,
+                             sizeof *book->adoptions, t->err);
+    if (status == SOTTO_OK)
+        status = keep(t, &one.why, why);
+    if (status == SOTTO_OK)
+        status = keep(t, &one.time, t->entry->time);
+    if (status == SOTTO_OK)
+        book->adoptions[book->adoption_count++] = one;
+    return status;
 }
 
 static const struct {

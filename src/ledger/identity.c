@@ -55,7 +55,7 @@ static bool has_version(const ledger_data_set *set, const char *content, const c
 }
 
 /* The file's name without its ending, as an id: what an id may not have becomes "_". */
-static void name_after(const char *path, char id[LEDGER_NAME - 16])
+static void name_after(const char *path, char id[LEDGER_NEW_NAME - 16])
 {
     const char *name = strrchr(path, '/');
     name = name ? name + 1 : path;
@@ -63,8 +63,8 @@ static void name_after(const char *path, char id[LEDGER_NAME - 16])
     const char *ending = strrchr(name, '.');
     if (ending && ending != name)
         length = (size_t)(ending - name);
-    if (length > LEDGER_NAME - 17)
-        length = LEDGER_NAME - 17;
+    if (length > LEDGER_NEW_NAME - 17)
+        length = LEDGER_NEW_NAME - 17;
     for (size_t i = 0; i < length; i++) {
         const unsigned char byte = (unsigned char)name[i];
         id[i] = byte > 0x20 && byte < 0x7F && !(i == 0 && byte == '-') ? name[i] : '_';
@@ -77,7 +77,7 @@ static void name_after(const char *path, char id[LEDGER_NAME - 16])
 /* A new id of the file's name; or a data set's of that name which was declared and has no table yet. */
 static void find_new_name(const ledger_book *book, ledger_identity *identity)
 {
-    char name[LEDGER_NAME - 16];
+    char name[LEDGER_NEW_NAME - 16];
     name_after(identity->path, name);
     (void)snprintf(identity->id, sizeof identity->id, "%s", name);
     for (uint64_t number = 2;; number++) {
@@ -92,12 +92,9 @@ static void find_new_name(const ledger_book *book, ledger_identity *identity)
 static sotto_status use_declared(const ledger_book *book, const char *id, size_t by_content,
                                  ledger_identity *identity, sotto_error *err)
 {
-    if (!ledger_is_name(id))
-        return sotto_error_set(
-            err, SOTTO_ERROR_INPUT,
-            "data.id is '%.60s'; expected 1 to %d characters without control characters, not "
-            "beginning with '-'",
-            id, (int)LEDGER_NAME);
+    const char *trouble = sotto_ledger_id_trouble(id);
+    if (trouble)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "data.id '%.110s' %s", id, trouble);
     if (by_content != SIZE_MAX && strcmp(book->sets[by_content].id, id) != 0)
         return sotto_error_set(
             err, SOTTO_ERROR_INPUT,

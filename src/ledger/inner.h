@@ -12,7 +12,8 @@
 enum {
     LEDGER_HASH = 32,       /**< bytes of a hash, and of the salt */
     LEDGER_TEXT = 4096,     /**< bytes of a path at most */
-    LEDGER_NAME = 128,      /**< of a data set's id */
+    LEDGER_NAME = 128,      /**< of a data set's id, in an entry */
+    LEDGER_NEW_NAME = 100,  /**< of one that is declared */
     LEDGER_LABEL = 1024,    /**< of a label, unit or reason */
     LEDGER_BODY = 4 << 20,  /**< of an entry's body */
     LEDGER_PATIENCE_S = 30, /**< how long to wait for other processes */
@@ -67,13 +68,20 @@ typedef struct ledger_run_record {
     size_t artefact_count;
 } ledger_run_record;
 
-/** All that the entries say. Memory is the arena's but for the two lists. */
+/** That a custodian went on with a copy or a backup. */
+typedef struct ledger_adoption {
+    const char *time, *why;
+} ledger_adoption;
+
+/** All that the entries say. Memory is the arena's but for the lists. */
 typedef struct ledger_book {
     sotto_arena *arena;
     ledger_data_set *sets;
     size_t set_count, set_capacity;
     ledger_run_record *runs;
     size_t run_count, run_capacity;
+    ledger_adoption *adoptions;
+    size_t adoption_count, adoption_capacity;
     uint64_t charges; /**< entries that are one */
 } ledger_book;
 
@@ -166,6 +174,8 @@ bool ledger_put(json_t *object, const char *key, json_t *value);
 
 /** What every record begins with: the file, and its head. */
 json_t *ledger_record_json(const sotto_ledger *ledger);
+/** "adoptions": when the ledger was adopted, and why. */
+sotto_status ledger_put_adoptions(const ledger_book *book, json_t *record, sotto_error *err);
 
 /** A reader of one object: the first thing amiss stays in `wrong`. */
 typedef struct ledger_reader {
@@ -198,7 +208,8 @@ const char *ledger_figure_down(double value, char text[LEDGER_FIGURE]);
 
 bool ledger_is_hex(const char *text, size_t digits);
 void ledger_hex(const unsigned char *bytes, size_t count, char *hex);
-/** A data set's id: 1 to LEDGER_NAME bytes of UTF-8 without control characters, not beginning with "-". */
+/** A data set's id that an entry may have, which is more than can be declared by now: 1 to LEDGER_NAME bytes
+ * of UTF-8 without control characters, not beginning with "-". */
 bool ledger_is_name(const char *text);
 
 /* ---------------------------------------------------------------- the files */
@@ -229,10 +240,20 @@ sotto_status ledger_sidecar_enter(sotto_ledger *ledger, bool create, sotto_error
 /** Let go of it; who was alone records the ledger file's digest. The database is closed already. */
 void ledger_sidecar_leave(sotto_ledger *ledger);
 
+/**
+ * The head file elsewhere that follows the ledger at the settled path `ledger`: what a config says, or
+ * SOTTO_LEDGER_MIRROR; NULL where there is none. The caller frees. SOTTO_ERROR_INPUT where they name two
+ * files, or one of the ledger's own.
+ */
+sotto_status ledger_mirror_find(const char *configured, const char *ledger, char **mirror, sotto_error *err);
 /** A head file elsewhere, whole or not at all. `absent` where there is none. */
 sotto_status ledger_mirror_read(const char *path, ledger_record *record, bool *absent, sotto_error *err);
 sotto_status ledger_mirror_write(const char *path, const sotto_ledger_head *head, sotto_error *err);
 
+/** Do two names name one file, there or not? */
+sotto_status ledger_path_same(const char *a, const char *b, bool *same, sotto_error *err);
+/** Is there what can be a ledger, or room for one where `create`? Says what is there instead. */
+sotto_status ledger_path_check(const sotto_ledger *ledger, bool create, sotto_error *err);
 /** The path, absolute and without links; new folders made where `create`. The caller frees. */
 sotto_status ledger_path_settle(const char *path, bool create, char **settled, sotto_error *err);
 /** Why locks on such a file system do not hold between machines, by its magic number: its name, or NULL. */
@@ -249,7 +270,12 @@ struct sotto_ledger {
     char *path, *sidecar, *mirror;
     int descriptor; /**< of the sidecar; −1 where it is not open */
     bool read_only, adopt;
-    bool alone;    /**< nobody else has it open, or can: the sidecar is locked exclusively */
+    bool alone;   /**< nobody else has it open, or can: the sidecar is locked exclusively */
+    bool looking; /**< nothing can be written here: the file is read as it lies there */
+    bool made;    /**< the head file is new: it is taken away again where it comes to nothing */
+    bool changed; /**< the file was not the one that was closed */
+    ledger_record
+        rested;    /**< the head file as it was before its digest was forgotten; "" in `rest`: none was */
     bool sound;    /**< it was opened and verified, so that its file may be vouched for when it is closed */
     bool poisoned; /**< what the file holds is not known */
     bool stale;    /**< the book must be made anew */
@@ -279,6 +305,12 @@ void ledger_store_close(sotto_ledger *ledger);
 /** Of a file that nobody has open, its id and number of entries as they stand there, nothing checked or
  * changed; false where it does not tell. */
 bool ledger_store_peek(const char *path, char id[33], uint64_t *entries);
+
+/** What is in the ledger, held to what its head says; within a transaction. `where`: who says it. */
+sotto_status ledger_compare(sotto_ledger *ledger, const sotto_ledger_head *head, const char *where,
+                            sotto_error *err);
+/** Go on with a copy or a backup, whatever its head file says, and write that down. */
+sotto_status ledger_adopt(sotto_ledger *ledger, sotto_error *err);
 
 /** Begin a transaction, to write or to read, and read what others appended since: the book is up to date. */
 sotto_status ledger_begin(sotto_ledger *ledger, bool write, sotto_error *err);

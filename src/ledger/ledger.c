@@ -11,15 +11,15 @@
 
 static sotto_status make_names(sotto_ledger *ledger, const sotto_ledger_options *options, sotto_error *err)
 {
-    const char *mirror = options->mirror ? options->mirror : getenv("SOTTO_LEDGER_MIRROR");
     sotto_status status = ledger_path_settle(options->path, options->create, &ledger->path, err);
+    if (status == SOTTO_OK)
+        status = ledger_mirror_find(options->mirror, ledger->path, &ledger->mirror, err);
     if (status != SOTTO_OK)
         return status;
-    if (asprintf(&ledger->sidecar, "%s-head", ledger->path) < 0)
+    if (asprintf(&ledger->sidecar, "%s-head", ledger->path) < 0) {
         ledger->sidecar = NULL;
-    ledger->mirror = mirror && *mirror ? strdup(mirror) : NULL;
-    if (!ledger->sidecar || (mirror && *mirror && !ledger->mirror))
         return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory opening the ledger");
+    }
     return ledger_book_create(&ledger->book, err);
 }
 
@@ -38,8 +38,7 @@ static sotto_status find(sotto_ledger *ledger, const sotto_ledger_head *head, co
                      head->hash, where);
 }
 
-/* What is in the ledger, held to what its head says; within a transaction. */
-static sotto_status compare(sotto_ledger *ledger, const sotto_ledger_head *head, const char *where,
+sotto_status ledger_compare(sotto_ledger *ledger, const sotto_ledger_head *head, const char *where,
                             sotto_error *err)
 {
     unsigned char hash[LEDGER_HASH];
@@ -97,9 +96,9 @@ static sotto_status compare_heads(sotto_ledger *ledger, const struct heads *head
             "where it is known to be the newest, sotto ledger adopt goes on with it",
             (unsigned long long)ledger->known);
     if (!heads->no_sidecar)
-        status = compare(ledger, &heads->sidecar.head, ledger->sidecar, err);
+        status = ledger_compare(ledger, &heads->sidecar.head, ledger->sidecar, err);
     if (status == SOTTO_OK && !heads->no_mirror)
-        status = compare(ledger, &heads->mirror.head, ledger->mirror, err);
+        status = ledger_compare(ledger, &heads->mirror.head, ledger->mirror, err);
     return status;
 }
 
@@ -153,47 +152,22 @@ static sotto_status write_missing_heads_alone(sotto_ledger *ledger, sotto_error 
     return status;
 }
 
-static sotto_status adopt(sotto_ledger *ledger, sotto_error *err)
-{
-    ledger_record record;
-    bool empty;
-    char why[256] = "its head file was missing";
-    memcpy(ledger->known_hash, ledger->origin, LEDGER_HASH);
-    sotto_status status = ledger_sidecar_read(ledger, &record, &empty, err);
-    if (status == SOTTO_OK && !empty)
-        (void)snprintf(why, sizeof why,
-                       "its head file knew of %llu entries, the last one %.16s, of the ledger %.32s",
-                       (unsigned long long)record.head.entries, record.head.hash, record.head.ledger);
-    if (status == SOTTO_OK)
-        status = ledger_begin(ledger, true, err);
-    if (status != SOTTO_OK)
-        return status;
-    json_t *body = json_object();
-    if (ledger_put(body, "why", json_string(why)))
-        status = ledger_append(ledger, "adopted", body, err);
-    else {
-        json_decref(body);
-        status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory adopting the ledger");
-    }
-    return ledger_end(ledger, status, err);
-}
-
 static sotto_status open_all(sotto_ledger *ledger, const sotto_ledger_options *options, sotto_error *err)
 {
     ledger_record record;
     bool fresh = true; /* no head file yet, or an empty one: a new ledger, or a copy */
     sotto_status status = make_names(ledger, options, err);
-    const bool create =
-        options->create || (options->adopt && status == SOTTO_OK && access(ledger->path, F_OK) == 0);
     if (status == SOTTO_OK)
-        status = ledger_sidecar_enter(ledger, create, err);
+        status = ledger_path_check(ledger, options->create, err);
+    if (status == SOTTO_OK)
+        status = ledger_sidecar_enter(ledger, options->create || options->adopt, err);
     if (status == SOTTO_OK)
         status = ledger_sidecar_read(ledger, &record, &fresh, err);
     if (status == SOTTO_OK)
         status = ledger_store_open(ledger, options->create && fresh, err);
     if (status == SOTTO_OK)
-        status = options->adopt ? adopt(ledger, err) : verify_all(ledger, err);
-    if (status == SOTTO_OK)
+        status = options->adopt ? ledger_adopt(ledger, err) : verify_all(ledger, err);
+    if (status == SOTTO_OK && !ledger->looking)
         status = write_missing_heads_alone(ledger, err);
     ledger->sound = status == SOTTO_OK;
     return status;
@@ -252,7 +226,7 @@ sotto_status sotto_ledger_expect(sotto_ledger *ledger, const sotto_ledger_head *
     sotto_status status = ledger_begin(ledger, false, err);
     if (status != SOTTO_OK)
         return status;
-    status = compare(ledger, head, where, err);
+    status = ledger_compare(ledger, head, where, err);
     (void)ledger_end(ledger, SOTTO_ERROR_INPUT, NULL);
     return status;
 }
@@ -313,12 +287,9 @@ static sotto_status order_of_runs(const ledger_book *book, const char *id, const
 sotto_status sotto_ledger_declare(sotto_ledger *ledger, const char *id, const char *unit, double epsilon,
                                   double delta, sotto_error *err)
 {
-    if (!ledger_is_name(id))
-        return sotto_error_set(
-            err, SOTTO_ERROR_INPUT,
-            "'%.60s' is no data set's id; expected 1 to %d characters without control characters, "
-            "not beginning with '-'",
-            id, (int)LEDGER_NAME);
+    const char *trouble = sotto_ledger_id_trouble(id);
+    if (trouble)
+        return sotto_error_set(err, SOTTO_ERROR_INPUT, "the data set's id '%.110s' %s", id, trouble);
     if (!(epsilon > 0.0 && isfinite(epsilon) && delta > 0.0 && delta < 1.0))
         return sotto_error_set(
             err, SOTTO_ERROR_INPUT,

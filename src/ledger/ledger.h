@@ -46,11 +46,13 @@ sotto_status sotto_ledger_find(const char *configured, char **path, sotto_error 
 
 typedef struct sotto_ledger_options {
     const char *path;
-    const char *mirror; /**< a file elsewhere that follows the head; NULL: SOTTO_LEDGER_MIRROR, or none */
+    const char *mirror; /**< a file elsewhere that follows the head; NULL: SOTTO_LEDGER_MIRROR, or none. Two
+                           that differ are an error */
     bool create;        /**< where there is none; its folders too, for their owner alone */
-    bool read_only;     /**< nothing will be recorded */
-    bool adopt; /**< go on with a ledger whose head file is missing, or says more than the ledger holds:
-                     a copy, or a backup. The chain must be sound; that it was done is an entry of its own */
+    bool read_only; /**< nothing will be recorded; whoever may not write here can look at a closed ledger */
+    bool adopt;     /**< go on with a ledger whose head file is missing, or says more than the ledger holds:
+                         a copy, or a backup. The chain must be sound, no mirror may know more, and something must
+                       be     amiss; that it was done is an entry of its own */
 } sotto_ledger_options;
 
 /**
@@ -80,6 +82,12 @@ sotto_status sotto_ledger_expect(sotto_ledger *ledger, const sotto_ledger_head *
 
 /* -------------------------------------------------------------- data sets */
 
+/** What is wrong with a data set's id, to stand behind its name; NULL where nothing is. The one rule for
+ * configs and for what is declared: 1 to 100 bytes of UTF-8 without spaces, slashes and control characters,
+ * not beginning with
+ * "-". */
+const char *sotto_ledger_id_trouble(const char *id);
+
 /** A table, as a run finds it. */
 typedef struct sotto_ledger_table {
     const char *id;     /**< declared; or NULL: known by its content, then by its path */
@@ -103,7 +111,7 @@ typedef struct sotto_ledger_plan {
 
 /**
  * Declare the cap of a data set, known yet or not, or another one; its custodian does.
- * \param id      1 to 128 characters, not beginning with "-"
+ * \param id      as `sotto_ledger_id_trouble` has it
  * \param unit    the column whose values are the units, NULL for rows
  * \param epsilon > 0, finite
  * \param delta   in (0, 1)
@@ -128,6 +136,10 @@ sotto_status sotto_ledger_name(char name[17], sotto_error *err);
 /** Does the ledger know the run? And is it neither released nor closed? As of what this process has seen. */
 bool sotto_ledger_knows(const sotto_ledger *ledger, const char *run);
 bool sotto_ledger_is_open(const sotto_ledger *ledger, const char *run);
+
+/** Is a process at work on the run, in the directory that is recorded for it? Of a copy of that elsewhere
+ * nobody knows. */
+bool sotto_ledger_is_at_work(const sotto_ledger *ledger, const char *run);
 
 /** One attempt at a run. Opaque. It uses the ledger that it was begun with. */
 typedef struct sotto_ledger_run sotto_ledger_run;
@@ -182,7 +194,8 @@ typedef struct sotto_ledger_artefact {
 sotto_status sotto_ledger_run_release(sotto_ledger_run *run, const sotto_ledger_artefact *artefacts,
                                       size_t count, sotto_error *err);
 
-/** Close a run that will not be gone on with: what it holds and has not charged is free again. */
+/** Close a run that will not be gone on with: what it holds and has not charged is free again. A process that
+ * is at work on it is refused from then on. */
 sotto_status sotto_ledger_run_close(sotto_ledger *ledger, const char *id, const char *why, sotto_error *err);
 
 /**
@@ -219,9 +232,9 @@ sotto_status sotto_ledger_verify(const sotto_ledger_options *options, json_t **r
 
 /**
  * Hold the ledger to an artefact, a head file (beside a ledger, or a mirror), a statement (privacy.json) or a
- * run directory: to its head; and of a run directory, that its run was released and each file of release/ is
- * the one that was entered. \param[out] head  the artefact's \param[out] files how many were compared \return
- * SOTTO_ERROR_INPUT, naming what does not agree
+ * run directory: to its head; and of a run directory, that its run was released, that each file of release/
+ * is the one that was entered, and that there is no other. \param[out] head  the artefact's \param[out] files
+ * how many were compared \return SOTTO_ERROR_INPUT, naming what does not agree
  */
 sotto_status sotto_ledger_hold(sotto_ledger *ledger, const char *artefact, sotto_ledger_head *head,
                                size_t *files, sotto_error *err);

@@ -27,8 +27,8 @@ static const char *set_variable(const char *name)
     return value && *value ? value : NULL;
 }
 
-/* Two names of one file: the same text, or the same place. */
-static sotto_status same_file(const char *a, const char *b, bool *same, sotto_error *err)
+/* The same text, the same place, or the same file. */
+sotto_status ledger_path_same(const char *a, const char *b, bool *same, sotto_error *err)
 {
     char *one = NULL, *other = NULL;
     *same = strcmp(a, b) == 0;
@@ -37,7 +37,10 @@ static sotto_status same_file(const char *a, const char *b, bool *same, sotto_er
     sotto_status status = ledger_path_settle(a, false, &one, NULL);
     if (status == SOTTO_OK)
         status = ledger_path_settle(b, false, &other, NULL);
-    *same = status == SOTTO_OK && strcmp(one, other) == 0;
+    struct stat first, second;
+    *same = status == SOTTO_OK &&
+            (strcmp(one, other) == 0 || (stat(one, &first) == 0 && stat(other, &second) == 0 &&
+                                         first.st_dev == second.st_dev && first.st_ino == second.st_ino));
     free(one);
     free(other);
     return status == SOTTO_ERROR_MEMORY ? no_memory(err) : SOTTO_OK;
@@ -75,7 +78,8 @@ sotto_status sotto_ledger_find(const char *configured, char **path, sotto_error 
             variable);
     if (!variable && !configured)
         return find_default(path, err);
-    sotto_status status = variable && configured ? same_file(variable, configured, &same, err) : SOTTO_OK;
+    sotto_status status =
+        variable && configured ? ledger_path_same(variable, configured, &same, err) : SOTTO_OK;
     if (status != SOTTO_OK)
         return status;
     if (!same)
@@ -128,11 +132,13 @@ static sotto_status join(const char *path, char **settled, sotto_error *err)
     if (length >= 0)
         return SOTTO_OK;
     *settled = NULL;
-    return memory ? no_memory(err)
-                  : sotto_error_set_at(
-                        err, SOTTO_ERROR_INPUT, path, 0, 0,
-                        "there is no ledger here: %s; check the path, or name one with SOTTO_LEDGER",
-                        strerror(cause));
+    return memory
+               ? no_memory(err)
+               : sotto_error_set_at(
+                     err, SOTTO_ERROR_INPUT, path, 0, 0,
+                     "there is no ledger here%s%s: the first sotto train or sotto ledger declare makes one; or "
+                     "name another with SOTTO_LEDGER",
+                     cause == ENOENT ? " yet" : ", ", cause == ENOENT ? "" : strerror(cause));
 }
 
 sotto_status ledger_path_settle(const char *path, bool create, char **settled, sotto_error *err)
@@ -156,6 +162,72 @@ sotto_status ledger_path_settle(const char *path, bool create, char **settled, s
             return status;
     }
     return join(path, settled, err);
+}
+
+/* ---------------------------------------------------------------- what is there */
+
+static bool begins_as_database(const char *path)
+{
+    static const char magic[16] = "SQLite format 3";
+    char bytes[sizeof magic];
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0)
+        return true; /* opening it says why it cannot be read */
+    const ssize_t got = read(file, bytes, sizeof bytes);
+    (void)close(file);
+    return got < 0 || (got == sizeof bytes && memcmp(bytes, magic, sizeof magic) == 0);
+}
+
+/* Something else that was named by mistake is no ledger without its head file, to be adopted. */
+static sotto_status check_kind(const char *path, const struct stat *about, bool alone, sotto_error *err)
+{
+    if (S_ISDIR(about->st_mode))
+        return sotto_error_set_at(err, SOTTO_ERROR_INPUT, path, 0, 0,
+                                  "this is a folder, and a ledger is a file; name the file in it");
+    if (!S_ISREG(about->st_mode) || about->st_nlink != 1)
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, path, 0, 0,
+            "a ledger must be a file with one name, not a folder, a device or a hard link");
+    if (alone && !begins_as_database(path))
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, path, 0, 0,
+            "this is no ledger, but a file of another kind; check the path, or name another "
+            "with SOTTO_LEDGER");
+    return SOTTO_OK;
+}
+
+static sotto_status check_absent(const sotto_ledger *ledger, bool create, sotto_error *err)
+{
+    char *bytes = NULL;
+    size_t length = 0;
+    ledger_record record;
+    const bool knows = access(ledger->sidecar, F_OK) == 0 &&
+                       sotto_file_read(ledger->sidecar, LEDGER_RECORD, &bytes, &length, NULL) == SOTTO_OK &&
+                       ledger_record_parse(bytes, length, &record);
+    free(bytes);
+    if (knows)
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
+            "the ledger is gone: its head file %.300s knows of %llu entries; restore the ledger, and do not delete the "
+            "head file, which tells its newest copy from older ones",
+            ledger->sidecar, (unsigned long long)record.head.entries);
+    return create
+               ? SOTTO_OK
+               : sotto_error_set_at(
+                     err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
+                     "there is no ledger here yet: the first sotto train or sotto ledger declare makes one; or name "
+                     "another with SOTTO_LEDGER");
+}
+
+sotto_status ledger_path_check(const sotto_ledger *ledger, bool create, sotto_error *err)
+{
+    struct stat about;
+    if (stat(ledger->path, &about) != 0)
+        return errno == ENOENT ? check_absent(ledger, create, err)
+                               : sotto_error_set_at(err, SOTTO_ERROR_IO, ledger->path, 0, 0,
+                                                    "cannot look at the ledger: %s", strerror(errno));
+    const bool alone = access(ledger->sidecar, F_OK) != 0 && !(create && about.st_size == 0);
+    return check_kind(ledger->path, &about, alone, err);
 }
 
 /* --------------------------------------------------------------------- locks */

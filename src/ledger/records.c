@@ -48,6 +48,20 @@ json_t *ledger_record_json(const sotto_ledger *ledger)
     return sound ? object : drop(object);
 }
 
+sotto_status ledger_put_adoptions(const ledger_book *book, json_t *record, sotto_error *err)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < book->adoption_count; i++) {
+        json_t *one = json_object();
+        if (!(ledger_put(one, "time", json_string(book->adoptions[i].time)) &&
+              ledger_put(one, "why", json_string(book->adoptions[i].why))))
+            one = drop(one);
+        if (json_array_append_new(list, one) != 0)
+            list = drop(list);
+    }
+    return ledger_put(record, "adoptions", list) ? SOTTO_OK : no_memory(err);
+}
+
 /* -------------------------------------------------------------------- data sets */
 
 static json_t *cap_json(const ledger_cap *cap)
@@ -320,7 +334,9 @@ static sotto_status make_record(sotto_ledger *ledger, const char *id, json_t **r
     json_t *made = ledger_record_json(ledger);
     if (!made)
         return no_memory(err);
-    status = id ? put_shown(ledger, id, made, err) : put_list(ledger, made, err);
+    status = ledger_put_adoptions(&ledger->book, made, err);
+    if (status == SOTTO_OK)
+        status = id ? put_shown(ledger, id, made, err) : put_list(ledger, made, err);
     if (status == SOTTO_OK)
         *record = made;
     else

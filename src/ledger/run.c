@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /* Runs: what each may spend, and what it has. */
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "ledger/inner.h"
 
@@ -247,6 +251,33 @@ bool sotto_ledger_is_open(const sotto_ledger *ledger, const char *run)
 {
     const ledger_run_record *record = ledger_book_run(&ledger->book, run);
     return record && record->state == LEDGER_RUN_OPEN;
+}
+
+/* The directory may be another run's by now. */
+static bool lies_in(const char *folder, const char *run)
+{
+    char path[LEDGER_TEXT + 32];
+    (void)snprintf(path, sizeof path, "%.4096s/private/run.json", folder);
+    json_t *identity = sotto_json_read_file(path);
+    const char *found = json_string_value(json_object_get(identity, "run"));
+    const bool same = found && strcmp(found, run) == 0;
+    json_decref(identity);
+    return same;
+}
+
+/* A run's process has a lock on the private folder as long as it lives. */
+bool sotto_ledger_is_at_work(const sotto_ledger *ledger, const char *run)
+{
+    const ledger_run_record *record = ledger_book_run(&ledger->book, run);
+    char path[LEDGER_TEXT + 32];
+    if (!record || record->state != LEDGER_RUN_OPEN || !record->output || !lies_in(record->output, run))
+        return false;
+    (void)snprintf(path, sizeof path, "%.4096s/private", record->output);
+    const int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool locked = folder >= 0 && flock(folder, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (folder >= 0)
+        (void)close(folder);
+    return locked;
 }
 
 static sotto_status begin_within(sotto_ledger_run **run, sotto_ledger *ledger,

@@ -162,22 +162,31 @@ static sotto_status other_file(const sotto_ledger *ledger, const ledger_record *
         ledger->sidecar, why);
 }
 
+static sotto_status check_digest(const sotto_ledger *ledger, const ledger_record *record, bool *same,
+                                 sotto_error *err)
+{
+    char digest[65];
+    const sotto_status status = sotto_sha256_file(ledger->path, digest, err);
+    *same = status == SOTTO_OK && strcmp(digest, record->rest) == 0;
+    return status;
+}
+
 /* Nobody else has the ledger open, and nobody can come: compare the digest, and forget it. */
-static sotto_status compare_rest(const sotto_ledger *ledger, sotto_error *err)
+static sotto_status compare_rest(sotto_ledger *ledger, sotto_error *err)
 {
     ledger_record record;
-    bool empty;
-    char digest[65];
+    bool empty, same = true;
     sotto_status status = ledger_sidecar_read(ledger, &record, &empty, err);
     if (status != SOTTO_OK || empty || strcmp(record.rest, LEDGER_NO_REST) == 0)
         return status;
-    if (!have_log(ledger)) {
-        status = sotto_sha256_file(ledger->path, digest, err);
-        if (status != SOTTO_OK)
-            return status;
-        if (strcmp(digest, record.rest) != 0 && !ledger->adopt)
-            return other_file(ledger, &record, err);
-    }
+    if (!have_log(ledger))
+        status = check_digest(ledger, &record, &same, err);
+    if (status != SOTTO_OK)
+        return status;
+    if (!same && !ledger->adopt)
+        return other_file(ledger, &record, err);
+    ledger->changed = !same;
+    ledger->rested = record;
     memcpy(record.rest, LEDGER_NO_REST, sizeof record.rest);
     return ledger_sidecar_write(ledger, &record, true, err);
 }
@@ -191,6 +200,19 @@ static bool try_lock(const sotto_ledger *ledger, int kind)
     return result == 0;
 }
 
+static sotto_status cannot_lock(const sotto_ledger *ledger, sotto_error *err)
+{
+    return sotto_error_set_at(err, SOTTO_ERROR_IO, ledger->sidecar, 0, 0,
+                              "cannot lock the ledger's head file: %s", strerror(errno));
+}
+
+/* Who made the head file and came to nothing takes it away again, when nobody has it open. */
+static bool is_there(const sotto_ledger *ledger)
+{
+    struct stat about;
+    return fstat(ledger->descriptor, &about) == 0 && about.st_nlink > 0;
+}
+
 /* One try: alone first, then with others. `entered` where no digest is left. */
 static sotto_status try_to_enter(sotto_ledger *ledger, bool *entered, sotto_error *err)
 {
@@ -200,8 +222,7 @@ static sotto_status try_to_enter(sotto_ledger *ledger, bool *entered, sotto_erro
     *entered = false;
     ledger->alone = try_lock(ledger, LOCK_EX);
     if (!ledger->alone && errno != EWOULDBLOCK)
-        return sotto_error_set_at(err, SOTTO_ERROR_IO, ledger->sidecar, 0, 0,
-                                  "cannot lock the ledger's head file: %s", strerror(errno));
+        return cannot_lock(ledger, err);
     if (ledger->alone)
         status = compare_rest(ledger, err);
     ledger->alone = false;
@@ -214,6 +235,29 @@ static sotto_status try_to_enter(sotto_ledger *ledger, bool *entered, sotto_erro
     return status;
 }
 
+/*
+ * One try of somebody who cannot write here. With a lock that is shared nobody can come who writes; with a
+ * digest that holds, and no log, all is in the file, and it is read as it lies there.
+ */
+static sotto_status try_to_look(const sotto_ledger *ledger, bool *entered, sotto_error *err)
+{
+    ledger_record record;
+    bool empty, same = false;
+    *entered = try_lock(ledger, LOCK_SH);
+    if (!*entered)
+        return errno == EWOULDBLOCK ? SOTTO_OK : cannot_lock(ledger, err);
+    sotto_status status = ledger_sidecar_read(ledger, &record, &empty, err);
+    if (status == SOTTO_OK && (empty || have_log(ledger) || strcmp(record.rest, LEDGER_NO_REST) == 0))
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_IO, ledger->path, 0, 0,
+            "somebody has the ledger open, or left it with a log; this account cannot write here, and reads it only "
+            "when it was closed: try again then, or ask who may write for sotto ledger verify, or for sotto ledger "
+            "export");
+    if (status == SOTTO_OK)
+        status = check_digest(ledger, &record, &same, err);
+    return status == SOTTO_OK && !same ? other_file(ledger, &record, err) : status;
+}
+
 static bool too_late(const struct timespec *since)
 {
     struct timespec now;
@@ -221,30 +265,61 @@ static bool too_late(const struct timespec *since)
     return now.tv_sec - since->tv_sec > LEDGER_PATIENCE_S;
 }
 
+static bool is_forbidden(const char *path)
+{
+    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0 &&
+           (errno == EACCES || errno == EROFS || errno == EPERM);
+}
+
+/* Whoever only reads, and may do no more: in the files, or with a log beside them. */
+static bool can_only_look(const sotto_ledger *ledger)
+{
+    char folder[LEDGER_TEXT + 8];
+    (void)snprintf(folder, sizeof folder, "%s", ledger->path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    return ledger->read_only &&
+           (is_forbidden(ledger->path) || is_forbidden(ledger->sidecar) || is_forbidden(folder));
+}
+
+static void make_sidecar(sotto_ledger *ledger, int flags)
+{
+    ledger->descriptor = open(ledger->sidecar, flags | O_CREAT, 0600);
+    ledger->made = ledger->descriptor >= 0;
+    if (ledger->made && fchmod(ledger->descriptor, 0600) != 0) {
+        (void)close(ledger->descriptor);
+        ledger->descriptor = -1;
+    }
+}
+
 static sotto_status open_sidecar(sotto_ledger *ledger, bool create, sotto_error *err)
 {
-    const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+    ledger->looking = can_only_look(ledger);
+    const int flags = (ledger->looking ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW;
     struct stat about;
     ledger->descriptor = open(ledger->sidecar, flags);
-    if (ledger->descriptor < 0 && errno == ENOENT && create) {
-        ledger->descriptor = open(ledger->sidecar, flags | O_CREAT, 0600);
-        if (ledger->descriptor >= 0 && fchmod(ledger->descriptor, 0600) != 0) {
-            (void)close(ledger->descriptor);
-            ledger->descriptor = -1;
-        }
-    }
+    if (ledger->descriptor < 0 && errno == ENOENT && create)
+        make_sidecar(ledger, flags);
     if (ledger->descriptor < 0 && errno == ENOENT)
         return sotto_error_set_at(
             err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
-            "there is no ledger here, or its head file %s-head is missing, as it is of a copy; "
-            "where this is known to be the newest, sotto ledger adopt goes on with it",
+            "the ledger's head file %s-head is missing, as it is of a copy; where this is known to be the newest, "
+            "sotto ledger adopt goes on with it",
             ledger->path);
     if (ledger->descriptor < 0)
         return sotto_error_set_at(err, SOTTO_ERROR_IO, ledger->sidecar, 0, 0,
                                   "cannot open the ledger's head file: %s", strerror(errno));
     if (fstat(ledger->descriptor, &about) != 0 || !S_ISREG(about.st_mode))
         return damaged(ledger->sidecar, err);
-    return SOTTO_OK;
+    return ledger->looking ? SOTTO_OK : ledger_path_check_locks(ledger->sidecar, ledger->descriptor, err);
+}
+
+/* Once more, where it was taken away meanwhile. */
+static sotto_status open_again(sotto_ledger *ledger, bool create, sotto_error *err)
+{
+    (void)close(ledger->descriptor);
+    return open_sidecar(ledger, create, err);
 }
 
 sotto_status ledger_sidecar_enter(sotto_ledger *ledger, bool create, sotto_error *err)
@@ -252,11 +327,13 @@ sotto_status ledger_sidecar_enter(sotto_ledger *ledger, bool create, sotto_error
     struct timespec since;
     bool entered = false;
     sotto_status status = open_sidecar(ledger, create, err);
-    if (status == SOTTO_OK)
-        status = ledger_path_check_locks(ledger->sidecar, ledger->descriptor, err);
     (void)clock_gettime(CLOCK_MONOTONIC, &since);
     while (status == SOTTO_OK && !entered) {
-        status = try_to_enter(ledger, &entered, err);
+        status = ledger->looking ? try_to_look(ledger, &entered, err) : try_to_enter(ledger, &entered, err);
+        if (status == SOTTO_OK && entered && !is_there(ledger)) {
+            entered = false;
+            status = open_again(ledger, create, err);
+        }
         if (status == SOTTO_OK && !entered && too_late(&since))
             status = sotto_error_set_at(
                 err, SOTTO_ERROR_IO, ledger->sidecar, 0, 0,
@@ -269,6 +346,22 @@ sotto_status ledger_sidecar_enter(sotto_ledger *ledger, bool create, sotto_error
     return status;
 }
 
+/* An adoption that came to nothing leaves the head file as it was: with its digest, or not at all. */
+static void put_back(const sotto_ledger *ledger)
+{
+    ledger_record record;
+    bool empty;
+    if (ledger_sidecar_read(ledger, &record, &empty, NULL) != SOTTO_OK)
+        return;
+    if (empty && ledger->made)
+        (void)unlink(ledger->sidecar);
+    if (empty || !ledger->rested.rest[0] || have_log(ledger) ||
+        strcmp(record.head.hash, ledger->rested.head.hash) != 0)
+        return;
+    memcpy(record.rest, ledger->rested.rest, sizeof record.rest);
+    (void)ledger_sidecar_write(ledger, &record, true, NULL);
+}
+
 /* What cannot be recorded is not: without a digest the chain alone decides. */
 void ledger_sidecar_leave(sotto_ledger *ledger)
 {
@@ -276,34 +369,14 @@ void ledger_sidecar_leave(sotto_ledger *ledger)
     bool empty;
     if (ledger->descriptor < 0)
         return;
-    if (ledger->sound && ledger->process == getpid() && try_lock(ledger, LOCK_EX) && !have_log(ledger) &&
-        ledger_sidecar_read(ledger, &record, &empty, NULL) == SOTTO_OK && !empty &&
-        sotto_sha256_file(ledger->path, record.rest, NULL) == SOTTO_OK)
-        (void)ledger_sidecar_write(ledger, &record, true, NULL);
+    if (!ledger->looking && ledger->process == getpid() && try_lock(ledger, LOCK_EX)) {
+        if (!ledger->sound && ledger->adopt)
+            put_back(ledger);
+        else if (ledger->sound && !have_log(ledger) &&
+                 ledger_sidecar_read(ledger, &record, &empty, NULL) == SOTTO_OK && !empty &&
+                 sotto_sha256_file(ledger->path, record.rest, NULL) == SOTTO_OK)
+            (void)ledger_sidecar_write(ledger, &record, true, NULL);
+    }
     (void)close(ledger->descriptor);
     ledger->descriptor = -1;
-}
-
-/* ----------------------------------------------------------------- the mirror */
-
-sotto_status ledger_mirror_read(const char *path, ledger_record *record, bool *absent, sotto_error *err)
-{
-    char *bytes = NULL;
-    size_t length = 0;
-    *absent = access(path, F_OK) != 0 && errno == ENOENT;
-    if (*absent)
-        return SOTTO_OK;
-    sotto_status status = sotto_file_read(path, LEDGER_RECORD, &bytes, &length, err);
-    if (status == SOTTO_OK && !ledger_record_parse(bytes, length, record))
-        status = damaged(path, err);
-    free(bytes);
-    return status;
-}
-
-sotto_status ledger_mirror_write(const char *path, const sotto_ledger_head *head, sotto_error *err)
-{
-    ledger_record record = {.head = *head, .rest = LEDGER_NO_REST};
-    char text[LEDGER_RECORD + 1];
-    ledger_record_format(&record, text);
-    return sotto_file_write(path, 0600, text, LEDGER_RECORD, err);
 }

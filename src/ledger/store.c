@@ -164,7 +164,7 @@ static int settle_settings(const sotto_ledger *ledger)
     if (code == SQLITE_OK)
         code = run_sql(
             ledger, "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY");
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK && !ledger->looking)
         code = use_log(ledger);
     if (code == SQLITE_OK)
         code = run_sql(ledger,
@@ -296,7 +296,6 @@ static sotto_status make_or_check(sotto_ledger *ledger, bool create, sotto_error
 /* SQLite gives its log and the rest the mode that the file itself has. */
 static sotto_status make_file(const sotto_ledger *ledger, bool create, sotto_error *err)
 {
-    struct stat about;
     const int made =
         create ? open(ledger->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
     bool sound = made >= 0 ? fchmod(made, 0600) == 0 : !create || errno == EEXIST;
@@ -307,15 +306,20 @@ static sotto_status make_file(const sotto_ledger *ledger, bool create, sotto_err
         return sotto_error_set_at(err, SOTTO_ERROR_IO, ledger->path, 0, 0,
                                   "cannot make a ledger here: %s; name another place with SOTTO_LEDGER",
                                   strerror(cause));
-    if (stat(ledger->path, &about) != 0)
-        return sotto_error_set_at(
-            err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
-            "there is no ledger here: %s; check the path, or name one with SOTTO_LEDGER", strerror(errno));
-    if (!S_ISREG(about.st_mode) || about.st_nlink != 1)
-        return sotto_error_set_at(
-            err, SOTTO_ERROR_INPUT, ledger->path, 0, 0,
-            "a ledger must be a file with one name, not a folder, a device or a hard link");
-    return SOTTO_OK;
+    return ledger_path_check(ledger, false, err);
+}
+
+/* "file:" and the path, with what has a meaning there percent-encoded. */
+static bool make_address(const char *path, char *address, size_t size)
+{
+    size_t used = (size_t)snprintf(address, size, "file:");
+    for (; *path && used + 4 < size; path++)
+        used += (size_t)snprintf(address + used, size - used, strchr("%?#", *path) ? "%%%02X" : "%c",
+                                 (unsigned char)*path);
+    if (*path || used + 32 >= size)
+        return false;
+    (void)snprintf(address + used, size - used, "?immutable=1");
+    return true;
 }
 
 static int prepare(sotto_ledger *ledger)
@@ -332,13 +336,24 @@ static int prepare(sotto_ledger *ledger)
     return code;
 }
 
+static int open_file(sotto_ledger *ledger)
+{
+    char address[3 * LEDGER_TEXT];
+    if (!ledger->looking)
+        return sqlite3_open_v2(ledger->path, &ledger->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                               NULL);
+    return make_address(ledger->path, address, sizeof address)
+               ? sqlite3_open_v2(address, &ledger->database,
+                                 SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL)
+               : SQLITE_CANTOPEN;
+}
+
 sotto_status ledger_store_open(sotto_ledger *ledger, bool create, sotto_error *err)
 {
     sotto_status status = make_file(ledger, create, err);
     if (status != SOTTO_OK)
         return status;
-    int code =
-        sqlite3_open_v2(ledger->path, &ledger->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = open_file(ledger);
     if (code == SQLITE_OK)
         code = settle_settings(ledger);
     if (code != SQLITE_OK)
@@ -360,19 +375,6 @@ void ledger_store_close(sotto_ledger *ledger)
 }
 
 /* ------------------------------------------------------------------ only looking */
-
-/* "file:" and the path, with what has a meaning there percent-encoded. */
-static bool make_address(const char *path, char *address, size_t size)
-{
-    size_t used = (size_t)snprintf(address, size, "file:");
-    for (; *path && used + 4 < size; path++)
-        used += (size_t)snprintf(address + used, size - used, strchr("%?#", *path) ? "%%%02X" : "%c",
-                                 (unsigned char)*path);
-    if (*path || used + 32 >= size)
-        return false;
-    (void)snprintf(address + used, size - used, "?immutable=1");
-    return true;
-}
 
 bool ledger_store_peek(const char *path, char id[33], uint64_t *entries)
 {

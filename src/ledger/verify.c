@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /* Whether a ledger is whole; what it is held to; and all of it, to take away. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,7 +47,7 @@ sotto_status sotto_ledger_verify(const sotto_ledger_options *options, json_t **r
     if (status == SOTTO_OK) {
         const ledger_book *book = &ledger->book;
         json_t *made = ledger_record_json(ledger);
-        if (ledger_put(made, "sound", json_true()) &&
+        if (ledger_put_adoptions(book, made, err) == SOTTO_OK && ledger_put(made, "sound", json_true()) &&
             ledger_put(made, "data_sets", json_integer((json_int_t)book->set_count)) &&
             ledger_put(made, "runs", json_integer((json_int_t)book->run_count)) &&
             ledger_put(made, "charges", json_integer((json_int_t)book->charges)))
@@ -148,6 +150,56 @@ static sotto_status compare_file(const char *folder, const sotto_ledger_artefact
     return status;
 }
 
+static bool is_entered(const char *name, const sotto_ledger_artefact *entered, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(entered[i].file, name) == 0)
+            return true;
+    return false;
+}
+
+/* What lies in release/ is taken for released: nothing else may. */
+static sotto_status find_foreign(const char *path, const sotto_ledger_artefact *entered, size_t count,
+                                 sotto_error *err)
+{
+    DIR *folder = opendir(path);
+    sotto_status status = SOTTO_OK;
+    if (!folder)
+        return sotto_error_set_at(err, SOTTO_ERROR_IO, path, 0, 0, "cannot look into the folder: %s",
+                                  strerror(errno));
+    for (struct dirent *one; status == SOTTO_OK && (one = readdir(folder));) {
+        struct stat about;
+        if (strcmp(one->d_name, ".") == 0 || strcmp(one->d_name, "..") == 0)
+            continue;
+        char *name = ledger_readable(one->d_name);
+        if (!name)
+            status = sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a name");
+        else if (!is_entered(name, entered, count))
+            status = sotto_error_set_at(
+                err, SOTTO_ERROR_INPUT, path, 0, 0,
+                "%.200s was never released: the ledger knows of no such file of this run; take it away",
+                name);
+        else if (fstatat(dirfd(folder), one->d_name, &about, AT_SYMLINK_NOFOLLOW) != 0 ||
+                 !S_ISREG(about.st_mode))
+            status = sotto_error_set_at(err, SOTTO_ERROR_INPUT, path, 0, 0,
+                                        "%.200s is no plain file, as what was released is", name);
+        free(name);
+    }
+    (void)closedir(folder);
+    return status;
+}
+
+static sotto_status compare_folder(const char *folder, const sotto_ledger_artefact *entered, size_t count,
+                                   sotto_error *err)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/release", folder) < 0)
+        return sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    const sotto_status status = find_foreign(path, entered, count, err);
+    free(path);
+    return status;
+}
+
 static sotto_status compare_release(sotto_ledger *ledger, const char *folder, const char *run, size_t *files,
                                     sotto_error *err)
 {
@@ -159,7 +211,7 @@ static sotto_status compare_release(sotto_ledger *ledger, const char *folder, co
             "the ledger knows of no release of the run '%.16s' that this statement is of", run);
     for (size_t i = 0; status == SOTTO_OK && i < *files; i++)
         status = compare_file(folder, &entered[i], err);
-    return status;
+    return status == SOTTO_OK ? compare_folder(folder, entered, *files, err) : status;
 }
 
 sotto_status sotto_ledger_hold(sotto_ledger *ledger, const char *artefact, sotto_ledger_head *head,

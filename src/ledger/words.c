@@ -48,6 +48,21 @@ bool ledger_is_name(const char *text)
     return sound;
 }
 
+const char *sotto_ledger_id_trouble(const char *id)
+{
+    const size_t length = strnlen(id, LEDGER_NEW_NAME + 1);
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)id[i] <= ' ' || id[i] == 0x7f || id[i] == '/')
+            return "has a space, a slash or a control character; name the data set by letters, digits and signs, such "
+                   "as hospital-2026";
+    if (length == 0 || length > LEDGER_NEW_NAME)
+        return length == 0 ? "is empty; give it a name of 1 to 100 bytes"
+                           : "is too long; give it a name of 1 to 100 bytes";
+    if (id[0] == '-')
+        return "begins with '-', as an option does; begin it with a letter";
+    return ledger_is_name(id) ? NULL : "is not UTF-8; write it in that";
+}
+
 char *ledger_readable(const char *text)
 {
     json_t *encoded = json_string(text);

@@ -210,3 +210,21 @@ void sotto_checkpoint_destroy(sotto_checkpoint *checkpoint)
     free(checkpoint->bytes);
     *checkpoint = (sotto_checkpoint){0};
 }
+
+sotto_status sotto_run_checkpoint_head(const char *directory, char run[17], sotto_ledger_head *head,
+                                       sotto_error *err)
+{
+    static const size_t most = (size_t)1 << 34;
+    sotto_checkpoint checkpoint = {0};
+    char *path = sotto_path_join(directory, "private/checkpoint/state");
+    const sotto_status status =
+        path ? sotto_checkpoint_read(&checkpoint, path, SOTTO_CHECKPOINT_STATE, most, err)
+             : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    if (status == SOTTO_OK) {
+        (void)snprintf(run, 17, "%.16s", checkpoint.facts.run);
+        *head = checkpoint.facts.head;
+    }
+    sotto_checkpoint_destroy(&checkpoint);
+    free(path);
+    return status;
+}

@@ -7,7 +7,6 @@
 
 #include "run/run.h"
 
-enum { MOST_ID = 100 };
 static const size_t most_steps = (size_t)1e12;
 
 static sotto_status read_id(sotto_config *config, const sotto_node *node, sotto_error *err)
@@ -16,16 +15,9 @@ static sotto_status read_id(sotto_config *config, const sotto_node *node, sotto_
     sotto_status status = node ? sotto_node_string(node, "data.id", &text, err) : SOTTO_OK;
     if (!node || status != SOTTO_OK)
         return status;
-    const size_t length = strlen(text);
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f || text[i] == '/')
-            return sotto_node_error(
-                node, err,
-                "data.id has a space, a slash or a control character; name the data set by "
-                "letters, digits and signs, such as hospital-2026");
-    if (length == 0 || length > MOST_ID)
-        return sotto_node_error(node, err, "data.id has %zu bytes; give it a name of 1 to %d", length,
-                                MOST_ID);
+    const char *trouble = sotto_ledger_id_trouble(text);
+    if (trouble)
+        return sotto_node_error(node, err, "data.id %s", trouble);
     config->data_id = strdup(text);
     return config->data_id ? SOTTO_OK
                            : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory reading the config");

@@ -377,6 +377,13 @@ bool sotto_run_identity_is_there(const sotto_run_directory *directory);
 sotto_status sotto_run_identity_read(const sotto_run_directory *directory, sotto_run_identity *identity,
                                      sotto_error *err);
 
+/**
+ * Of the checkpoint in a run's directory, the run's name and the ledger's head when it was written.
+ * SOTTO_ERROR_INPUT where it is not sound.
+ */
+sotto_status sotto_run_checkpoint_head(const char *directory, char run[17], sotto_ledger_head *head,
+                                       sotto_error *err);
+
 /** SOTTO_ERROR_INPUT, saying why, where the run at `path` has a statement of having diverged: it made neither
  * table nor model. Whatever else may be missing there is for others to find. */
 sotto_status sotto_run_directory_converged(const char *path, sotto_error *err);

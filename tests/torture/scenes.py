@@ -97,7 +97,9 @@ def a_checkpoint_knows_a_newer_ledger(programs, folder):
     done(first)
     save(scene, folder / 'old', ('', '-head'))
     want(stop_early(scene)[0] == INTERRUPTED, 'the run was not stopped')
+    sound(scene, scene.output, first.output)
     restore(scene, folder / 'old')
+    unsound(scene, 'older copy', scene.output, first.output)
     refused(scene, 'ledger', '--resume')
 
 
