@@ -144,10 +144,12 @@ def run_case(arguments):
     told = []
     scene = template.make(number)
     report = scene.folder / 'report'
+    before = scene.accesses()
     try:
         status, err = finish(scene.start(*template.options(), **preloaded(scene, report, **case.environment())), LIMIT)
         told.append(f'{case}: hit {hits(report)}: {status} {err.strip()}')
         check_end(case, report, status, err)
+        want(status != USAGE or scene.accesses() == before, f'{err.strip()}: it ended with {USAGE}, and had been charged')
         end = go_on(template, scene, told)
     except (Broken, subprocess.SubprocessError, OSError) as error:
         return case, hits(report), f'{error}\n    ' + '\n    '.join(told)
