@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <csv.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "data/data.h"
@@ -241,16 +243,41 @@ static sotto_status open_parser(reader *in)
     return SOTTO_OK;
 }
 
+/* Whose fault it is that a file cannot be opened: the path's, or the machine's. */
+static sotto_status fault_of(int error)
+{
+    static const int of_the_path[] = {ENOENT, ENOTDIR, EISDIR, EACCES, EPERM, ELOOP, ENAMETOOLONG, ENXIO};
+    for (size_t i = 0; i < sizeof of_the_path / sizeof *of_the_path; i++)
+        if (error == of_the_path[i])
+            return SOTTO_ERROR_INPUT;
+    return error == ENOMEM ? SOTTO_ERROR_MEMORY : SOTTO_ERROR_IO;
+}
+
+/* zlib's own way gives up where a signal comes. */
+static sotto_status open_table(const char *path, gzFile *file, sotto_error *err)
+{
+    int descriptor;
+    do
+        descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    while (descriptor < 0 && errno == EINTR);
+    if (descriptor < 0)
+        return sotto_error_set_at(err, fault_of(errno), path, 0, 0, "cannot open the table: %s%s",
+                                  strerror(errno),
+                                  fault_of(errno) == SOTTO_ERROR_INPUT ? "; check the path" : "");
+    *file = gzdopen(descriptor, "rb");
+    if (*file)
+        return SOTTO_OK;
+    (void)close(descriptor);
+    return sotto_error_set_at(err, SOTTO_ERROR_MEMORY, path, 0, 0, "out of memory opening the table");
+}
+
 sotto_status sotto_csv_read(const char *path, sotto_csv_visit *visit, void *context, char sha256[65],
                             sotto_error *err)
 {
-    gzFile file = gzopen(path, "rbe");
-    if (!file)
-        return sotto_error_set_at(err,
-                                  errno == ENOMEM                   ? SOTTO_ERROR_MEMORY
-                                  : errno == EMFILE || errno == EIO ? SOTTO_ERROR_IO
-                                                                    : SOTTO_ERROR_INPUT,
-                                  path, 0, 0, "cannot open the table: %s; check the path", strerror(errno));
+    gzFile file;
+    const sotto_status opened = open_table(path, &file, err);
+    if (opened != SOTTO_OK)
+        return opened;
     reader in = {.path = path,
                  .visit = visit,
                  .context = context,
