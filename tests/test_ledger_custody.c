@@ -421,6 +421,21 @@ START_TEST(who_only_looks_is_told_what_stands_in_the_way)
 }
 END_TEST
 
+/* Colleagues who share a ledger share its mirror, which each commit replaces. */
+START_TEST(a_mirror_stays_open_to_whom_it_was_opened)
+{
+    struct stat about;
+    ck_assert_int_eq(setenv("SOTTO_LEDGER_MIRROR", scene_path("mirror"), 1), 0);
+    declare_some("ledger.db", 1);
+    ck_assert_int_eq(stat(scene_path("mirror"), &about), 0);
+    ck_assert_uint_eq(about.st_mode & 0777, 0600);
+    ck_assert_int_eq(chmod(scene_path("mirror"), 0660), 0);
+    declare_some("ledger.db", 1);
+    ck_assert_int_eq(stat(scene_path("mirror"), &about), 0);
+    ck_assert_uint_eq(about.st_mode & 0777, 0660);
+}
+END_TEST
+
 TCase *ledger_custody_case(void)
 {
     TCase *custody = tcase_create("custody");
@@ -431,6 +446,7 @@ TCase *ledger_custody_case(void)
     tcase_add_test(custody, an_adoption_that_fails_leaves_no_head_file);
     tcase_add_test(custody, a_head_file_that_was_taken_away_is_not_used);
     tcase_add_test(custody, a_mirror_is_one_file_elsewhere);
+    tcase_add_test(custody, a_mirror_stays_open_to_whom_it_was_opened);
     tcase_add_test(custody, a_mirror_that_is_something_else_is_refused);
     tcase_add_test(custody, what_was_named_instead_of_a_ledger_is_said);
     tcase_add_test(custody, whoever_may_only_read_can_look);

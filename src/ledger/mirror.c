@@ -88,10 +88,13 @@ sotto_status ledger_mirror_read(const char *path, ledger_record *record, bool *a
     return status;
 }
 
+/* It is replaced at each commit, and stays open to whom its keeper has opened it. */
 sotto_status ledger_mirror_write(const char *path, const sotto_ledger_head *head, sotto_error *err)
 {
+    struct stat about;
+    const unsigned mode = stat(path, &about) == 0 ? about.st_mode & 0666 : 0600;
     ledger_record record = {.head = *head, .rest = LEDGER_NO_REST};
     char text[LEDGER_RECORD + 1];
     ledger_record_format(&record, text);
-    return sotto_file_write(path, 0600, text, LEDGER_RECORD, err);
+    return sotto_file_write(path, mode, text, LEDGER_RECORD, err);
 }
