@@ -122,6 +122,25 @@ START_TEST(evaluate_writes_a_private_record_and_page)
 }
 END_TEST
 
+/* Of two files of somebody's, and of an earlier evaluation, only the last is written over. */
+START_TEST(evaluate_replaces_only_an_evaluation)
+{
+    static const char *const theirs[] = {"out/evaluation.json", "out/report.html"};
+    char rest[600];
+    (void)snprintf(rest, sizeof rest, "--synthetic %s/synthetic.csv --output %s/out --no-attacks --quiet",
+                   folder, folder);
+    ck_assert_int_eq(mkdir(at("out"), 0700), 0);
+    for (size_t i = 0; i < 2; i++) {
+        put(theirs[i], "{}");
+        (void)evaluate(rest);
+        expect_usage("is there already, and is no earlier evaluation's");
+        ck_assert_int_eq(unlink(at(theirs[i])), 0);
+    }
+    for (int i = 0; i < 2; i++)
+        ck_assert_msg(evaluate(rest) == 0, "%s", seen.err);
+}
+END_TEST
+
 START_TEST(evaluate_leaves_out_what_is_not_asked)
 {
     (void)run(
@@ -271,6 +290,7 @@ TCase *evaluate_case(void)
     tcase_set_timeout(tests, 240);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, evaluate_writes_a_private_record_and_page);
+    tcase_add_test(tests, evaluate_replaces_only_an_evaluation);
     tcase_add_test(tests, evaluate_leaves_out_what_is_not_asked);
     tcase_add_loop_test(tests, evaluate_says_what_is_wrong, 0, sizeof wrong / sizeof *wrong);
     tcase_add_test(tests, evaluating_a_run_leaves_its_release_alone);

@@ -95,6 +95,7 @@ START_TEST(sample_meets_what_is_asked)
     ck_assert_uint_eq(lines_with("rows.csv", "east,yes\n"), 45);
     ck_assert_uint_eq(lines_with("rows.csv", "east,no\n"), 45);
 
+    ck_assert_int_eq(unlink(at("rows.csv")), 0);
     ck_assert_int_eq(
         run("sample %s/run --rows 90 --where ill=yes --where town=south --output %s/rows.csv --json", folder,
             folder),
@@ -182,6 +183,29 @@ START_TEST(sample_says_what_cannot_be)
 }
 END_TEST
 
+/* A private table, a released file, the ledger itself, a name that leads nowhere: none is replaced. */
+START_TEST(sample_replaces_no_file)
+{
+    static const char *const taken[] = {"table.csv", "run/release/synthetic.csv", "run/release/privacy.json",
+                                        "ledger.db", "config.yaml"};
+    ck_assert_msg(run("train %s/config.yaml --quiet", folder) == 0, "%s", seen.err);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        char before[65], after[65];
+        ck_assert_int_eq(sotto_sha256_file(at(taken[i]), before, NULL), SOTTO_OK);
+        (void)run("sample %s/run --output %s/%s", folder, folder, taken[i]);
+        expect_usage("is there already; choose another --output, or remove it first");
+        ck_assert_int_eq(sotto_sha256_file(at(taken[i]), after, NULL), SOTTO_OK);
+        ck_assert_str_eq(before, after);
+    }
+    ck_assert_int_eq(symlink("nowhere", at("rows.csv")), 0);
+    (void)run("sample %s/run --output %s/rows.csv", folder, folder);
+    expect_usage("is there already");
+    ck_assert_int_eq(unlink(at("rows.csv")), 0);
+    (void)run("sample %s/nothing --output %s/table.csv", folder, folder); /* before any work */
+    expect_usage("is there already");
+}
+END_TEST
+
 TCase *sample_case(void)
 {
     TCase *tests = tcase_create("sample");
@@ -192,5 +216,6 @@ TCase *sample_case(void)
     tcase_add_test(tests, a_gradient_penalty_is_planned_or_refused);
     tcase_add_test(tests, parts_are_planned_or_refused);
     tcase_add_test(tests, sample_says_what_cannot_be);
+    tcase_add_test(tests, sample_replaces_no_file);
     return tests;
 }

@@ -488,6 +488,7 @@ int main(void)
     suite_add_tcase(suite, figures_tests());
     suite_add_tcase(suite, select_tests());
     suite_add_tcase(suite, resume_tests());
+    suite_add_tcase(suite, stays_tests());
     suite_add_tcase(suite, caps_tests());
     suite_add_tcase(suite, sweep_tests());
     suite_add_tcase(suite, releases_tests());

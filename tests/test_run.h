@@ -70,6 +70,7 @@ TCase *parts_tests(void);     /* test_run_parts.c */
 TCase *diverging_tests(void); /* test_run_diverging.c */
 TCase *ctgan_tests(void);     /* test_run_ctgan.c */
 TCase *resume_tests(void);    /* test_run_resume.c */
+TCase *stays_tests(void);     /* test_run_stays.c */
 TCase *caps_tests(void);      /* test_run_caps.c */
 
 #endif

@@ -85,7 +85,7 @@ typedef struct sotto_sample_options {
     const char *const *where; /**< "COLUMN=VALUE" conditions on category columns, all of which must hold */
     size_t where_count;
     const char *balance; /**< a category column, each of whose values is wanted equally often; or NULL */
-    const char *output;  /**< CSV path to write; "-" for standard output */
+    const char *output;  /**< CSV path to write, which must not be there yet; "-" for standard output */
     bool insecure_test_only_seed;
     uint64_t seed;
     void (*progress)(void *context, const sotto_progress *progress);
@@ -96,7 +96,8 @@ typedef struct sotto_sample_options {
     void *stop_context;
 } sotto_sample_options;
 
-/** Synthetic rows from a trained model: post-processing, free of privacy cost. */
+/** Synthetic rows from a trained model: post-processing, free of privacy cost. Replaces no file:
+ * SOTTO_ERROR_INPUT, before any work, where `output` is there. */
 SOTTO_API sotto_status sotto_run_sample(const sotto_sample_options *options, char **json, sotto_error *err);
 
 /** What evaluate is asked to do. Initialise with `{0}`. */

@@ -18,7 +18,7 @@ static const char help[] =
     "                        Asked of the model outright where it is conditional on the column, else by\n"
     "                        drawing again\n"
     "  --balance COLUMN      each declared value of this category column equally often: more of the rare ones\n"
-    "  --output FILE         CSV file to write; - for standard output\n"
+    "  --output FILE         CSV file to write, which must not be there yet; - for standard output\n"
     "  --test-only-insecure-seed N\n"
     "                        take all randomness from N, for tests only\n"
     "  --json                print the outcome as JSON\n"

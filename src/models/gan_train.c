@@ -168,10 +168,10 @@ sotto_status gan_step(sotto_model *base, sotto_dpsgd *step, sotto_error *err)
 {
     gan *model = (gan *)base;
     const size_t batch = model->training.batch;
-    const bool generator_turn = gan_ladder_turn(&model->ladder);
     sotto_status status = sotto_dpsgd_begin(step, err);
-    if (status != SOTTO_OK)
+    if (status != SOTTO_OK) /* a step that cannot be paid for leaves nothing behind: the model may be saved */
         return status;
+    const bool generator_turn = gan_ladder_turn(&model->ladder);
     gan_clear_losses(model);
     gan_batch_draw(model, &model->batch, model->stream, NULL, batch);
     gan_generate(model, model->generator_weights, &model->batch, batch, generator_turn && model->anchored);

@@ -233,6 +233,7 @@ static sotto_status commit(void *context, const sotto_mechanism *mechanism, uint
     struct training *training = context;
     training->epsilon_known = false;
     const sotto_status status = sotto_ledger_run_charge(training->ledger_run, mechanism, count, label, err);
+    training->charge_failed = status != SOTTO_OK;
     if (status == SOTTO_OK)
         sotto_run_log(&training->directory, "charged %llu for \"%s\"", (unsigned long long)count, label);
     return status;
@@ -317,8 +318,38 @@ static uint64_t steps_charged(const struct training *training)
     return sum;
 }
 
-sotto_status sotto_training_settle_last_step(struct training *training, bool finish, sotto_error *err)
+/* Whoever goes on hears at once what is lost, and where the run will end. */
+static void tell_lost(struct training *training, const sotto_run_options *options, uint64_t lost)
 {
+    char text[320], rest[160];
+    size_t lines;
+    const unsigned long long step = training->record.steps_taken, last = training->last_step,
+                             planned = training->plan.training.steps;
+    (void)sotto_budget_charges(training->budget, &lines);
+    (void)snprintf(rest, sizeof rest,
+                   training->record.spent
+                       ? "the budget was planned to its end, so the run will end after step %llu of %llu"
+                       : "the budget bears them: the run will go on to step %llu of %llu",
+                   last, planned);
+    if (training->restored)
+        (void)snprintf(
+            text, sizeof text,
+            "%llu step%s that were charged ahead or lost are not in the checkpoint of step %llu, and stay "
+            "charged; %s",
+            (unsigned long long)lost, lost == 1 ? "" : "s", step, rest);
+    else
+        (void)snprintf(text, sizeof text,
+                       "this run was never saved, so all that it was charged is lost, and stays charged; it "
+                       "begins again%s%s",
+                       planned > 0 ? ", and " : "", planned > 0 ? rest : "");
+    if (options->warn && (lost > 0 || (!training->restored && lines > 0)))
+        options->warn(options->warn_context, text);
+}
+
+sotto_status sotto_training_settle_last_step(struct training *training, const sotto_run_options *options,
+                                             sotto_error *err)
+{
+    const bool finish = options->finish;
     sotto_training_record *record = &training->record;
     const uint64_t taken = record->steps_taken, planned = training->plan.training.steps;
     uint64_t allowed = planned - taken;
@@ -331,6 +362,8 @@ sotto_status sotto_training_settle_last_step(struct training *training, bool fin
     training->last_step = record->spent ? taken + allowed : planned;
     record->steps_intended = steps_charged(training) + training->last_step - taken;
     record->finished_early = finish && taken < training->last_step;
+    if (options->resume && !finish)
+        tell_lost(training, options, record->steps_intended - training->last_step);
     if (finish)
         training->last_step = taken;
     else if (record->spent)

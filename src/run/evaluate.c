@@ -173,6 +173,30 @@ static bool is_release(const char *path)
     return found;
 }
 
+/* An earlier evaluation is written over, and nothing else. */
+static sotto_status check_replaced(const struct job *job, sotto_error *err)
+{
+    char *record = sotto_path_join(job->folder, "evaluation.json");
+    char *page = sotto_path_join(job->folder, "report.html");
+    sotto_status status =
+        record && page ? SOTTO_OK : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
+    json_t *found = status == SOTTO_OK ? sotto_json_read_file(record) : NULL;
+    const char *format = json_string_value(json_object_get(found, "format"));
+    const bool ours = format && strncmp(format, "sotto evaluation ", 17) == 0;
+    const char *other = status != SOTTO_OK || ours  ? NULL
+                        : access(record, F_OK) == 0 ? record
+                        : access(page, F_OK) == 0   ? page
+                                                    : NULL;
+    if (other)
+        status = sotto_error_set_at(err, SOTTO_ERROR_INPUT, other, 0, 0,
+                                    "is there already, and is no earlier evaluation's; choose another "
+                                    "--output, or remove it first");
+    json_decref(found);
+    free(record);
+    free(page);
+    return status;
+}
+
 /* Made where it is absent; one that is there must be closed to others already, since whose it is is not
  * known. */
 static sotto_status open_folder(const struct job *job, sotto_error *err)
@@ -198,7 +222,7 @@ static sotto_status open_folder(const struct job *job, sotto_error *err)
             err, SOTTO_ERROR_INPUT, job->folder, 0, 0,
             "others may look into this directory, and what an evaluation writes is private; close "
             "it (chmod 700), or name one that does not exist yet");
-    return SOTTO_OK;
+    return check_replaced(job, err);
 }
 
 static void show(void *context, const char *phase, size_t done, size_t total)

@@ -21,6 +21,17 @@ static sotto_status find_model(const char *name, char **path, sotto_error *err)
     return *path ? SOTTO_OK : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory finding the model");
 }
 
+/* Whatever lies there may be somebody's only copy of a table, a release or a ledger. A name that leads
+ * nowhere is taken, too. */
+static sotto_status check_output(const char *path, sotto_error *err)
+{
+    struct stat facts;
+    return strcmp(path, "-") != 0 && lstat(path, &facts) == 0
+               ? sotto_error_set_at(err, SOTTO_ERROR_INPUT, path, 0, 0,
+                                    "is there already; choose another --output, or remove it first")
+               : SOTTO_OK;
+}
+
 static sotto_status open_output(const char *path, sotto_atomic_file **atomic, FILE **file, sotto_error *err)
 {
     if (strcmp(path, "-") != 0) {
@@ -37,8 +48,12 @@ static sotto_status open_output(const char *path, sotto_atomic_file **atomic, FI
                : sotto_error_set(err, SOTTO_ERROR_IO, "cannot write to standard output: %s", strerror(errno));
 }
 
-static sotto_status close_output(sotto_atomic_file *atomic, FILE *file, sotto_status status, sotto_error *err)
+/* Looks again where the file is to appear: making rows may have taken hours. */
+static sotto_status close_output(const char *path, sotto_atomic_file *atomic, FILE *file, sotto_status status,
+                                 sotto_error *err)
 {
+    if (atomic && status == SOTTO_OK)
+        status = check_output(path, err);
     if (atomic && status == SOTTO_OK)
         return sotto_atomic_file_commit(atomic, err);
     if (atomic)
@@ -58,7 +73,9 @@ sotto_status sotto_run_sample(const sotto_sample_options *options, char **json, 
     sotto_conditions conditions = {.balance = SOTTO_NONE};
     const double start = sotto_seconds();
     *json = NULL;
-    sotto_status status = find_model(options->model, &path, err);
+    sotto_status status = check_output(options->output, err);
+    if (status == SOTTO_OK)
+        status = find_model(options->model, &path, err);
     if (status == SOTTO_OK)
         status = sotto_model_load(&saved, path, sotto_run_threads(0), err);
     if (status != SOTTO_OK)
@@ -85,7 +102,7 @@ sotto_status sotto_run_sample(const sotto_sample_options *options, char **json, 
                                                       .stop = options->stop,
                                                       .stop_context = options->stop_context},
                                     file, &sampled, err);
-    status = close_output(atomic, file, status, err);
+    status = close_output(options->output, atomic, file, status, err);
     if (status == SOTTO_OK)
         status =
             sotto_json_text(json_pack("{s:s, s:s, s:I, s:s?, s:f, s:f, s:f, s:s?}", "model", path, "output",

@@ -141,7 +141,10 @@ sotto_status sotto_training_save(struct training *training, sotto_error *err)
     free(path);
     training->saved_at = sotto_seconds();
     training->saving_took = training->saved_at - start;
-    training->saved_step = training->record.steps_taken;
+    if (status == SOTTO_OK) {
+        training->saved_step = training->record.steps_taken;
+        training->can_go_on = true;
+    }
     return status;
 }
 
@@ -175,7 +178,10 @@ static sotto_status read_file(const struct training *training, const char *name,
 
 sotto_status sotto_training_look_for_checkpoint(struct training *training, sotto_error *err)
 {
-    return read_file(training, "state", SOTTO_CHECKPOINT_STATE, &training->checkpoint, err);
+    const sotto_status status =
+        read_file(training, "state", SOTTO_CHECKPOINT_STATE, &training->checkpoint, err);
+    training->can_go_on = status == SOTTO_OK && training->checkpoint.state;
+    return status;
 }
 
 sotto_status sotto_training_restore(struct training *training, sotto_error *err)

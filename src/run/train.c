@@ -256,29 +256,6 @@ static sotto_status look_at_model(struct training *training, uint64_t step, sott
     return SOTTO_OK;
 }
 
-/* What may be shown to anyone: steps, time and the accountant's ε of all that was charged, steps to come
- * included; no loss, no batch size. */
-static sotto_status show_progress(struct training *training, const sotto_run_options *options, uint64_t step,
-                                  double start, sotto_error *err)
-{
-    const uint64_t steps = training->plan.training.steps;
-    sotto_progress facts = {.phase = "training", .step = step, .steps = steps};
-    if (!training->epsilon_known) { /* milliseconds or more, by privacy-loss distributions */
-        const sotto_status status = sotto_budget_epsilon(training->budget, &training->epsilon, NULL, err);
-        if (status != SOTTO_OK)
-            return status;
-        training->epsilon_known = true;
-    }
-    facts.epsilon = training->epsilon;
-    const double elapsed = sotto_seconds() - start;
-    facts.target_epsilon = training->config.epsilon;
-    const double here = (double)(step - training->first_step);
-    facts.steps_per_second = elapsed > 0 ? here / elapsed : 0.0;
-    facts.seconds_left = here > 0 ? elapsed / here * (double)(training->last_step - step) : -1.0;
-    options->progress(options->progress_context, &facts);
-    return SOTTO_OK;
-}
-
 static bool is_asked_to_stop(const sotto_run_options *options)
 {
     return options->stop && options->stop(options->stop_context);
@@ -294,11 +271,20 @@ static sotto_status interrupt(struct training *training, sotto_error *err)
     return sotto_training_save(training, err);
 }
 
+/* A step that could not be paid for was not begun: what the steps before it made is whole, and was paid for.
+ * Where it cannot be saved either, the first error is told. */
+static void keep_what_is_paid(struct training *training, sotto_status status)
+{
+    if (status == SOTTO_ERROR_BUDGET || (status != SOTTO_OK && training->charge_failed))
+        (void)sotto_training_save(training, NULL);
+}
+
 static sotto_status take_step(struct training *training, sotto_error *err)
 {
     sotto_model *model = training->plan.model;
     sotto_status status = training->parts ? sotto_model_round(model, training->parts, err)
                                           : sotto_model_step(model, training->step, err);
+    keep_what_is_paid(training, status);
     if (status != SOTTO_OK)
         return status;
     const uint64_t step = ++training->record.steps_taken;
@@ -320,7 +306,7 @@ static sotto_status take_steps(struct training *training, const sotto_run_option
         const uint64_t step = training->record.steps_taken;
         const double now = sotto_seconds();
         if (options->progress && (now - shown > 0.2 || step == training->last_step)) {
-            status = show_progress(training, options, step, start, err);
+            status = sotto_training_show(training, options, step, start, err);
             if (status != SOTTO_OK)
                 return status;
             shown = now;
@@ -333,6 +319,44 @@ static sotto_status take_steps(struct training *training, const sotto_run_option
     return sotto_training_save(training, err);
 }
 
+static sotto_status refuse_finish(const struct training *training, sotto_error *err)
+{
+    return sotto_error_set_at(
+        err, SOTTO_ERROR_INPUT, training->directory.path, 0, 0,
+        "there is no checkpoint of this run to finish with; leave --finish away to go on from the start, where "
+        "the budget bears that, or give back what the run holds: sotto ledger close %s",
+        training->identity.run);
+}
+
+/* Rows of a network that took no step are noise: nobody shall take them for what was paid for. */
+static sotto_status check_worth(const struct training *training, const sotto_run_options *options,
+                                sotto_error *err)
+{
+    const char *run = training->identity.run;
+    if (!sotto_plan_takes_steps(&training->plan) || training->last_step > 0)
+        return SOTTO_OK;
+    if (options->finish)
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, training->directory.path, 0, 0,
+            "no step was taken yet, so the network has learned nothing, and its rows would be noise; leave "
+            "--finish away to go on, or give back what the run holds: sotto ledger close %s",
+            run);
+    return sotto_error_set_at(
+        err, SOTTO_ERROR_BUDGET, training->directory.path, 0, 0,
+        "work that was lost stays charged, and the budget bears no step beside it, so that nothing could be "
+        "learned; give back what the run holds: sotto ledger close %s",
+        run);
+}
+
+/* Whatever is bought once, on the disk before the first step. */
+static sotto_status buy(struct training *training, sotto_error *err)
+{
+    sotto_status status = buy_releases(training, err);
+    if (status == SOTTO_OK)
+        status = buy_figures(training, err);
+    return status == SOTTO_OK ? sotto_training_save(training, err) : status;
+}
+
 /* What the rows tell before the first step, or what an earlier attempt left. */
 static sotto_status start(struct training *training, const sotto_run_options *options, sotto_error *err)
 {
@@ -340,18 +364,14 @@ static sotto_status start(struct training *training, const sotto_run_options *op
     if (options->resume)
         status = sotto_training_restore(training, err);
     if (status == SOTTO_OK)
-        status = sotto_training_settle_last_step(training, options->finish, err);
+        status = sotto_training_settle_last_step(training, options, err);
+    if (status == SOTTO_OK && options->finish && !training->restored)
+        status = refuse_finish(training, err);
+    if (status == SOTTO_OK)
+        status = check_worth(training, options, err);
     if (status != SOTTO_OK || training->restored)
         return status;
-    if (options->finish)
-        return sotto_error_set_at(
-            err, SOTTO_ERROR_INPUT, training->directory.path, 0, 0,
-            "there is no checkpoint of this run to finish with; leave --finish away to go "
-            "on from the start");
-    status = buy_releases(training, err);
-    if (status == SOTTO_OK)
-        status = buy_figures(training, err);
-    return status == SOTTO_OK ? sotto_training_save(training, err) : status;
+    return sotto_training_failed(training, buy(training, err), err);
 }
 
 /* Numbers that are none make neither rows nor a model, whatever training.stop_if_diverging says. */
@@ -406,45 +426,16 @@ static sotto_status check_part(const struct training *training, const sotto_swee
 static sotto_status make(struct training *training, const sotto_run_options *options, sotto_error *err)
 {
     sotto_status status = start(training, options, err);
-    if (status == SOTTO_OK)
-        status = take_steps(training, options, err);
+    if (status != SOTTO_OK)
+        return status;
+    status = take_steps(training, options, err);
     if (status == SOTTO_OK)
         check_numbers(training);
     if (status == SOTTO_OK && !training->record.interrupted)
         status = sotto_run_directory_finish(&training->directory, &training->record, training->random,
                                             options, err);
     training->record.interrupted = training->record.interrupted || status == SOTTO_INTERRUPTED;
-    return status == SOTTO_INTERRUPTED ? SOTTO_OK : status;
-}
-
-/* How it ended, in the words of an error, where it did not end as it was planned. */
-static sotto_status conclude(struct training *training, char **json, sotto_error *err)
-{
-    const sotto_training_record *record = &training->record;
-    sotto_status status = SOTTO_OK;
-    if (record->scarce.code == SOTTO_OK)
-        status = sotto_training_summary(training, json, err);
-    if (status != SOTTO_OK && err && !record->interrupted) {
-        const sotto_error why = *err;
-        return sotto_error_set_at(err, status, training->directory.path, 0, 0,
-                                  "the release is there, whole and recorded, but cannot be summed up: %.400s",
-                                  why.message);
-    }
-    if (status == SOTTO_OK && record->interrupted)
-        return sotto_error_set(
-            err, SOTTO_INTERRUPTED,
-            "stopped on request after step %llu of %llu; what is done is saved, and --resume "
-            "goes on",
-            (unsigned long long)record->steps_taken, (unsigned long long)training->plan.training.steps);
-    if (status == SOTTO_OK && record->diverged[0])
-        return sotto_training_diverged(training, err);
-    return status == SOTTO_OK && record->scarce.code != SOTTO_OK
-               ? sotto_error_set_at(
-                     err, SOTTO_ERROR_INPUT, training->directory.path, 0, 0,
-                     "%s. All else of the release is there, and paid for: `sotto sample` makes "
-                     "rows of its model",
-                     record->scarce.message)
-               : status;
+    return status == SOTTO_INTERRUPTED ? SOTTO_OK : sotto_training_failed(training, status, err);
 }
 
 /* An earlier attempt wrote its release and entered it, and was ended before it appeared. */
@@ -490,7 +481,7 @@ sotto_status sotto_train(const sotto_run_options *options, const sotto_sweep_par
     }
     training.record.seconds = sotto_seconds() - start;
     if (status == SOTTO_OK)
-        status = conclude(&training, json, err);
+        status = sotto_training_conclude(&training, json, err);
     if (status != SOTTO_OK && status != SOTTO_INTERRUPTED)
         sotto_training_withdraw(&training);
 done:

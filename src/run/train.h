@@ -29,6 +29,8 @@ struct training {
     sotto_parts *parts; /**< in its place, where the model wants them */
     sotto_health *health;
     bool restored;       /**< from a checkpoint: no release is made again */
+    bool can_go_on;      /**< there is a checkpoint on disk */
+    bool charge_failed;  /**< the last one that was asked for */
     uint64_t first_step; /**< that an earlier attempt has taken, and this goes on from */
     uint64_t last_step;  /**< to be taken */
     double saved_at;     /**< the time of the last checkpoint, */
@@ -52,8 +54,10 @@ void sotto_training_withdraw(struct training *training);
 /** The budget, with what earlier attempts were charged, and the ledger as its journal. */
 sotto_status sotto_training_open_budget(struct training *training, sotto_error *err);
 
-/** Up to which step the budget lasts, once it is known how many were taken and charged. */
-sotto_status sotto_training_settle_last_step(struct training *training, bool finish, sotto_error *err);
+/** Up to which step the budget lasts, once it is known how many were taken and charged. Warns of what was
+ * lost. */
+sotto_status sotto_training_settle_last_step(struct training *training, const sotto_run_options *options,
+                                             sotto_error *err);
 
 /* ------------------------------------------------------------ checkpoints */
 
@@ -80,14 +84,24 @@ sotto_status sotto_training_restore_split(struct training *training, bool *found
  * to whoever watches. Before anything is charged. */
 void sotto_training_note(struct training *training, const sotto_run_options *options);
 
-/** The outcome as JSON; caller frees. */
-sotto_status sotto_training_summary(const struct training *training, char **json, sotto_error *err);
+/**
+ * What may be shown to anyone: steps, time and the accountant's ε of all that was charged, steps to come
+ * included; no loss, no batch size. `start`: when this attempt began its steps.
+ */
+sotto_status sotto_training_show(struct training *training, const sotto_run_options *options, uint64_t step,
+                                 double start, sotto_error *err);
+
+/**
+ * Adds to the error of a run that had begun to spend: what stays, and the ways on. \return `status`
+ */
+sotto_status sotto_training_failed(const struct training *training, sotto_status status, sotto_error *err);
+
+/** The outcome as JSON, which the caller frees; and where the run did not end as it was planned, how it
+ * ended, in the words of an error. Of a run that ended itself: why, and what it spent. What was spent stays
+ * spent and is written down; what was not is left for another try. */
+sotto_status sotto_training_conclude(const struct training *training, char **json, sotto_error *err);
 
 /** The outcome of a run whose release an earlier attempt made. */
 sotto_status sotto_training_appeared(const struct training *training, char **json, sotto_error *err);
-
-/** The error of a run that ended itself: why, and what it spent. What was spent stays spent and is written
- * down; what was not is left for another try. */
-sotto_status sotto_training_diverged(const struct training *training, sotto_error *err);
 
 #endif

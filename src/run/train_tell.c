@@ -3,6 +3,7 @@
 /* What a run of training says: to its private log before it begins, and to whoever asked for it at the end.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "report/report.h"
 #include "run/train.h"
@@ -54,7 +55,7 @@ static sotto_status put_promise(const sotto_training_record *record, json_t *sum
     return status;
 }
 
-sotto_status sotto_training_summary(const struct training *training, char **json, sotto_error *err)
+static sotto_status summarize(const struct training *training, char **json, sotto_error *err)
 {
     const sotto_training_record *record = &training->record;
     double epsilon;
@@ -104,7 +105,7 @@ sotto_status sotto_training_appeared(const struct training *training, char **jso
                : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory, or no statement in the release");
 }
 
-sotto_status sotto_training_diverged(const struct training *training, sotto_error *err)
+static sotto_status tell_divergence(const struct training *training, sotto_error *err)
 {
     double epsilon;
     char figure[SOTTO_FIGURE_SIZE];
@@ -122,6 +123,35 @@ sotto_status sotto_training_diverged(const struct training *training, sotto_erro
         record->diverged, figure,
         training->plan.training.keep_on ? ""
                                         : ", or set training.stop_if_diverging to false to go on regardless");
+}
+
+sotto_status sotto_training_conclude(const struct training *training, char **json, sotto_error *err)
+{
+    const sotto_training_record *record = &training->record;
+    sotto_status status = SOTTO_OK;
+    if (record->scarce.code == SOTTO_OK)
+        status = summarize(training, json, err);
+    if (status != SOTTO_OK && err && !record->interrupted) {
+        const sotto_error why = *err;
+        return sotto_error_set_at(err, status, training->directory.path, 0, 0,
+                                  "the release is there, whole and recorded, but cannot be summed up: %.400s",
+                                  why.message);
+    }
+    if (status == SOTTO_OK && record->interrupted)
+        return sotto_error_set(
+            err, SOTTO_INTERRUPTED,
+            "stopped on request after step %llu of %llu; what is done is saved, and --resume "
+            "goes on",
+            (unsigned long long)record->steps_taken, (unsigned long long)training->plan.training.steps);
+    if (status == SOTTO_OK && record->diverged[0])
+        return tell_divergence(training, err);
+    return status == SOTTO_OK && record->scarce.code != SOTTO_OK
+               ? sotto_error_set_at(
+                     err, SOTTO_ERROR_INPUT, training->directory.path, 0, 0,
+                     "%s. All else of the release is there, and paid for: `sotto sample` makes "
+                     "rows of its model",
+                     record->scarce.message)
+               : status;
 }
 
 /* Sampling and division go by the declared number alone; the custodian should know where it is off. */
@@ -171,6 +201,90 @@ static void give_warnings(const struct training *training, const sotto_run_optio
     for (size_t i = 0; options->warn && i < json_array_size(warnings); i++)
         options->warn(options->warn_context, json_string_value(json_array_get(warnings, i)));
     json_decref(warnings);
+}
+
+/* ----------------------------------------------------------- on the way, and short of the end */
+
+sotto_status sotto_training_show(struct training *training, const sotto_run_options *options, uint64_t step,
+                                 double start, sotto_error *err)
+{
+    const uint64_t steps = training->plan.training.steps;
+    sotto_progress facts = {.phase = "training", .step = step, .steps = steps};
+    if (!training->epsilon_known) { /* milliseconds or more, by privacy-loss distributions */
+        const sotto_status status = sotto_budget_epsilon(training->budget, &training->epsilon, NULL, err);
+        if (status != SOTTO_OK)
+            return status;
+        training->epsilon_known = true;
+    }
+    facts.epsilon = training->epsilon;
+    const double elapsed = sotto_seconds() - start;
+    facts.target_epsilon = training->config.epsilon;
+    const double here = (double)(step - training->first_step);
+    facts.steps_per_second = elapsed > 0 ? here / elapsed : 0.0;
+    facts.seconds_left = here > 0 ? elapsed / here * (double)(training->last_step - step) : -1.0;
+    options->progress(options->progress_context, &facts);
+    return SOTTO_OK;
+}
+
+/* Is a way on to be told of? Not of a run that was charged nothing or that the ledger lets do no more; nor
+ * where something else is wrong than want of room, space or memory. */
+static bool has_way_on(const struct training *training, sotto_status status)
+{
+    size_t lines = 0;
+    json_t *record = NULL;
+    const bool hindered = status == SOTTO_ERROR_BUDGET || status == SOTTO_ERROR_IO ||
+                          status == SOTTO_ERROR_MEMORY || status == SOTTO_ERROR_ENTROPY ||
+                          status == SOTTO_ERROR_NUMERIC;
+    if (!hindered)
+        return false;
+    (void)sotto_ledger_run_charges(training->ledger_run, &lines);
+    if (lines == 0 || !sotto_ledger_is_open(training->ledger, training->identity.run))
+        return false;
+    if (sotto_ledger_show(training->ledger, training->identity.run, &record, NULL) != SOTTO_OK)
+        return true; /* the ledger cannot be asked: its disk is full, say */
+    const bool newest = (uint64_t)json_integer_value(json_object_get(record, "attempt")) ==
+                        sotto_ledger_run_attempt(training->ledger_run);
+    json_decref(record);
+    return newest;
+}
+
+/* `text` is of what a run leaves that has no checkpoint: whatever it was charged for. */
+static void tell_lost_run(const struct training *training, sotto_status status, char *text, size_t size)
+{
+    (void)snprintf(text, size,
+                   "what was charged stays charged, and what it told is not saved; %ssotto ledger close %s "
+                   "gives back what the run holds and has not spent",
+                   status == SOTTO_ERROR_BUDGET ? ""
+                                                : "--resume begins again, and is charged again where the "
+                                                  "budget bears it, and ",
+                   training->identity.run);
+}
+
+static void tell_saved_run(const struct training *training, sotto_status status, char *text, size_t size)
+{
+    char saved[96] = "what was learned is saved";
+    const char *room = status == SOTTO_ERROR_BUDGET ? "where there is room again, " : "";
+    const bool steps = sotto_plan_takes_steps(&training->plan);
+    if (steps)
+        (void)snprintf(saved, sizeof saved, "%llu of %llu steps are saved",
+                       (unsigned long long)training->saved_step,
+                       (unsigned long long)training->plan.training.steps);
+    (void)snprintf(text, size, "what was charged stays charged, and %s; %s--resume goes on%s", saved, room,
+                   steps && training->saved_step > 0 ? ", and --resume --finish releases what there is" : "");
+}
+
+sotto_status sotto_training_failed(const struct training *training, sotto_status status, sotto_error *err)
+{
+    char ways[320];
+    if (!err || !has_way_on(training, status))
+        return status;
+    const sotto_error why = *err;
+    if (training->can_go_on)
+        tell_saved_run(training, status, ways, sizeof ways);
+    else
+        tell_lost_run(training, status, ways, sizeof ways);
+    return sotto_error_set_at(err, status, why.file, why.line, why.column, "%.*s; %s",
+                              (int)(sizeof err->message - strlen(ways) - 3), why.message, ways);
 }
 
 void sotto_training_note(struct training *training, const sotto_run_options *options)
