@@ -3,6 +3,7 @@
 /* `sotto sample` as a user runs it: what is asked of the rows, what is said of them, what is refused. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "suite.h"
@@ -63,6 +64,9 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+    char command[600];
+    (void)snprintf(command, sizeof command, "rm -r %s/second %s/third 2>/dev/null", folder, folder);
+    (void)!system(command);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         (void)remove(at(files[i]));
     (void)remove(folder);
@@ -206,6 +210,62 @@ START_TEST(sample_replaces_no_file)
 }
 END_TEST
 
+/* Where it is charged, how much of the cap that takes, and that all of private/ stays; nothing of it in what
+ * is released. Of a plan that the cap does not bear, a warning. */
+START_TEST(train_says_where_it_was_charged)
+{
+    char *text;
+    size_t length;
+    ck_assert_msg(run("train %s/config.yaml", folder) == 0, "%s", seen.err);
+    ck_assert_msg(strstr(seen.out, "\nCharged to the data set table in /") != NULL, "%s", seen.out);
+    ck_assert_msg(strstr(seen.out, "/ledger.db, which has no cap.\n") != NULL, "%s", seen.out);
+    ck_assert_msg(strstr(seen.out, "/run/private/ (all of it)\n") != NULL, "%s", seen.out);
+    ck_assert_int_eq(run("plan %s/config.yaml --quiet", folder), 0);
+    ck_assert_str_eq(seen.err, "");
+    ck_assert_int_eq(run("ledger declare table --epsilon 3.25 --delta 1e-5"), 0);
+    ck_assert_int_eq(run("plan %s/config.yaml --quiet", folder), 0);
+    ck_assert_str_eq(seen.err, "");
+    ck_assert_msg(run("train %s/config.yaml --output %s/second", folder, folder) == 0, "%s", seen.err);
+    ck_assert_msg(strstr(seen.out, ", whose cap is ε = 3.25 at δ = 1e-5: ") != NULL, "%s", seen.out);
+    ck_assert_msg(strstr(seen.out, " % of it is taken.\n") != NULL, "%s", seen.out);
+    ck_assert_int_eq(sotto_file_read(at("second/release/privacy.json"), 1 << 20, &text, &length, NULL),
+                     SOTTO_OK);
+    ck_assert_ptr_null(strstr(text, "3.25"));
+    ck_assert_ptr_null(strstr(text, "ledger.db"));
+    free(text);
+    ck_assert_int_eq(run("plan %s/config.yaml --quiet", folder), 0);
+    ck_assert_msg(strstr(seen.err, "the ledger would refuse this run as things stand: ") != NULL, "%s | %s",
+                  seen.err, seen.out);
+    (void)run("train %s/config.yaml --output %s/third --json", folder, folder);
+    ck_assert_int_eq(seen.status, 3);
+    ck_assert_int_eq(run("ledger declare table --epsilon 9 --delta 1e-5"), 0);
+    (void)run("train %s/config.yaml --output %s/third --json", folder, folder);
+    json_t *said = expect_json(), *ledger = json_object_get(said, "ledger");
+    ck_assert_double_eq(sotto_cli_member(json_object_get(ledger, "cap"), "epsilon"), 9);
+    ck_assert_double_gt(sotto_cli_member(ledger, "share_of_cap"), 0.1);
+    ck_assert_double_le(sotto_cli_member(ledger, "share_of_cap"), 1);
+    ck_assert_uint_eq(json_array_size(json_object_get(said, "private")), 5);
+    json_decref(said);
+}
+END_TEST
+
+/* Begun, and neither stopped nor released as far as its files tell. */
+START_TEST(an_unfinished_run_says_how_to_go_on)
+{
+    ck_assert_int_eq(mkdir(at("run"), 0755), 0);
+    ck_assert_int_eq(mkdir(at("run/private"), 0700), 0);
+    ck_assert_int_eq(sotto_file_write(at("run/private/train.log"), 0600, "", 0, NULL), SOTTO_OK);
+    (void)run("train %s/config.yaml", folder);
+    expect_usage("--resume goes on with it, --resume --finish releases what there is");
+    (void)run("sample %s/run --output %s/rows.csv", folder, folder);
+    expect_usage("goes on with --resume");
+    (void)run("report %s/run", folder);
+    expect_usage("goes on with --resume");
+    (void)run("evaluate --schema %s/schema.yaml --train %s/table.csv --run %s/run", folder, folder, folder);
+    expect_usage("goes on with --resume");
+}
+END_TEST
+
 TCase *sample_case(void)
 {
     TCase *tests = tcase_create("sample");
@@ -217,5 +277,7 @@ TCase *sample_case(void)
     tcase_add_test(tests, parts_are_planned_or_refused);
     tcase_add_test(tests, sample_says_what_cannot_be);
     tcase_add_test(tests, sample_replaces_no_file);
+    tcase_add_test(tests, train_says_where_it_was_charged);
+    tcase_add_test(tests, an_unfinished_run_says_how_to_go_on);
     return tests;
 }

@@ -300,6 +300,52 @@ START_TEST(a_resume_that_lost_nothing_warns_of_nothing)
 }
 END_TEST
 
+/* ------------------------------------------------------ of almost its name */
+
+static sotto_run_options on_table(const char *output, const char *const *settings, size_t count)
+{
+    sotto_run_options options = options_for(output);
+    options.settings = settings;
+    options.setting_count = count;
+    return options;
+}
+
+/* New rows at another place, called as a capped data set is: refused until data.id says what they are. */
+START_TEST(a_table_called_as_a_capped_one_is_asked_about)
+{
+    static const char *const names[] = {"table.csv", "Table.csv"};
+    char folder[512], table[640];
+    sotto_error err;
+    put("config.yaml", singles);
+    const char *few[] = {"sample.rows=10", table, "data.id=table"},
+               *others[] = {few[0], table, "data.id=table-2"};
+    declare_cap("table", 20.0);
+    (void)snprintf(table, sizeof table, "data.table=%s", at("table.csv"));
+    ck_assert_msg(train(on_table("first", few, 2), NULL, &err) == SOTTO_OK, "%s", err.message);
+    (void)snprintf(folder, sizeof folder, "%s", at("other"));
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    put_table(5, SIZE_MAX, "");
+    (void)snprintf(table, sizeof table, "%s/%s", folder, names[_i]);
+    ck_assert_int_eq(rename(at("table.csv"), table), 0);
+    (void)snprintf(table, sizeof table, "data.table=%s/%s", folder, names[_i]);
+    ck_assert_int_eq(train(on_table("second", few, 2), NULL, &err), SOTTO_ERROR_INPUT);
+    expect_words(&err, "set data.id: table if it is");
+    ck_assert(!exists("second"));
+    ck_assert_msg(train(on_table("second", few, 3), NULL, &err) == SOTTO_OK, "%s", err.message);
+    ck_assert_str_eq(told, "");
+    ck_assert_msg(train(on_table("third", few, 2), NULL, &err) == SOTTO_OK, "%s",
+                  err.message); /* it is known */
+    ck_assert_str_eq(told, "");
+    put_table(9, SIZE_MAX, "");
+    (void)snprintf(table, sizeof table, "data.table=%s/more.csv", folder);
+    ck_assert_int_eq(rename(at("table.csv"), table + strlen("data.table=")), 0);
+    ck_assert_msg(train(on_table("fourth", others, 3), NULL, &err) == SOTTO_OK, "%s", err.message);
+    expect_told("data.id names a new data set, table-2, which has no cap, and table has one");
+    ck_assert_msg(train(on_table("fifth", others, 3), NULL, &err) == SOTTO_OK, "%s", err.message);
+    ck_assert_str_eq(told, "");
+}
+END_TEST
+
 /* ------------------------------------------------------- files of others */
 
 static bool make_file(void *context)
@@ -342,6 +388,7 @@ TCase *stays_tests(void)
     tcase_add_test(tests, a_first_checkpoint_that_cannot_be_written_says_what_stays);
     tcase_add_test(tests, a_resume_tells_first_what_is_lost);
     tcase_add_test(tests, a_resume_that_lost_nothing_warns_of_nothing);
+    tcase_add_loop_test(tests, a_table_called_as_a_capped_one_is_asked_about, 0, 2);
     tcase_add_test(tests, sample_replaces_no_file_that_came_meanwhile);
     return tests;
 }

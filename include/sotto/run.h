@@ -78,6 +78,10 @@ SOTTO_API sotto_status sotto_run_plan(const sotto_run_options *options, char **j
  */
 SOTTO_API sotto_status sotto_run_train(const sotto_run_options *options, char **json, sotto_error *err);
 
+/** Has the run in this directory made its release? SOTTO_ERROR_INPUT, saying how to go on, where one was
+ * begun that has not; SOTTO_OK of anything else, a directory without a run included. */
+SOTTO_API sotto_status sotto_run_check_finished(const char *run, sotto_error *err);
+
 /** What sample is asked to do. Initialise with `{0}`. */
 typedef struct sotto_sample_options {
     const char *model;        /**< a run directory or a model file */

@@ -97,6 +97,8 @@ static sotto_status report(const char *directory, bool evaluation, bool show, bo
     for (size_t i = 0; i < SUBJECTS; i++)
         if (!subjects[i].release && has(directory, subjects[i].record))
             return report_on(directory, &subjects[i], show, as_json, err);
+    if (sotto_run_check_finished(directory, err) != SOTTO_OK)
+        return SOTTO_ERROR_INPUT;
     return report_on_run(directory, evaluation, show, as_json, err);
 }
 

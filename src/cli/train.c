@@ -51,6 +51,42 @@ static void print_files(const char *title, const json_t *outcome, const char *ke
     }
 }
 
+static void put_text(const json_t *object, const char *key)
+{
+    sotto_text_put(stdout, sotto_cli_text(object, key), false);
+}
+
+/* On the terminal alone: it depends on other runs. */
+static void print_ledger(const json_t *outcome)
+{
+    char epsilon[SOTTO_FIGURE_SIZE], delta[SOTTO_FIGURE_SIZE];
+    const json_t *ledger = json_object_get(outcome, "ledger"), *cap = json_object_get(ledger, "cap");
+    const double share = sotto_cli_member(ledger, "share_of_cap");
+    if (!*sotto_cli_text(ledger, "data_set"))
+        return;
+    (void)printf("Charged to the data set ");
+    put_text(ledger, "data_set");
+    (void)printf(" in ");
+    put_text(ledger, "file");
+    if (!json_is_object(cap)) {
+        (void)printf(", which has no cap.\n");
+        return;
+    }
+    sotto_figure_exact(sotto_cli_member(cap, "epsilon"), epsilon);
+    sotto_figure_exact(sotto_cli_member(cap, "delta"), delta);
+    (void)printf(", whose cap is ε = %s at δ = %s", epsilon, delta);
+    if (share >= 0)
+        (void)printf(": %.3g %% of it is taken", ceil(1000 * share) / 10);
+    (void)printf(".\n");
+}
+
+static void print_private(const json_t *outcome)
+{
+    (void)printf("Must not leave it (computed from the real rows, without noise):\n  ");
+    put_text(outcome, "output");
+    (void)printf("/private/ (all of it)\n");
+}
+
 /* Of a run that has made no release: it was stopped, or its release is an earlier attempt's. */
 static void print_unfinished(const json_t *outcome, const char *epsilon, const char *target,
                              const char *delta)
@@ -63,6 +99,7 @@ static void print_unfinished(const json_t *outcome, const char *epsilon, const c
     else
         (void)printf("Its release was made before, and appears now.\n");
     (void)printf("Charged so far: ε = %s of %s, at δ = %s.\n", epsilon, target, delta);
+    print_ledger(outcome);
     if (stopped)
         (void)printf(
             "\nThe same command with --resume goes on; with --resume --finish it makes a release of what "
@@ -98,11 +135,12 @@ static void print_outcome(const json_t *outcome)
         (void)printf("The statement promises ε = %s: all of what was planned, since the run ended before.\n",
                      epsilon);
     }
+    print_ledger(outcome);
     (void)putchar('\n');
     print_files(private ? "May leave the building (covered by the guarantee):"
                         : "Would be covered by the guarantee, were the run private; do not share:",
                 outcome, "release");
-    print_files("Must not leave it (computed from the real rows, without noise):", outcome, "private");
+    print_private(outcome);
 }
 
 static int report(const char *json, bool as_json, bool quiet)

@@ -177,3 +177,14 @@ void ledger_identity_release(ledger_identity *identity)
     free(identity->path);
     identity->path = NULL;
 }
+
+sotto_status sotto_ledger_data_set(const sotto_ledger *ledger, const sotto_ledger_table *table,
+                                   char id[SOTTO_LEDGER_ID_SIZE], bool *known, sotto_error *err)
+{
+    ledger_identity identity;
+    const sotto_status status = ledger_identify(ledger, table, &identity, err);
+    *known = identity.set != SIZE_MAX;
+    (void)snprintf(id, SOTTO_LEDGER_ID_SIZE, "%s", identity.id);
+    ledger_identity_release(&identity);
+    return status;
+}

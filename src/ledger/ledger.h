@@ -120,6 +120,16 @@ typedef struct sotto_ledger_plan {
 sotto_status sotto_ledger_declare(sotto_ledger *ledger, const char *id, const char *unit, double epsilon,
                                   double delta, sotto_error *err);
 
+#define SOTTO_LEDGER_ID_SIZE 129 /* of a data set, with its NUL */
+
+/**
+ * Which data set would the table be charged to? Records nothing; as of what this process has seen.
+ * \param[out] known false where it would be a new one
+ * \return SOTTO_ERROR_INPUT as `sotto_ledger_run_begin`
+ */
+sotto_status sotto_ledger_data_set(const sotto_ledger *ledger, const sotto_ledger_table *table,
+                                   char id[SOTTO_LEDGER_ID_SIZE], bool *known, sotto_error *err);
+
 /**
  * Would the cap bear these plans together? Records nothing. Where no cap is declared, yes.
  * \return SOTTO_ERROR_BUDGET where it would not; SOTTO_ERROR_INPUT as `sotto_ledger_run_begin`

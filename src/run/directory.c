@@ -18,8 +18,37 @@
 
 static const char not_covered[] = "computed from real data without noise: not covered by the guarantee";
 
+static bool has(const char *path, const char *name)
+{
+    char *whole = sotto_path_join(path, name);
+    const bool there = whole && access(whole, F_OK) == 0;
+    free(whole);
+    return there;
+}
+
+/* Was a run begun here that has released nothing? It may be at work still. */
+static bool is_unfinished(const char *path)
+{
+    return (has(path, "private/run.json") || has(path, "private/train.log")) && !has(path, "release");
+}
+
+sotto_status sotto_run_check_finished(const char *path, sotto_error *err)
+{
+    return is_unfinished(path)
+               ? sotto_error_set_at(
+                     err, SOTTO_ERROR_INPUT, path, 0, 0,
+                     "this run is not finished and has released nothing: the command that began it goes on with "
+                     "--resume, and with --resume --finish it releases what there is")
+               : SOTTO_OK;
+}
+
 sotto_status sotto_run_directory_check(const char *path, sotto_error *err)
 {
+    if (is_unfinished(path))
+        return sotto_error_set_at(
+            err, SOTTO_ERROR_INPUT, path, 0, 0,
+            "there is a run here that is not finished: --resume goes on with it, --resume --finish releases what "
+            "there is; begun anew it would be charged anew, and wants another --output");
     DIR *folder = opendir(path);
     if (!folder && errno == ENOENT)
         return SOTTO_OK;
@@ -40,6 +69,8 @@ sotto_status sotto_run_directory_check(const char *path, sotto_error *err)
 
 sotto_status sotto_run_directory_converged(const char *path, sotto_error *err)
 {
+    if (sotto_run_check_finished(path, err) != SOTTO_OK)
+        return SOTTO_ERROR_INPUT;
     char *name = sotto_path_join(path, "release/privacy.json");
     json_t *statement = name ? sotto_json_read_file(name) : NULL;
     const json_t *training = json_object_get(statement, "training");

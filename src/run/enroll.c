@@ -65,7 +65,8 @@ sotto_status sotto_config_table(const sotto_config *config, const char *sha256, 
     return *path ? SOTTO_OK : sotto_error_set(err, SOTTO_ERROR_MEMORY, "out of memory for a path");
 }
 
-static sotto_status begin(struct training *training, const sotto_ledger_table *table, sotto_error *err)
+static sotto_status begin(struct training *training, const sotto_ledger_table *table,
+                          const sotto_run_options *options, sotto_error *err)
 {
     const sotto_config *config = &training->config;
     sotto_charge charges[SOTTO_PLAN_CHARGES];
@@ -80,15 +81,17 @@ static sotto_status begin(struct training *training, const sotto_ledger_table *t
                                     .version = SOTTO_VERSION,
                                     .run = training->identity.run,
                                     .not_private = !training->identity.private};
-    const sotto_status status =
-        sotto_ledger_run_begin(&training->ledger_run, training->ledger, table, &plan, err);
+    sotto_status status = sotto_config_check_data_set(config, training->ledger, table, options->warn,
+                                                      options->warn_context, err);
+    if (status == SOTTO_OK)
+        status = sotto_ledger_run_begin(&training->ledger_run, training->ledger, table, &plan, err);
     free(output);
     return status;
 }
 
 /* Its name goes onto the disk before the ledger is told of it: without one nothing was charged. */
 static sotto_status name_and_begin(struct training *training, const sotto_ledger_table *table,
-                                   sotto_error *err)
+                                   const sotto_run_options *options, sotto_error *err)
 {
     sotto_status status = sotto_ledger_name(training->identity.run, err);
     if (status == SOTTO_OK)
@@ -96,15 +99,16 @@ static sotto_status name_and_begin(struct training *training, const sotto_ledger
     if (status == SOTTO_OK)
         status = sotto_run_directory_write_config(&training->directory, &training->config,
                                                   training->identity.private ? "" : SOTTO_NOT_PRIVATE, err);
-    return status == SOTTO_OK ? begin(training, table, err) : status;
+    return status == SOTTO_OK ? begin(training, table, options, err) : status;
 }
 
-static sotto_status enroll_new(struct training *training, const sotto_ledger_table *table, sotto_error *err)
+static sotto_status enroll_new(struct training *training, const sotto_ledger_table *table,
+                               const sotto_run_options *options, sotto_error *err)
 {
     const sotto_status status =
         sotto_run_directory_open(&training->directory, training->config.output,
                                  training->identity.private ? "" : SOTTO_NOT_PRIVATE, err);
-    return status == SOTTO_OK ? name_and_begin(training, table, err) : status;
+    return status == SOTTO_OK ? name_and_begin(training, table, options, err) : status;
 }
 
 /* The same run in the same ledger, by a config that promises the same? */
@@ -143,11 +147,12 @@ static bool was_released(const struct training *training, const char *run)
 
 /* A run whose process ended before it had a name, or before the ledger knew it, has charged nothing, and
  * begins now. */
-static sotto_status enroll_again(struct training *training, const sotto_ledger_table *table, sotto_error *err)
+static sotto_status enroll_again(struct training *training, const sotto_ledger_table *table,
+                                 const sotto_run_options *options, sotto_error *err)
 {
     sotto_run_identity found;
     if (!sotto_run_identity_is_there(&training->directory))
-        return name_and_begin(training, table, err);
+        return name_and_begin(training, table, options, err);
     sotto_status status = sotto_run_identity_read(&training->directory, &found, err);
     if (status == SOTTO_OK)
         status = check_identity(training, &found, err);
@@ -158,7 +163,7 @@ static sotto_status enroll_again(struct training *training, const sotto_ledger_t
     if (status != SOTTO_OK)
         return status;
     if (!sotto_ledger_knows(training->ledger, found.run))
-        return begin(training, table, err);
+        return begin(training, table, options, err);
     if (was_released(training, found.run))
         return SOTTO_OK; /* all that is left is to let it appear */
     return sotto_ledger_run_resume(&training->ledger_run, training->ledger, found.run, table, found.config,
@@ -185,7 +190,8 @@ sotto_status sotto_training_enroll(struct training *training, const sotto_run_op
         const sotto_ledger_head head = sotto_ledger_last(training->ledger);
         memcpy(training->identity.ledger, head.ledger, sizeof training->identity.ledger);
         training->identity.private = !options->insecure_test_only_seed;
-        status = options->resume ? enroll_again(training, &table, err) : enroll_new(training, &table, err);
+        status = options->resume ? enroll_again(training, &table, options, err)
+                                 : enroll_new(training, &table, options, err);
     }
     free(path);
     return status;

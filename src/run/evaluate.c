@@ -50,6 +50,8 @@ static sotto_status find_paths(struct job *job, sotto_error *err)
         return sotto_error_set(
             err, SOTTO_ERROR_INPUT,
             "there is no output; name a directory, or the run directory that it belongs to");
+    if (options->run && sotto_run_check_finished(options->run, err) != SOTTO_OK)
+        return SOTTO_ERROR_INPUT;
     if (!options->synthetic && sotto_run_directory_converged(options->run, err) != SOTTO_OK)
         return SOTTO_ERROR_INPUT;
     job->synthetic_path = options->synthetic ? strdup(options->synthetic)

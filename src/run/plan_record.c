@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /* `sotto plan`: the plan as a record, with a measured time. */
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "run/figures.h"
 #include "run/sweep.h"
 
@@ -197,6 +200,42 @@ static json_t *plan_record(const sotto_config *config, const sotto_plan *plan, d
     return record;
 }
 
+/* Would the ledger let such a run begin? By data.id or the table's path alone: the table is not opened. */
+static sotto_status ask_cap(const sotto_config *config, const sotto_plan *plan, const char *file,
+                            sotto_error *why)
+{
+    sotto_ledger *ledger = NULL;
+    sotto_ledger_table table;
+    char *path = NULL;
+    sotto_charge charges[SOTTO_PLAN_CHARGES];
+    const sotto_ledger_plan wanted = {.charges = charges,
+                                      .count = sotto_plan_charges(plan, charges),
+                                      .draws = plan->shares.draws,
+                                      .epsilon = config->epsilon,
+                                      .delta = config->delta};
+    const sotto_ledger_options options = {.path = file, .mirror = config->mirror, .read_only = true};
+    sotto_status status = sotto_config_table(config, NULL, &table, &path, why);
+    if (status == SOTTO_OK)
+        status = sotto_ledger_open(&ledger, &options, why);
+    if (status == SOTTO_OK)
+        status = sotto_ledger_bears(ledger, &table, &wanted, 1, why);
+    sotto_ledger_close(ledger);
+    free(path);
+    return status;
+}
+
+/* As things stand; a plan needs no ledger, and makes none. */
+static void warn_of_cap(const sotto_config *config, const sotto_plan *plan, json_t *warnings)
+{
+    char *file = NULL;
+    sotto_error why = {0};
+    if (sotto_ledger_find(config->ledger, &file, NULL) == SOTTO_OK && access(file, F_OK) == 0 &&
+        ask_cap(config, plan, file, &why) != SOTTO_OK)
+        (void)json_array_append_new(
+            warnings, json_sprintf("the ledger would refuse this run as things stand: %s", why.message));
+    free(file);
+}
+
 /* Of a config with a section `sweep`: what all its runs would cost. */
 static sotto_status plan_sweep(const sotto_run_options *options, char **json, sotto_error *err)
 {
@@ -238,7 +277,9 @@ sotto_status sotto_run_plan(const sotto_run_options *options, char **json, sotto
     if (status == SOTTO_OK)
         status = sotto_plan_takes_steps(&plan) ? measure(&config, &plan, &seconds, err) : SOTTO_OK;
     if (status == SOTTO_OK) {
-        status = sotto_json_text(plan_record(&config, &plan, seconds, list, after), json, err);
+        json_t *record = plan_record(&config, &plan, seconds, list, after);
+        warn_of_cap(&config, &plan, json_object_get(record, "warnings"));
+        status = sotto_json_text(record, json, err);
     } else {
         json_decref(list);
         json_decref(after);

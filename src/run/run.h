@@ -264,6 +264,16 @@ size_t sotto_plan_charges(const sotto_plan *plan, sotto_charge charges[SOTTO_PLA
 sotto_status sotto_config_table(const sotto_config *config, const char *sha256, sotto_ledger_table *table,
                                 char **path, sotto_error *err);
 
+/**
+ * Of a table that the ledger would take for a new data set, while a capped one has almost its name: refused
+ * with SOTTO_ERROR_INPUT, saying how to answer, where no data.id says which it is; warned of (`warn` may be
+ * NULL) where one does. To be asked before a run is begun: afterwards the table is the new data set's.
+ */
+sotto_status sotto_config_check_data_set(const sotto_config *config, sotto_ledger *ledger,
+                                         const sotto_ledger_table *table,
+                                         void (*warn)(void *context, const char *text), void *context,
+                                         sotto_error *err);
+
 /** Open the ledger that config and surroundings name. Where there is none it is made, if `create` allows:
  * whoever goes on with something has one. */
 sotto_status sotto_config_ledger(const sotto_config *config, bool create, sotto_ledger **ledger,
@@ -384,8 +394,8 @@ sotto_status sotto_run_identity_read(const sotto_run_directory *directory, sotto
 sotto_status sotto_run_checkpoint_head(const char *directory, char run[17], sotto_ledger_head *head,
                                        sotto_error *err);
 
-/** SOTTO_ERROR_INPUT, saying why, where the run at `path` has a statement of having diverged: it made neither
- * table nor model. Whatever else may be missing there is for others to find. */
+/** SOTTO_ERROR_INPUT, saying why, where the run at `path` is not finished, or has a statement of having
+ * diverged: it made neither table nor model. Whatever else may be missing there is for others to find. */
 sotto_status sotto_run_directory_converged(const char *path, sotto_error *err);
 
 /** A line of the private log. */

@@ -30,6 +30,20 @@ static size_t charges_of(const sotto_run_cost *cost, sotto_charge charges[CHARGE
     return count;
 }
 
+/* Before any run: the first would make a data set of it. */
+static sotto_status check_data_set(const sotto_sweep_work *work, sotto_ledger *ledger,
+                                   const sotto_ledger_table *table, sotto_error *err)
+{
+    const sotto_run_options *options = &work->options->run;
+    sotto_ledger_table read = *table;
+    char sha256[65];
+    const sotto_status status = sotto_table_file_sha256(work->sweep.config.table, sha256, err);
+    read.sha256 = sha256;
+    return status == SOTTO_OK ? sotto_config_check_data_set(&work->sweep.config, ledger, &read, options->warn,
+                                                            options->warn_context, err)
+                              : status;
+}
+
 sotto_status sotto_sweep_check_cap(const sotto_sweep_work *work, const size_t *runs, sotto_error *err)
 {
     const sotto_sweep *sweep = &work->sweep;
@@ -55,6 +69,8 @@ sotto_status sotto_sweep_check_cap(const sotto_sweep_work *work, const size_t *r
     }
     if (status == SOTTO_OK && count > 0)
         status = sotto_config_ledger(config, !work->options->resume, &ledger, err);
+    if (status == SOTTO_OK && count > 0)
+        status = check_data_set(work, ledger, &table, err);
     if (status == SOTTO_OK && count > 0)
         status = sotto_ledger_bears(ledger, &table, plans, count, err);
     sotto_ledger_close(ledger);

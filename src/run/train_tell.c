@@ -21,8 +21,10 @@ static json_t *released_files(const struct training *training)
 static json_t *private_files(const struct training *training)
 {
     return training->record.interrupted
-               ? json_pack("[s,s]", "private/train.log", "private/checkpoint")
-               : json_pack("[s,s,s]", "private/config.yaml", "private/train.log", "private/metrics.json");
+               ? json_pack("[s,s,s,s]", "private/config.yaml", "private/train.log", "private/run.json",
+                           "private/checkpoint")
+               : json_pack("[s,s,s,s,s]", "private/config.yaml", "private/train.log", "private/metrics.json",
+                           "private/run.json", "private/checkpoint");
 }
 
 static const char *how_it_stopped(const sotto_training_record *record)
@@ -35,12 +37,37 @@ static const char *how_it_stopped(const sotto_training_record *record)
                                                   : "at the plan's end";
 }
 
-/* Where it is charged. */
+/* How much of the cap the data set's runs for units of this kind have taken; null where that is not known. */
+static json_t *share_of_cap(const json_t *set, const char *unit)
+{
+    const json_t *spent = json_object_get(set, "spent");
+    for (size_t i = 0; i < json_array_size(spent); i++) {
+        const json_t *one = json_array_get(spent, i);
+        const char *of = json_string_value(json_object_get(one, "unit"));
+        if (unit && of ? strcmp(unit, of) == 0 : !unit && !of)
+            return json_incref(json_object_get(one, "share_of_cap"));
+    }
+    return json_null();
+}
+
+/* Where it is charged, for whoever runs the job: it depends on other runs, and belongs into no release. A
+ * ledger that cannot be asked any more is told of by its name alone. */
 static json_t *ledger_facts(const struct training *training)
 {
-    return json_pack("{s:s, s:s, s:s, s:I}", "file", sotto_ledger_path(training->ledger), "data_set",
-                     sotto_ledger_run_data_set(training->ledger_run), "run", training->identity.run,
-                     "attempts", (json_int_t)training->record.attempts);
+    json_t *run = NULL, *set = NULL;
+    sotto_ledger *ledger = training->ledger;
+    (void)sotto_ledger_show(ledger, training->identity.run, &run, NULL);
+    const char *name = json_string_value(json_object_get(run, "data_set"));
+    if (name)
+        (void)sotto_ledger_show(ledger, name, &set, NULL);
+    const json_t *cap = json_object_get(set, "cap");
+    json_t *facts =
+        json_pack("{s:s, s:s?, s:s, s:O?, s:O?, s:o}", "file", sotto_ledger_path(ledger), "data_set", name,
+                  "run", training->identity.run, "attempts", json_object_get(run, "attempt"), "cap", cap,
+                  "share_of_cap", share_of_cap(set, training->config.unit));
+    json_decref(run);
+    json_decref(set);
+    return facts;
 }
 
 /* What the statement promises; null where there is none. */
@@ -90,14 +117,14 @@ sotto_status sotto_training_appeared(const struct training *training, char **jso
     const json_t *guarantee = json_object_get(statement, "guarantee");
     const json_t *steps = json_object_get(statement, "training");
     if (statement)
-        summary = json_pack("{s:s, s:O*, s:O*, s:O*, s:O*, s:O*, s:I, s:f, s:s, s:[], s:[], s:[]}", "output",
-                            training->directory.path, "epsilon", json_object_get(guarantee, "epsilon"),
-                            "delta", json_object_get(guarantee, "delta"), "target_epsilon",
-                            json_object_get(guarantee, "target_epsilon"), "steps",
-                            json_object_get(steps, "steps_taken"), "steps_planned",
-                            json_object_get(steps, "steps_planned"), "rows", (json_int_t)0, "seconds", 0.0,
-                            "stopped", "before: its release had been made, and only had to appear", "release",
-                            "private", "warnings");
+        summary = json_pack(
+            "{s:s, s:O*, s:O*, s:O*, s:O*, s:O*, s:I, s:f, s:s, s:o, s:[], s:[], s:[]}", "output",
+            training->directory.path, "epsilon", json_object_get(guarantee, "epsilon"), "delta",
+            json_object_get(guarantee, "delta"), "target_epsilon",
+            json_object_get(guarantee, "target_epsilon"), "steps", json_object_get(steps, "steps_taken"),
+            "steps_planned", json_object_get(steps, "steps_planned"), "rows", (json_int_t)0, "seconds", 0.0,
+            "stopped", "before: its release had been made, and only had to appear", "ledger",
+            ledger_facts(training), "release", "private", "warnings");
     json_decref(statement);
     free(path);
     return summary
