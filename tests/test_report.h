@@ -32,6 +32,7 @@ char *dump(const json_t *record);
 /** A small strict reader: every tag that opens closes, in order; no bare & or <; no control characters. */
 void expect_well_formed(const char *page);
 
+TCase *figures_case(void);
 TCase *hostility_case(void);
 
 #endif

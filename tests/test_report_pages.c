@@ -156,6 +156,16 @@ START_TEST(an_evaluation_is_shown)
 }
 END_TEST
 
+/* However little room there is: two inferences are told apart by their columns. */
+START_TEST(attacks_are_told_apart_in_text)
+{
+    char *text = page_of(sotto_report_evaluation_text, vector("evaluation.json"));
+    ck_assert_ptr_nonnull(strstr(text, "\n  income: "));
+    ck_assert_ptr_nonnull(strstr(text, "\n  occupation: "));
+    free(text);
+}
+END_TEST
+
 START_TEST(what_a_run_spent_is_shown)
 {
     char *evaluation = vector_text("evaluation.json"), *metrics = vector_text("evaluation_metrics.json");
@@ -379,6 +389,7 @@ int main(void)
     TCase *contents = tcase_create("contents");
     tcase_add_test(contents, an_evaluation_is_shown);
     tcase_add_test(contents, what_a_run_spent_is_shown);
+    tcase_add_test(contents, attacks_are_told_apart_in_text);
     tcase_add_test(contents, a_sweep_is_shown);
     tcase_add_test(contents, texts_fit_a_terminal);
     tcase_add_test(contents, what_was_skipped_says_why);

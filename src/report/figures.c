@@ -57,6 +57,22 @@ void sotto_figure_up(double value, int digits, char text[SOTTO_FIGURE_SIZE])
     memcpy(text, shown, sizeof shown);
 }
 
+void sotto_figure_down(double value, int digits, char text[SOTTO_FIGURE_SIZE])
+{
+    char shown[SOTTO_FIGURE_SIZE] = "∞";
+    if (isfinite(value)) {
+        (void)snprintf(shown, sizeof shown, "%.*e", digits - 1, value);
+        double nearest = strtod(shown, NULL);
+        if (nearest > value) { /* one less in the last digit */
+            int exponent = (int)strtol(strchr(shown, 'e') + 1, NULL, 10);
+            (void)snprintf(shown, sizeof shown, "1e%d", exponent - (digits - 1));
+            nearest -= strtod(shown, NULL);
+        }
+        format_digits(nearest, digits, shown);
+    }
+    memcpy(text, shown, sizeof shown);
+}
+
 const char *sotto_figure_number(double value, char figure[SOTTO_FIGURE_SIZE])
 {
     const double size = fabs(value);

@@ -14,7 +14,7 @@ static void put(FILE *file, const char *text)
 static void put_value(FILE *file, const sotto_field *field, const json_t *value)
 {
     char figure[SOTTO_FIGURE_SIZE];
-    const char *text = sotto_statement_figure(value, figure);
+    const char *text = sotto_statement_figure(field->kind, value, figure);
     bool name = field->kind == SOTTO_FIELD_NAME;
     (void)fputs(name ? "<code>" : "", file);
     put(file, text);
@@ -192,11 +192,13 @@ static void put_section(FILE *file, const sotto_statement *s, const sotto_sectio
         sotto_page_element(file, "p", json_string_value(value));
     if (strcmp(section->key, "accesses") == 0) {
         char epsilon[SOTTO_FIGURE_SIZE], delta[SOTTO_FIGURE_SIZE];
-        sotto_figure_exact(s->epsilon, epsilon);
-        sotto_figure_exact(s->delta, delta);
+        sotto_figure_up(s->epsilon, 6, epsilon);
+        sotto_figure_up(s->delta, 6, delta);
         (void)fprintf(file, "<p class=\"total\">All of them together: ε = %s at δ = %s.</p>\n", epsilon,
                       delta);
     }
+    if (sotto_statement_note(s, section))
+        sotto_page_element(file, "p", sotto_statement_note(s, section));
     (void)fputs("</section>\n", file);
 }
 
@@ -215,7 +217,8 @@ void sotto_statement_html(const sotto_statement *statement, FILE *file)
         put_section(file, statement, &sections[i]);
     sotto_page_banner(file, statement->not_private);
     (void)fputs(
-        "<footer><p>Every figure here is one of <code>privacy.json</code>, the record beside this page. "
+        "<footer><p>Every figure here is one of <code>privacy.json</code>, the record beside this page, which has "
+        "all digits: here six are left, rounded up, and in bounds from below down. "
         "This page runs no scripts and loads nothing. ",
         file);
     (void)fputs("Format: ", file);

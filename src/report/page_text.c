@@ -116,7 +116,8 @@ static void set_attacks(FILE *file, const json_t *part)
         const json_t *attack = json_array_get(attacks, i);
         const char *secret = sotto_record_text(attack, "secret");
         char *name = NULL;
-        if (asprintf(&name, "%s%s%s", sotto_record_text(attack, "name"), *secret ? ": " : "", secret) < 0)
+        /* The column first: of the attack's name not all may have room. */
+        if (asprintf(&name, "%s%s%s", secret, *secret ? ": " : "", sotto_record_text(attack, "name")) < 0)
             return;
         (void)fputs("  ", file);
         set_cell(file, name, 36);

@@ -18,6 +18,9 @@ enum { SOTTO_FIGURE_SIZE = 40 /**< bytes that every figure below fits into */ };
 /** A privacy figure for people: `value` ≥ 0 rounded up to `digits` (1 to 15) significant digits; "∞". */
 void sotto_figure_up(double value, int digits, char text[SOTTO_FIGURE_SIZE]);
 
+/** The same for what nothing may be below: rounded down. */
+void sotto_figure_down(double value, int digits, char text[SOTTO_FIGURE_SIZE]);
+
 /** A number by the fewest digits that read back as the same double: "0.1", "1e-5". */
 void sotto_figure_exact(double value, char text[SOTTO_FIGURE_SIZE]);
 

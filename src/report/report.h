@@ -87,6 +87,7 @@ typedef enum sotto_field_kind {
     SOTTO_FIELD_EPSILON, /**< ≥ 0, finite */
     SOTTO_FIELD_DELTA,   /**< in (0, 1) */
     SOTTO_FIELD_RATE,    /**< in [0, 1] */
+    SOTTO_FIELD_LEAST,   /**< ≥ 0, finite: what something is no smaller than */
     SOTTO_FIELD_NUMBER,  /**< ≥ 0, finite */
     SOTTO_FIELD_COUNT,   /**< a whole number, 0 to 2^53 */
 } sotto_field_kind;
@@ -144,8 +145,14 @@ void sotto_statement_release(sotto_statement *statement);
 /** The value of one section, of the shape that the section declares. */
 const json_t *sotto_statement_get(const sotto_statement *statement, const sotto_section *section);
 
-/** A field's value as text, numbers exactly; `figure` lends the room for a number. */
-const char *sotto_statement_figure(const json_t *value, char figure[SOTTO_FIGURE_SIZE]);
+/** A field's value as text for people. Whole numbers stand as they are; others have six digits and are
+ * rounded up, bounds from below down, so that no promise looks better than it is: the record is exact.
+ * `figure` lends the room for a number. */
+const char *sotto_statement_figure(sotto_field_kind kind, const json_t *value,
+                                   char figure[SOTTO_FIGURE_SIZE]);
+
+/** A sentence below a section's figures, where they want one; or NULL. */
+const char *sotto_statement_note(const sotto_statement *statement, const sotto_section *section);
 
 /** "about 2.72 times": e^ε rounded up, in words that fit any size of ε. */
 void sotto_statement_odds(double epsilon, char text[SOTTO_FIGURE_SIZE]);

@@ -55,7 +55,7 @@ static const sotto_field training_fields[] = {
 };
 static const sotto_field accounting_fields[] = {
     {"accountant", "Accountant", SOTTO_FIELD_TEXT, false, NULL},
-    {"epsilon_lower", "No smaller ε is kept than", SOTTO_FIELD_NUMBER, false, "pld"},
+    {"epsilon_lower", "No smaller ε is kept than", SOTTO_FIELD_LEAST, false, "pld"},
     {"order", "Order that gave ε", SOTTO_FIELD_NUMBER, false, "rdp"},
     {"orders", "Orders tried", SOTTO_FIELD_TEXT, false, "rdp"},
     {"conversion", "Conversion to (ε, δ)", SOTTO_FIELD_TEXT, false, NULL},
@@ -68,7 +68,7 @@ static const sotto_field curve_fields[] = {
 };
 static const sotto_field attack_fields[] = {
     {"false_positive_rate", "Claims it wrongly, at most", SOTTO_FIELD_RATE, false, NULL},
-    {"false_negative_rate", "Misses it, at least", SOTTO_FIELD_RATE, false, NULL},
+    {"false_negative_rate", "Misses it, at least", SOTTO_FIELD_LEAST, false, NULL},
 };
 static const sotto_field noise_fields[] = {
     {"mode", "Mode", SOTTO_FIELD_TEXT, false, NULL},
@@ -184,6 +184,7 @@ static sotto_status check_field(const place *at, const json_t *value, sotto_fiel
         break;
     case SOTTO_FIELD_EPSILON:
     case SOTTO_FIELD_NUMBER:
+    case SOTTO_FIELD_LEAST:
         sound = in_range(value, 0, HUGE_VAL);
         wanted = "a number of 0 or more";
         break;
@@ -313,14 +314,50 @@ const json_t *sotto_statement_get(const sotto_statement *statement, const sotto_
     return json_object_get(statement->root, section->key);
 }
 
-const char *sotto_statement_figure(const json_t *value, char figure[SOTTO_FIGURE_SIZE])
+const char *sotto_statement_figure(sotto_field_kind kind, const json_t *value, char figure[SOTTO_FIGURE_SIZE])
 {
+    const double number = json_number_value(value);
     if (json_is_string(value))
         return json_string_value(value);
-    sotto_figure_exact(json_number_value(value), figure);
     if (json_is_integer(value)) /* 100000, not 1e5 */
         (void)snprintf(figure, SOTTO_FIGURE_SIZE, "%lld", (long long)json_integer_value(value));
+    else if (kind == SOTTO_FIELD_LEAST)
+        sotto_figure_down(number, 6, figure);
+    else if (floor(number) == number)
+        sotto_figure_exact(number, figure);
+    else
+        sotto_figure_up(number, 6, figure);
     return figure;
+}
+
+/* The access that training's steps are, by its noise and sampling. */
+static bool is_of_steps(const sotto_statement *statement, const json_t *access)
+{
+    const json_t *training = json_object_get(statement->root, "training");
+    const json_t *sampling = json_object_get(statement->root, "sampling");
+    const json_t *noise = json_object_get(training, "noise_multiplier");
+    const json_t *rate = json_object_get(sampling, "sample_rate");
+    return json_is_number(noise) &&
+           json_number_value(noise) == json_number_value(json_object_get(access, "noise_multiplier")) &&
+           (!json_is_number(rate) ||
+            json_number_value(rate) == json_number_value(json_object_get(access, "sample_rate")));
+}
+
+const char *sotto_statement_note(const sotto_statement *statement, const sotto_section *section)
+{
+    const json_t *accesses = json_object_get(statement->root, "accesses");
+    const json_t *training = json_object_get(statement->root, "training");
+    const double taken = json_number_value(json_object_get(training, "steps_taken"));
+    bool more = false;
+    for (size_t i = 0; i < json_array_size(accesses); i++) {
+        const json_t *access = json_array_get(accesses, i);
+        more = more || (is_of_steps(statement, access) &&
+                        json_number_value(json_object_get(access, "count")) > taken);
+    }
+    return more && strcmp(section->key, "training") == 0
+               ? "More steps are accounted for than were taken: they are charged in blocks ahead, and what was "
+                 "charged and lost, or promised and left out, counts like those that were taken."
+               : NULL;
 }
 
 void sotto_statement_odds(double epsilon, char text[SOTTO_FIGURE_SIZE])

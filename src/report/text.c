@@ -94,7 +94,8 @@ static void set_object(FILE *file, const sotto_section *section, const json_t *o
         if (!sotto_statement_has(section, i, object))
             continue;
         const json_t *value = json_object_get(object, section->fields[i].key);
-        sotto_text_pair(file, 2, width, section->fields[i].label, sotto_statement_figure(value, figure));
+        sotto_text_pair(file, 2, width, section->fields[i].label,
+                        sotto_statement_figure(section->fields[i].kind, value, figure));
     }
 }
 
@@ -117,8 +118,8 @@ static void set_figures(FILE *file, const sotto_section *section, const json_t *
         char first[SOTTO_FIGURE_SIZE], second[SOTTO_FIGURE_SIZE];
         const json_t *item = json_array_get(list, i);
         (void)fprintf(file, "  %-*s  %s\n", (int)width,
-                      sotto_statement_figure(json_object_get(item, left->key), first),
-                      sotto_statement_figure(json_object_get(item, right->key), second));
+                      sotto_statement_figure(left->kind, json_object_get(item, left->key), first),
+                      sotto_statement_figure(right->kind, json_object_get(item, right->key), second));
     }
 }
 
@@ -199,6 +200,8 @@ static void set_section(FILE *file, const sotto_statement *s, const sotto_sectio
         set_list(file, value);
     else
         sotto_text_paragraph(file, 2, json_string_value(value));
+    if (sotto_statement_note(s, section))
+        sotto_text_paragraph(file, 2, sotto_statement_note(s, section));
 }
 
 void sotto_statement_text(const sotto_statement *statement, FILE *file)
