@@ -4,6 +4,7 @@
  * asked for. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "test_run.h"
 
@@ -145,6 +146,7 @@ START_TEST(conditions_are_met_outright)
     for (size_t i = 0; i < 3; i++) {
         char *text;
         sotto_error err = {0};
+        (void)unlink(at("some.csv"));
         const sotto_sample_options sample = {
             .model = at("run"), .output = at("some.csv"), .rows = 3000, .where = asked[i], .where_count = 2};
         ck_assert_msg(sotto_run_sample(&sample, &text, &err) == SOTTO_OK, "%s", err.message);
