@@ -152,7 +152,7 @@ static const char *report;
 static long call_at, memory_at, stop_at;
 static int wanted;
 static bool always, armed;
-static long clock_off, command; /* the process that was started; those that it makes are counted with it */
+static long clock_off, started_as; /* the process that was started; those that it makes are counted with it */
 
 static struct counted {
     atomic_long calls, allocations;
@@ -279,9 +279,9 @@ static bool is_lock(long command)
     return (command >= F_GETLK && command <= F_SETLKW) || (command >= F_OFD_GETLK && command <= F_OFD_SETLKW);
 }
 
-static bool is_command(void)
+static bool is_the_first(void)
 {
-    return torture_call(SYS_getpid, 0, 0, 0, 0, 0, 0) == command;
+    return torture_call(SYS_getpid, 0, 0, 0, 0, 0, 0) == started_as;
 }
 
 static long make(long number, const long *a)
@@ -310,7 +310,7 @@ static bool meets(const struct kind *kind, const long *a)
         counted->seen_create[k] = kind->number == SYS_openat && (a[2] & O_CREAT);
     }
     if (k + 1 == stop_at)
-        (void)torture_call(SYS_kill, command, SIGTERM, 0, 0, 0, 0);
+        (void)torture_call(SYS_kill, started_as, SIGTERM, 0, 0, 0, 0);
     if (!call_at || k + 1 < call_at || (atomic_load(&counted->hit) && !always) || !gives(kind, wanted, a))
         return false;
     /* a full disk leaves the terminal alone */
@@ -320,7 +320,7 @@ static bool meets(const struct kind *kind, const long *a)
 static long on_call(long number, const long *a)
 {
     const struct kind *kind = kind_of(number);
-    if (number == SYS_exit_group && !call_at && !memory_at && is_command())
+    if (number == SYS_exit_group && !call_at && !memory_at && is_the_first())
         tell_counts();
     if (!kind || (kind->file && a[0] >= TORTURE_DESCRIPTORS) || (number == SYS_fcntl && !is_lock(a[1])))
         return make(number, a);
@@ -498,7 +498,7 @@ static void arm(void)
     (void)torture_call(SYS_getpriority, 0, 7777777, 0, 0, 0, 0);
     if (!report || number_of("SOTTO_FAULT_MARK_ONLY"))
         return;
-    command = torture_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    started_as = torture_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
     counted = mmap(NULL, sizeof *counted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (counted == MAP_FAILED || !install_filter()) {
         static const char words[] = "fault: this kernel refuses the filter\n";
