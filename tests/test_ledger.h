@@ -19,6 +19,9 @@ const char *scene_path(const char *name);
 /** The last error of any of the calls below. */
 extern sotto_error err;
 
+/** A copy of "FOLDER/from" as "FOLDER/to". */
+void copy_file(const char *from, const char *to);
+
 /** Open "FOLDER/name", which must succeed; with `create` make it. */
 sotto_ledger *ledger_at(const char *name, bool create);
 /** Opening it, which may fail. */

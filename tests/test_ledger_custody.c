@@ -20,15 +20,6 @@ static void declare_some(const char *name, int count)
     sotto_ledger_close(ledger);
 }
 
-static void copy_file(const char *from, const char *to)
-{
-    char *bytes;
-    size_t length;
-    OK(sotto_file_read(scene_path(from), (size_t)1 << 24, &bytes, &length, &err));
-    OK(sotto_file_write(scene_path(to), 0600, bytes, length, &err));
-    free(bytes);
-}
-
 static void expect_same(const char *one, const char *other)
 {
     char first[65], second[65];

@@ -55,13 +55,6 @@ static void write_file(const char *name, content file)
     ck_assert_int_eq(fclose(out), 0);
 }
 
-static void copy_file(const char *from, const char *to)
-{
-    const content file = read_file(from);
-    write_file(to, file);
-    free(file.bytes);
-}
-
 static void write_byte(const char *name, size_t place, char byte)
 {
     FILE *out = fopen(scene_path(name), "r+b");

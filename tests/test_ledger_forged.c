@@ -9,15 +9,6 @@
 
 #include "test_ledger.h"
 
-static void copy_file(const char *from, const char *to)
-{
-    char *bytes;
-    size_t length;
-    OK(sotto_file_read(scene_path(from), (size_t)1 << 24, &bytes, &length, &err));
-    OK(sotto_file_write(scene_path(to), 0600, bytes, length, &err));
-    free(bytes);
-}
-
 /* Append an entry past all checks. */
 static void append_raw(sotto_ledger *ledger, const char *kind, const char *body)
 {

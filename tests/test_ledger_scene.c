@@ -61,6 +61,15 @@ sotto_status try_ledger_at(const char *name, bool create, sotto_ledger **ledger)
     return sotto_ledger_open(ledger, &options, &err);
 }
 
+void copy_file(const char *from, const char *to)
+{
+    char *bytes;
+    size_t length;
+    OK(sotto_file_read(scene_path(from), (size_t)1 << 24, &bytes, &length, &err));
+    OK(sotto_file_write(scene_path(to), 0600, bytes, length, &err));
+    free(bytes);
+}
+
 sotto_ledger *ledger_at(const char *name, bool create)
 {
     sotto_ledger *ledger;

@@ -33,6 +33,9 @@ sotto_run_options options_for(const char *output);
 json_t *train_with(const sotto_run_options *options, sotto_status wanted);
 json_t *read_json(const char *name);
 
+/* The scene's ledger.db, made where it is not there; the caller closes it. */
+sotto_ledger *open_ledger(void);
+
 /* Charge what follows to a ledger of its own, of this name. */
 void use_fresh_ledger(const char *name);
 

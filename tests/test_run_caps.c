@@ -15,15 +15,6 @@ static const char head[] = "data: {table: table.csv, schema: schema.yaml}\n"
                            "figures: {columns: [town], predict: ill}\n"
                            "sweep: {privacy.epsilon: [0.5, 2], repeats: 2, select: best}\n";
 
-static sotto_ledger *open_ledger(void)
-{
-    sotto_ledger *ledger;
-    sotto_error err = {0};
-    const sotto_ledger_options options = {.path = at("ledger.db"), .create = true};
-    ck_assert_msg(sotto_ledger_open(&ledger, &options, &err) == SOTTO_OK, "%s", err.message);
-    return ledger;
-}
-
 static void declare_cap(double epsilon)
 {
     sotto_ledger *ledger = open_ledger();

@@ -14,15 +14,6 @@
 
 /* ----------------------------------------------------------------- helpers */
 
-static sotto_ledger *open_ledger(void)
-{
-    sotto_ledger *ledger;
-    sotto_error err = {0};
-    const sotto_ledger_options options = {.path = at("ledger.db"), .create = true};
-    ck_assert_msg(sotto_ledger_open(&ledger, &options, &err) == SOTTO_OK, "%s", err.message);
-    return ledger;
-}
-
 /* How many private steps of all runs, or uses of what else has this label, were charged: by the file itself.
  */
 static uint64_t in_ledger(const char *label)

@@ -135,6 +135,15 @@ json_t *read_json(const char *name)
     return json;
 }
 
+sotto_ledger *open_ledger(void)
+{
+    sotto_ledger *ledger;
+    sotto_error err = {0};
+    const sotto_ledger_options options = {.path = at("ledger.db"), .create = true};
+    ck_assert_msg(sotto_ledger_open(&ledger, &options, &err) == SOTTO_OK, "%s", err.message);
+    return ledger;
+}
+
 void use_fresh_ledger(const char *name)
 {
     ck_assert_int_eq(setenv("SOTTO_LEDGER", at(name), 1), 0);

@@ -12,15 +12,6 @@
 #include "suite.h"
 #include "test_run.h"
 
-static sotto_ledger *open_ledger(void)
-{
-    sotto_ledger *ledger;
-    sotto_error err = {0};
-    const sotto_ledger_options options = {.path = at("ledger.db"), .create = true};
-    ck_assert_msg(sotto_ledger_open(&ledger, &options, &err) == SOTTO_OK, "%s", err.message);
-    return ledger;
-}
-
 static void declare_cap(const char *id, double epsilon)
 {
     sotto_error err = {0};

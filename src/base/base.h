@@ -192,7 +192,7 @@ void sotto_stream_gaussian(sotto_stream *stream, double scale, float *out, size_
  * and dies with its parent where the system can do that (Linux).
  *
  * SOTTO_ERROR_MEMORY where no process could be made, where it ended before `work` did, and where `work` gave
- * false; the message begins with `what`. Threads may call it at once.
+ * false; the message names `what`. Threads may call it at once.
  */
 sotto_status sotto_apart(bool (*work)(void *context, void *result), void *context, void *result, size_t bytes,
                          const char *what, sotto_error *err);
